@@ -1,0 +1,152 @@
+"""Law: a mean function and its priors."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jax import Array
+from jax.typing import ArrayLike
+from numpyro.distributions import Distribution
+
+Values = Mapping[str, ArrayLike]
+AXIS = "x"  # the covariate of a law in one axis, until `along` says which column it is
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """A scaling law: a formula, and a belief about its parameters.
+
+    Args:
+        name: the name of the file the law is in.
+        mean: `mean(N, D, *, E, A, ...)`, the expected response, elementwise. What stands before the `*` are
+            columns of `Runs`, what comes after it are parameters; given natural units and published
+            parameters it returns the published response.
+        priors: the prior of each parameter where covariates are measured against the reference run (the
+            geometric mean of the design) and the response against its unit (the least loss measured).
+        source: the paper and the equation.
+        response: "loss" or "success".
+        natural: `natural(N, D, loss, *, E, A, ...)`, the parameters in natural units as a dictionary, where
+            the given ones hold for covariates measured against N, D and a response measured against `loss`.
+            It is a change of units, so its inverse is itself at `1/N, 1/D, 1/loss`.
+        spread: how far the levels of a factor may differ in a parameter, as the scale of a half-normal in the
+            unconstrained space; 0.5 where nothing is said.
+        columns: the columns that covariates are read from, where they bear another name; see `along`.
+        irrelevant: the covariates multiplied onto the law by `irrelevant`.
+
+    Raises:
+        ValueError: a prior without a parameter, or a parameter without a prior.
+    """
+
+    name: str
+    mean: Callable[..., ArrayLike]
+    priors: Mapping[str, Distribution]
+    source: str
+    response: str = "loss"
+    natural: Callable[..., dict[str, ArrayLike]] | None = None
+    spread: Mapping[str, float] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    irrelevant: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.response not in ("loss", "success"):
+            raise ValueError(f"law {self.name}: response is {self.response!r}; it is 'loss' or 'success'")
+        missing = [p for p in self.parameters if p not in self.priors]
+        unknown = [p for p in self.priors if p not in self.parameters]
+        if missing or unknown:
+            raise ValueError(
+                f"law {self.name}: "
+                + "; ".join(
+                    [f"parameter {p} has no prior" for p in missing]
+                    + [f"the prior of {p} has no parameter in mean()" for p in unknown]
+                )
+            )
+        for name in ("priors", "spread", "columns"):
+            object.__setattr__(self, name, dict(getattr(self, name)))
+        if len(set(self.covariates)) < len(self.covariates):
+            raise ValueError(f"law {self.name} has a covariate twice: {', '.join(self.covariates)}")
+
+    def _names(self, kind) -> tuple[str, ...]:
+        return tuple(n for n, p in inspect.signature(self.mean).parameters.items() if p.kind is kind)
+
+    @property
+    def _axes(self) -> tuple[str, ...]:
+        own = self._names(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        return tuple(self.columns.get(n, n) for n in own)
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """The columns of `Runs` that the law is a function of, in the order of the signature of `mean`."""
+        return self._axes + self.irrelevant
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters, in the order of the signature of `mean`."""
+        return self._names(inspect.Parameter.KEYWORD_ONLY) + tuple(f"gamma_{c}" for c in self.irrelevant)
+
+    def replace(self, **changes) -> "Law":
+        """The law with some of its fields changed; new `priors` are laid over those there are."""
+        if "priors" in changes:
+            changes["priors"] = {**self.priors, **changes["priors"]}
+        return replace(self, **changes)
+
+    def along(self, column: str) -> "Law":
+        """A law in one axis, as the law along `column`.
+
+        Raises:
+            ValueError: the law is not a law in one axis.
+        """
+        if AXIS not in self._names(inspect.Parameter.POSITIONAL_OR_KEYWORD):
+            axes = ", ".join(self.covariates) or "no covariate"
+            raise ValueError(f"law {self.name} is in {axes}; only a law in one axis can be put along a column")
+        return replace(self, columns={AXIS: column})
+
+    def __call__(self, covariates: Values, parameters: Values) -> Array:
+        """The mean response, elementwise; covariates and parameters by name, all in the same units."""
+        own = {p: parameters[p] for p in self._names(inspect.Parameter.KEYWORD_ONLY)}
+        value = self.mean(*(covariates[c] for c in self._axes), **own)
+        return value * self._factor(covariates, parameters)
+
+    def _factor(self, covariates: Values, parameters: Values) -> Array:
+        """What the irrelevant covariates multiply the law by."""
+        exponent = sum(
+            (parameters[f"gamma_{c}"] * jnp.log(covariates[c]) for c in self.irrelevant), start=jnp.zeros(())
+        )
+        return jnp.exp(exponent)
+
+    def to_natural(self, parameters: Values, reference: Values, unit: ArrayLike) -> dict[str, Array]:
+        """Parameters relative to the reference run, in natural units; as they are where `natural` is not given.
+
+        Args:
+            parameters: name -> value, where covariates count in `reference` and the response in `unit`.
+            reference: the reference run, column -> value.
+            unit: the response that counts as 1.
+        """
+        if self.natural is None:
+            return {p: jnp.asarray(v) for p, v in parameters.items()}
+        own = {p: parameters[p] for p in self._names(inspect.Parameter.KEYWORD_ONLY)}
+        # (x / x0)^gamma is x^gamma in a response measured in x0^-gamma.
+        unit = unit / self._factor(reference, parameters)
+        changed = self.natural(*(reference[c] for c in self._axes), unit, **own)
+        return {p: jnp.asarray(v) for p, v in {**parameters, **changed}.items()}
+
+    def to_reference(self, parameters: Values, reference: Values, unit: ArrayLike) -> dict[str, Array]:
+        """Parameters in natural units, relative to the reference run: the inverse of `to_natural`."""
+        return self.to_natural(parameters, {c: 1 / reference[c] for c in self.covariates}, 1 / unit)
+
+
+def irrelevant(law: Law, covariate: str) -> Law:
+    """The law times exp(gamma x), where x is the logarithm of a covariate that may not matter at all.
+
+    With gamma = 0 it is the law itself, so the evidence for one over the other says whether the covariate has
+    a law: the number of GPUs at fixed compute should have none. x is measured from the reference run, and
+    gamma ~ Normal(0, 0.05): one e-fold of the covariate changes the response by some 5%.
+    """
+    if covariate in law.covariates:
+        raise ValueError(f"law {law.name} is in {covariate} already")
+    return replace(
+        law,
+        irrelevant=(*law.irrelevant, covariate),
+        priors={**law.priors, f"gamma_{covariate}": dist.Normal(0.0, 0.05)},
+    )

@@ -1,0 +1,45 @@
+"""Loss from parameters and training tokens, whichever is scarcer, to a floor.
+
+    L(N, D) = E + [(A N^-alpha)^(1/beta) + (B D^-beta)^(1/beta)]^beta
+
+`kaplan` with an irreducible loss; in Kaplan's notation A = N_c^alpha and B = D_c^beta. The priors are on the
+terms at the reference run, A and B, for the scales N_c and D_c are known to orders of magnitude only.
+"""
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from bayescale.law import Law
+from bayescale.priors import LogitNormal
+
+
+def mean(N, D, *, E, A, B, alpha, beta):
+    """Loss at N parameters and D training tokens; with E = 0 it is Kaplan's.
+
+    >>> round(float(mean(1e9, 2e10, E=0.0, A=6.4e13**0.076, B=1.8e13**0.103, alpha=0.076, beta=0.103)), 4)
+    2.3739
+    """
+    log_n = jnp.log(A) - alpha * jnp.log(N)
+    log_d = jnp.log(B) - beta * jnp.log(D)
+    return E + jnp.exp(beta * jnp.logaddexp(log_n / beta, log_d / beta))
+
+
+def natural(N, D, loss, *, E, A, B, alpha, beta):
+    return {"E": loss * E, "A": loss * A * N**alpha, "B": loss * B * D**beta, "alpha": alpha, "beta": beta}
+
+
+# Relative to the reference run: N = D = 1 there, and the least loss measured is 1.
+law = Law(
+    name="kaplan_floor",
+    mean=mean,
+    natural=natural,
+    priors={
+        "E": LogitNormal(1.0, 1.5),  # 90% between 0.19 and 0.97 of the least loss
+        "A": dist.LogNormal(-1.6, 1.0),  # 90% between 0.04 and 1.05 of the least loss
+        "B": dist.LogNormal(-1.6, 1.0),
+        "alpha": dist.LogNormal(-1.2, 0.5),  # 90% between 0.13 and 0.69
+        "beta": dist.LogNormal(-1.2, 0.5),
+    },
+    spread={"alpha": 0.2, "beta": 0.2},
+    source="Kaplan et al. 2020, arXiv:2001.08361, equation 1.5, and a floor",
+)
