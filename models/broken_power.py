@@ -51,6 +51,6 @@ law = Law(
         "location": dist.LogNormal(0.0, 1.5),  # 90% between 0.085 and 11.8 times the reference
         "sharpness": dist.LogNormal(-1.2, 0.7),  # 90% between 0.10 and 0.95 e-folds
     },
-    spread={"alpha": 0.2, "shift": 0.1},
+    spread={"E": 0.1, "alpha": 0.2, "shift": 0.1},
     source="Caballero et al. 2022, arXiv:2210.14891, equation 1, with one break",
 )

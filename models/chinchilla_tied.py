@@ -36,6 +36,6 @@ law = Law(
         "B": dist.LogNormal(-1.6, 1.0),
         "alpha": dist.LogNormal(-1.2, 0.5),  # 90% between 0.13 and 0.69
     },
-    spread={"alpha": 0.2},
+    spread={"E": 0.1, "alpha": 0.2},
     source="Muennighoff et al. 2023, arXiv:2305.16264, and Gadre et al. 2024, arXiv:2403.08540: alpha = beta",
 )

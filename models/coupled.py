@@ -48,6 +48,6 @@ law = Law(
         "beta": dist.LogNormal(-1.2, 0.5),
         "k": dist.LogNormal(0.0, 0.7),  # 90% between 0.32 and 3.2
     },
-    spread={"alpha": 0.2, "beta": 0.2, "k": 0.2},
+    spread={"E": 0.1, "alpha": 0.2, "beta": 0.2, "k": 0.2},
     source="Videau et al. 2026, as given by simple-scaling-laws 0.2.0; it nests Kaplan and Hoffmann",
 )

@@ -72,6 +72,6 @@ law = Law(
         "R_D": dist.LogNormal(2.7, 0.7),  # 90% between 4.7 and 47 repetitions; Muennighoff has 15.4
         "R_N": dist.LogNormal(1.6, 0.7),  # 90% between 1.6 and 15.7; Muennighoff has 5.3
     },
-    spread={"alpha": 0.2, "beta": 0.2},
+    spread={"E": 0.1, "alpha": 0.2, "beta": 0.2},
     source="Muennighoff et al. 2023, arXiv:2305.16264",
 )

@@ -36,5 +36,6 @@ law = Law(
         "A": dist.LogNormal(-0.6, 1.0),  # 90% between 0.11 and 2.84 times the least loss
         "kappa": dist.LogNormal(0.0, 1.0),  # 90% between 0.19 and 5.2 e-folds at the reference run
     },
+    spread={"E": 0.1},
     source="Sorscher et al. 2022, arXiv:2206.14486, motivates it: pruned data can beat a power law",
 )

@@ -48,6 +48,6 @@ law = Law(
         "beta": dist.LogNormal(-2.5, 0.5),
     },
     # 6 in ln N_c is 0.5 in the logarithm of a term.
-    spread={"N_c": 6.0, "D_c": 6.0, "alpha": 0.2, "beta": 0.2},
+    spread={"E": 0.1, "N_c": 6.0, "D_c": 6.0, "alpha": 0.2, "beta": 0.2},
     source="the sum of Kaplan et al. 2020, arXiv:2001.08361, equations 1.1 and 1.2, and a floor; in no paper",
 )

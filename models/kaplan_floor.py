@@ -40,6 +40,6 @@ law = Law(
         "alpha": dist.LogNormal(-1.2, 0.5),  # 90% between 0.13 and 0.69
         "beta": dist.LogNormal(-1.2, 0.5),
     },
-    spread={"alpha": 0.2, "beta": 0.2},
+    spread={"E": 0.1, "alpha": 0.2, "beta": 0.2},
     source="Kaplan et al. 2020, arXiv:2001.08361, equation 1.5, and a floor",
 )

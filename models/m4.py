@@ -68,6 +68,6 @@ law = Law(
         "alpha": dist.LogNormal(-1.2, 0.5),  # 90% between 0.13 and 0.69
         "a": dist.LogNormal(0.0, 0.5),  # 90% between 0.44 and 2.28
     },
-    spread={"alpha": 0.2, "a": 0.2},
+    spread={"E": 0.1, "alpha": 0.2, "a": 0.2},
     source="Alabdulmohsin et al. 2022, arXiv:2209.06640, estimator M4",
 )

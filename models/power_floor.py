@@ -34,6 +34,6 @@ law = Law(
         "A": dist.LogNormal(-1.6, 1.0),  # 90% between 0.04 and 1.05 of the least loss
         "alpha": dist.LogNormal(-1.2, 0.5),  # 90% between 0.13 and 0.69
     },
-    spread={"alpha": 0.2},
+    spread={"E": 0.1, "alpha": 0.2},
     source="Hestness et al. 2017, arXiv:1712.00409; Henighan et al. 2020, arXiv:2010.14701, equation 1.1",
 )

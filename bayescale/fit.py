@@ -1,0 +1,300 @@
+"""Fit: draws, with the model and the runs behind them."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import random
+
+from bayescale import diagnostics, parallel
+from bayescale.model import Model, effect_of, shocked, varies_by
+from bayescale.pooling import shifted
+from bayescale.runs import Runs
+
+R_HAT, ESS, PARETO_K = 1.01, 400, 0.7  # beyond these a fit has not converged
+KINDS = ("mean", "new_run", "new_level")
+Draws = Mapping[str, npt.ArrayLike]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit:
+    """What every inference returns.
+
+    Attributes:
+        model: the model, with its effects chosen.
+        runs: the table it was fitted to.
+        draws: site -> (chains, draws, ...), relative to the reference run.
+        method: "nuts", "laplace", "map" or "maximum_likelihood".
+        stats: what the method says of its work.
+    """
+
+    model: Model
+    runs: Runs
+    draws: dict[str, np.ndarray]
+    method: str
+    stats: dict[str, Any]
+
+    def replace(self, **changes) -> "Fit":
+        """The fit with some of its fields changed."""
+        return replace(self, **changes)
+
+    def __len__(self) -> int:
+        return int(np.prod(next(iter(self.draws.values())).shape[:2]))
+
+    def flat(self, site: str) -> np.ndarray:
+        """The draws of a site, all chains in one: (draws, ...)."""
+        values = self.draws[site]
+        return values.reshape(-1, *values.shape[2:])
+
+    # ---- Is it to be trusted?
+
+    @cached_property
+    def diagnostics(self) -> dict[str, np.ndarray]:
+        """Site -> R-hat, bulk and tail effective sample size, (..., 3); nothing for methods without chains."""
+        if self.method != "nuts":
+            return {}
+        return {name: of_chains(values) for name, values in self.draws.items()}
+
+    @cached_property
+    def trouble(self) -> tuple[str, ...]:
+        """Why the fit is not to be taken as a result, in words; empty where it has converged."""
+        if self.method == "nuts":
+            return self._trouble_of_chains()
+        found = []
+        if self.stats["at_bound"]:
+            found.append(f"{', '.join(self.stats['at_bound'])} ran to the bound")
+        elif not self.stats["mode_converged"]:
+            found.append("no start reached a mode")
+        if self.stats.get("pareto_k", -np.inf) > PARETO_K:
+            found.append(f"Pareto-k {self.stats['pareto_k']:.2f}, above {PARETO_K}: the posterior is not normal")
+        return tuple(found)
+
+    def _trouble_of_chains(self) -> tuple[str, ...]:
+        worst = {name: values.reshape(-1, 3) for name, values in self.diagnostics.items()}
+        r_hat = {name: np.max(values[:, 0]) for name, values in worst.items()}
+        ess = {name: np.min(values[:, 1:]) for name, values in worst.items()}
+        divergences = int(self.stats["diverging"].sum())
+        found = []
+        # A comparison with nan is false, so that a chain that never moved counts as trouble.
+        if bad := {name: value for name, value in r_hat.items() if not value <= R_HAT}:
+            name = max(bad, key=lambda n: bad[n])
+            found.append(f"R-hat of {name} is {bad[name]:.3f}, above {R_HAT}")
+        if bad := {name: value for name, value in ess.items() if not value >= ESS}:
+            name = min(bad, key=lambda n: bad[n])
+            found.append(f"effective sample size of {name} is {bad[name]:.0f}, under {ESS}")
+        if divergences:
+            found.append(f"{divergences} divergent draws of {len(self)}")
+        return tuple(found)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit may be presented as a result."""
+        return not self.trouble
+
+    @property
+    def verdict(self) -> str:
+        """One line: how the fit was made, and whether it has converged."""
+        if not self.converged:
+            return f"NOT CONVERGED ({self.method}): {'; '.join(self.trouble)}"
+        if self.method == "nuts":
+            everything = np.concatenate([v.reshape(-1, 3) for v in self.diagnostics.values()])
+            return (
+                f"converged (nuts): {len(self)} draws, R-hat at most {everything[:, 0].max():.3f}, effective sample "
+                f"size at least {everything[:, 1:].min():.0f}, no divergences"
+            )
+        if self.method == "laplace":
+            return f"converged (laplace): Pareto-k {self.stats['pareto_k']:.2f}; a look, not a posterior"
+        return f"converged ({self.method}): {self.stats['mode_agreed']} of {self.stats['mode_starts']} starts agree"
+
+    # ---- Parameters
+
+    def parameters(self, **levels: str) -> dict[str, np.ndarray]:
+        """The parameters of the law in natural units, name -> (draws,).
+
+        Args:
+            levels: the level of each factor by which parameters differ, as corpus="web".
+
+        Raises:
+            ValueError: a factor by which parameters differ is not said, or has no such level.
+        """
+        self._check(levels)
+        if unsaid := {p.by for p in self.model.pooling} - set(levels):
+            by = sorted(unsaid)[0]
+            varying = ", ".join(p for p, factors in self.model.varying.items() if by in factors)
+            raise ValueError(f"{varying} differ by {by}; say which {by}: one of {', '.join(self.runs.levels[by])}")
+        with parallel.workbench():
+            return self.natural(self.relative(levels))
+
+    def centre(self) -> dict[str, np.ndarray]:
+        """The parameters of the law that levels differ from, in natural units, name -> (draws,)."""
+        with parallel.workbench():
+            return self.natural(self.relative({}))
+
+    def relative(self, levels: Mapping[str, str], extra: Draws | None = None) -> dict[str, Any]:
+        """The parameters of law and noise relative to the reference run, (draws,), at the named levels.
+
+        Where no level is named, parameters are at their centre, plus the deviations in `extra`.
+        """
+        found: dict[str, Any] = {name: jnp.asarray(self.flat(name)) for name in self.model.priors}
+        for pooling in self.model.pooling:
+            for p in pooling.vary:
+                name = p + varies_by(pooling.by)
+                if pooling.by in levels:
+                    shift = self.flat(name)[:, self._index(pooling.by, levels[pooling.by])]
+                elif extra is not None and name in extra:
+                    shift = extra[name]
+                else:
+                    continue
+                found[p] = shifted(self.model.law.priors[p], found[p], jnp.asarray(shift), self.model.law.response)
+        return found
+
+    def natural(self, relative: Draws) -> dict[str, np.ndarray]:
+        """Parameters of the law relative to the reference run, in natural units."""
+        own = {p: jnp.asarray(relative[p]) for p in self.model.law.parameters}
+        changed = self.model.law.to_natural(own, self.runs.reference, self.runs.unit)
+        return {p: np.asarray(v) for p, v in changed.items()}
+
+    def _index(self, by: str, level: str) -> int:
+        return self.runs.levels[by].index(level)
+
+    def _check(self, levels: Mapping[str, str]) -> None:
+        factors = self.model.factors
+        for by, level in levels.items():
+            if by not in factors:
+                known = ", ".join(factors) or "no factor"
+                raise ValueError(f"nothing differs by {by}; the model has {known}")
+            if level not in self.runs.levels[by]:
+                raise ValueError(f"{by} has no level {level!r}; it has {', '.join(self.runs.levels[by])}")
+
+    # ---- Predictions
+
+    def mean(self, parameters: Draws, **covariates: npt.ArrayLike) -> np.ndarray:
+        """The response of the law at parameters in natural units, as `parameters()` returns them."""
+        law = self.model.law
+        with parallel.workbench():
+            own = {p: jnp.asarray(parameters[p]) for p in law.parameters}
+            points = {c: jnp.asarray(v, float) for c, v in self.complete(covariates).items()}
+            relative = law.to_reference(own, self.runs.reference, self.runs.unit)
+            at = {c: points[c] / self.runs.reference[c] for c in law.covariates}
+            return np.asarray(self.runs.unit * law(at, relative))
+
+    def predict(
+        self,
+        points: Mapping[str, npt.ArrayLike],
+        *,
+        kind: str = "mean",
+        key: jax.Array | None = None,
+        **levels: str,
+    ) -> np.ndarray:
+        """The response at points, (draws, points).
+
+        Args:
+            points: covariate -> (points,), natural units. C and D may be left to C = 6ND.
+            kind: "mean", the curve of the law at the named levels; "new_run", a run on that curve, with noise and
+                with shocks of its own; "new_level", a run of a level not seen yet of every factor not named.
+            key: the random key of the last two.
+            levels: the level of each factor by which parameters differ; for "new_level" of those to be kept.
+
+        Raises:
+            ValueError: a covariate is missing or not positive, or a level is.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind is {kind!r}; it is one of {', '.join(KINDS)}")
+        if kind != "mean" and key is None:
+            raise ValueError(f"kind {kind!r} is drawn at random: give a key, such as jax.random.key(0)")
+        if kind == "new_level":
+            self._check(levels)
+        else:
+            self.parameters(**levels)  # says what is missing
+        grid = self._grid(points)
+        with parallel.workbench():
+            if kind == "mean":
+                relative = self.relative(levels)
+                own = {p: relative[p] for p in self.model.priors}
+                return np.asarray(jax.vmap(lambda one: self.model.mean(grid, one))(own))
+            assert key is not None
+            key_levels, key_shocks, key_noise = random.split(key, 3)
+            extra = self._new_levels(key_levels) if kind == "new_level" else None
+            relative = self.relative(levels, extra)
+            shocks = self._new_shocks(key_shocks, len(grid))
+            keys = random.split(key_noise, len(self))
+
+            def draw(key, own, shock):
+                mean = shocked(self.model.mean(grid, own), shock, self.model.law.response)
+                return self.model.noise(mean, grid, own).sample(key)
+
+            return np.asarray(jax.vmap(draw)(keys, relative, shocks))
+
+    def _new_levels(self, key: jax.Array) -> dict[str, jax.Array]:
+        names = [p + varies_by(pooling.by) for pooling in self.model.pooling for p in pooling.vary]
+        scales = {name: jnp.asarray(self.flat(f"{name}_scale")) for name in names}
+        keys = random.split(key, max(len(names), 1))
+        return {n: scales[n] * random.normal(k, scales[n].shape) for n, k in zip(names, keys, strict=False)}
+
+    def _new_shocks(self, key: jax.Array, points: int) -> jax.Array:
+        """One shock for each draw and point, from the effects together."""
+        total = jnp.zeros((len(self), points))
+        for effect in self.model.effects or ():
+            key, own = random.split(key)
+            scale = jnp.asarray(self.flat(f"{effect_of(effect.by)}_scale"))[:, None]
+            total += scale * random.normal(own, total.shape)
+        return total
+
+    def _grid(self, points: Mapping[str, npt.ArrayLike]) -> Runs:
+        """The points as a table of runs without responses, measured as this fit's own."""
+        needed = (*self.model.law.covariates, *self.model.noise.covariates)
+        columns = {c: np.atleast_1d(np.asarray(v, float)) for c, v in self.complete(points).items()}
+        missing = [c for c in needed if c not in columns]
+        if missing:
+            raise ValueError(f"{self.model.law.name} needs {', '.join(needed)} at each point; {missing[0]} is missing")
+        for c, values in columns.items():
+            if not (np.isfinite(values) & (values > 0)).all():
+                raise ValueError(f"{c} at a point is {values[~(values > 0)][:1]}; it is a positive number")
+        if self.runs.kind == "success" and "trials" not in columns:
+            columns["trials"] = np.ones(1)
+        columns = dict(zip(columns, np.broadcast_arrays(*columns.values()), strict=True))
+        size = len(next(iter(columns.values()))) if columns else 1
+        return self.runs.replace(columns=columns, response=None, factors={}, weight=np.ones(size), levels={})
+
+    def complete(self, points: Mapping[str, npt.ArrayLike]) -> dict[str, npt.ArrayLike]:
+        """The points with what follows from C = 6ND where the law needs it."""
+        found = {c: np.asarray(v, float) for c, v in points.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # zeros are refused later, by name
+            if {"N", "D"} <= set(found):
+                found.setdefault("C", 6 * found["N"] * found["D"])
+            elif {"N", "C"} <= set(found):
+                found["D"] = found["C"] / (6 * found["N"])
+            elif {"D", "C"} <= set(found):
+                found["N"] = found["C"] / (6 * found["D"])
+        return found
+
+    # ---- Words
+
+    def summary(self):
+        """Each parameter with its interval, R-hat, effective sample size and contraction; see `Summary`."""
+        from bayescale.summary import summarise
+
+        return summarise(self)
+
+    def __repr__(self) -> str:
+        return f"Fit({self.model.law.name}, {self.model.noise.name}; {len(self.runs)} runs; {self.verdict})"
+
+    def _repr_html_(self) -> str:
+        return self.summary().to_html()
+
+
+def of_chains(values: np.ndarray) -> np.ndarray:
+    """R-hat, bulk and tail effective sample size of (chains, draws, ...), as (..., 3)."""
+    columns = values.reshape(*values.shape[:2], -1)
+    found = [
+        (diagnostics.r_hat(one), diagnostics.ess_bulk(one), diagnostics.ess_tail(one))
+        for one in np.moveaxis(columns, -1, 0)
+    ]
+    return np.array(found).reshape(*values.shape[2:], 3)

@@ -1,0 +1,1 @@
+"""From a Model and Runs to a Fit."""

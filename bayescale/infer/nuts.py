@@ -1,0 +1,208 @@
+"""Posterior draws with NUTS, from the mode and the curvature there."""
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax, random
+from numpyro.infer.hmc import hmc
+
+from bayescale import parallel
+from bayescale.fit import Fit
+from bayescale.infer.density import Density
+from bayescale.infer.mode import Frame, find, frame
+from bayescale.model import Model
+from bayescale.provenance import provenance
+from bayescale.runs import Runs
+
+CHUNK = 50  # iterations between two reports of progress: one compiled loop serves warm-up and sampling
+DENSE = 12  # up to here the whole covariance is adapted; a short warm-up says too little of a larger one
+RETRY = 0.99  # the target acceptance of the second try
+
+
+class Progress(NamedTuple):
+    """How far the sampler has come; every chain is at the same iteration."""
+
+    chains: int
+    iteration: int
+    total: int
+    warmup: int
+    divergences: int
+    seconds_left: float
+
+
+Report = Callable[[Progress], None]
+
+
+def nuts(
+    key: Array,
+    model: Model,
+    runs: Runs,
+    *,
+    chains: int = 4,
+    draws: int = 1000,
+    warmup: int = 400,
+    target: float = 0.9,
+    depth: int = 10,
+    retry: bool = True,
+    report: Report | None = None,
+) -> Fit:
+    """Draws from the posterior of a model of runs, with NumPyro's NUTS.
+
+    The chains start from the normal approximation at the mode, whose covariance is the first mass matrix, so that
+    a short warm-up is enough. If a divergence, an R-hat above 1.01 or an effective sample size under 400 remains,
+    everything is done once more with a higher target acceptance; if it remains then, the fit says so wherever it
+    appears.
+
+    Args:
+        key: the random key.
+        model: the model; effects left open are chosen from the table.
+        runs: the table.
+        chains: how many chains, all at once.
+        draws: draws kept of each chain.
+        warmup: iterations of each chain before those, in which step size and mass matrix adapt.
+        target: the acceptance probability aimed at.
+        depth: the greatest depth of the tree of a draw: at most 2^depth - 1 gradients.
+        retry: whether to try again where the fit has not converged.
+        report: called with the progress after every 50 iterations.
+
+    Raises:
+        ValueError: the model does not suit the table, or its density is nowhere finite.
+
+    Source:
+        Hoffman and Gelman 2014, arXiv:1111.4246, in the variant of NumPyro.
+    """
+    if min(chains, draws, warmup) < 1:
+        raise ValueError(f"{chains} chains, {draws} draws and {warmup} warm-up iterations: each is 1 or more")
+    if not 0 < target < 1:
+        raise ValueError(f"the target acceptance is {target}; it is between 0 and 1, such as 0.9")
+    model = model.specialise(runs)
+    with parallel.workbench():
+        began = time.perf_counter()
+        key_mode, *keys = random.split(key, 3)
+        density = Density.of(model, runs)
+        mode = find(density, runs, key_mode)
+        if not np.isfinite(mode.log_density):
+            raise ValueError(f"{runs.source}: no parameters were found under which {model.law.name} can give these runs")
+        coordinates = frame(density, mode)
+        seconds = {"seconds_mode": time.perf_counter() - began}
+        fit = None
+        for attempt, tried in enumerate([target, max(target, RETRY)][: 1 + retry]):
+            more = {"target": tried, "attempt": attempt + 1, "chains": chains, "rival": mode.rival, **seconds}
+            more |= {"mode_agreed": mode.agreed, "mode_starts": mode.starts, "depth": depth}
+            found, stats = _sample(keys[attempt], density, runs, coordinates, chains, draws, warmup, tried, depth, report)
+            fit = Fit(model, runs, found, "nuts", stats | more | provenance(key))
+            if fit.converged:
+                break
+        assert fit is not None
+        return fit
+
+
+def _sample(
+    key: Array,
+    density: Density,
+    runs: Runs,
+    coordinates: Frame,
+    chains: int,
+    draws: int,
+    warmup: int,
+    target: float,
+    depth: int,
+    report: Report | None,
+) -> tuple[dict[str, np.ndarray], dict]:
+    """Draws, site -> (chains, draws, ...), and what the sampler says of them."""
+    start, chunk, values = _compiled(density, warmup, target, depth)
+    key_start, key_chains = random.split(key)
+    data = (runs, coordinates)
+    states = start(random.normal(key_start, (chains, density.size)), random.split(key_chains, chains), *data)
+    total = warmup + draws
+    kept, divergences = [], 0
+    began = time.perf_counter()
+    seconds_warmup = 0.0
+    for done in range(0, total, CHUNK):
+        states, moved = chunk(states, *data)
+        kept.append(jax.device_get(moved))
+        end = done + CHUNK
+        seconds = time.perf_counter() - began
+        if done < warmup:
+            seconds_warmup = seconds
+        divergences += int(moved.diverging[max(0, warmup - done) : total - done].sum())
+        if report is not None:
+            left = seconds / end * max(total - end, 0)
+            report(Progress(chains, min(end, total), total, warmup, divergences, left))
+    moves = jax.tree.map(lambda *parts: np.concatenate(parts).swapaxes(0, 1), *kept)
+    sampled = jax.tree.map(lambda a: a[:, warmup:total], moves)
+    found = jax.device_get(values(jnp.asarray(sampled.position), *data))
+    stats = {
+        "diverging": sampled.diverging,
+        "num_steps": sampled.num_steps,
+        "accept_prob": sampled.accept_prob,
+        "energy": sampled.energy,
+        "gradients": int(sampled.num_steps.sum()),
+        "warmup_gradients": int(moves.num_steps[:, :warmup].sum()),
+        "warmup": warmup,
+        "seconds_warmup": seconds_warmup,
+        "seconds_sampling": time.perf_counter() - began - seconds_warmup,
+    }
+    return {name: np.asarray(value) for name, value in found.items()}, stats
+
+
+class _Move(NamedTuple):
+    """What is kept of an iteration of all chains."""
+
+    position: Array
+    diverging: Array
+    num_steps: Array
+    accept_prob: Array
+    energy: Array
+
+
+@lru_cache(maxsize=32)
+def _compiled(density: Density, warmup: int, target: float, depth: int):
+    """The compiled start of all chains, a chunk of their iterations, and the values of the sites at their draws."""
+
+    def potential(runs, coordinates):
+        def energy(vector):
+            at = coordinates.position + coordinates.root @ vector
+            return -density.log_posterior(at, runs, coordinates.local)
+
+        return energy
+
+    init, step = hmc(potential_fn_gen=potential, algo="NUTS")
+
+    @jax.jit
+    def start(vectors, keys, *data):
+        def one(vector, key):
+            return init(
+                vector,
+                num_warmup=warmup,
+                target_accept_prob=target,
+                dense_mass=density.size <= DENSE,
+                max_tree_depth=depth,
+                model_args=data,
+                rng_key=key,
+            )
+
+        return jax.vmap(one)(vectors, keys)
+
+    @jax.jit
+    def chunk(states, *data):
+        def move(states, _):
+            states = jax.vmap(lambda state: step(state, data))(states)
+            return states, _Move(states.z, states.diverging, states.num_steps, states.accept_prob, states.energy)
+
+        return lax.scan(move, states, length=CHUNK)
+
+    @jax.jit
+    def values(vectors, runs, coordinates):
+        def one(vector):
+            at = coordinates.position + coordinates.root @ vector
+            return density.values(at, runs, coordinates.local)
+
+        return jax.vmap(jax.vmap(one))(vectors)
+
+    return start, chunk, values

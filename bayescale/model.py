@@ -1,0 +1,216 @@
+"""Model: law, noise and pooling as one NumPyro model, the only likelihood there is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpyro
+from jax import Array
+from jax.scipy.special import expit, logit
+from jax.typing import ArrayLike
+from numpyro.distributions import Distribution
+
+from bayescale.law import Law
+from bayescale.noise import Noise
+from bayescale.pooling import Effect, Local, Pooling, deviations, shifted, unshifted
+from bayescale.runs import Runs
+
+EFFECTS = ("run", "model", "size")  # the factors whose repeated levels share a shock unless the user says otherwise
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A law, its noise, and what groups of runs share. Callable as a NumPyro model: `model(runs)`.
+
+    Args:
+        law: the mean of the response.
+        noise: how responses scatter about it.
+        pooling: the parameters that differ between the levels of factors; factors may cross.
+        effects: the shocks that groups of runs share; by default those of the factors run, model and size whose
+            levels repeat in the table. Give an empty tuple for none.
+
+    Raises:
+        ValueError: the parts do not fit together.
+    """
+
+    law: Law
+    noise: Noise
+    pooling: tuple[Pooling, ...] = ()
+    effects: tuple[Effect, ...] | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "pooling", tuple(self.pooling))
+        if self.effects is not None:
+            object.__setattr__(self, "effects", tuple(self.effects))
+        if self.law.response != self.noise.response:
+            raise ValueError(
+                f"law {self.law.name} is of {self.law.response} and {self.noise.name} noise of {self.noise.response}"
+            )
+        if clash := set(self.law.parameters) & set(self.noise.parameters):
+            raise ValueError(f"law {self.law.name} and {self.noise.name} noise both have {', '.join(sorted(clash))}")
+        for pooling in self.pooling:
+            for parameter in pooling.vary:
+                if parameter not in self.law.parameters:
+                    raise ValueError(
+                        f"{parameter} cannot vary by {pooling.by}: law {self.law.name} has the parameters "
+                        f"{', '.join(self.law.parameters)}"
+                    )
+        pairs = [(p, pooling.by) for pooling in self.pooling for p in pooling.vary]
+        if len(set(pairs)) < len(pairs):
+            raise ValueError("a parameter varies twice by the same factor; name it once")
+
+    def replace(self, **changes) -> "Model":
+        """The model with some of its fields changed."""
+        return replace(self, **changes)
+
+    @property
+    def priors(self) -> dict[str, Distribution]:
+        """The priors of the parameters of the law and of the noise, relative to the reference run."""
+        return {**self.law.priors, **self.noise.priors}
+
+    @property
+    def varying(self) -> dict[str, tuple[str, ...]]:
+        """The parameters that vary, each with the factors it varies by."""
+        found: dict[str, tuple[str, ...]] = {}
+        for pooling in self.pooling:
+            for parameter in pooling.vary:
+                found[parameter] = (*found.get(parameter, ()), pooling.by)
+        return found
+
+    def specialise(self, runs: Runs) -> "Model":
+        """The model as it will be fitted to these runs: with its effects chosen, and checked against the table.
+
+        Raises:
+            ValueError: a column or factor that the model needs is not in the table, is not positive, or has
+                too few levels; or there are fewer runs than parameters.
+        """
+        if self.law.response != runs.kind:
+            raise ValueError(f"{runs.source}: the response is {runs.kind}, and law {self.law.name} is of {self.law.response}")
+        for column in (*self.law.covariates, *self.noise.covariates):
+            if column not in runs.columns:
+                raise ValueError(
+                    f"{runs.source}: {self.law.name} needs the column {column}; there are {', '.join(runs.columns)}"
+                )
+            if not jnp.isfinite(runs.reference[column]):
+                raise ValueError(f"{runs.source}: column {column} has values that are not positive; a law cannot use it")
+        model = self if self.effects is not None else self.replace(effects=repeated(runs))
+        for by in [*(p.by for p in model.pooling), *(e.by for e in model.effects or ())]:
+            if by not in runs.levels:
+                known = ", ".join(runs.levels) or "none; name grouping columns as factors"
+                raise ValueError(f"{runs.source}: there is no factor {by}; there are {known}")
+            if len(runs.levels[by]) < 2:
+                raise ValueError(f"{runs.source}: factor {by} has one level, {runs.levels[by][0]}; nothing can vary by it")
+        needed = len(self.law.parameters)
+        if len(runs) < needed:
+            raise ValueError(
+                f"{runs.source}: {len(runs)} runs cannot teach the {needed} parameters of {self.law.name} "
+                f"({', '.join(self.law.parameters)}); add runs or choose a law with fewer"
+            )
+        return model
+
+    def __call__(self, runs: Runs, local: Mapping[str, Local] | None = None) -> None:
+        """The NumPyro model of these runs; `response` is its observed site.
+
+        Args:
+            runs: the table; with `response=None` responses are drawn.
+            local: for each factor what the data say of its levels, which changes what is sampled and not its distribution; see
+                `deviations`.
+        """
+        local = local or {}
+        parameters = {name: numpyro.sample(name, prior) for name, prior in self.priors.items()}
+        shifts = {by: self._deviations(by, runs, parameters, local.get(by)) for by in self.factors}
+        shock = jnp.zeros(())
+        for by, names in self.factors.items():
+            for name, shift in zip(names, shifts[by].T, strict=True):
+                own = shift[runs.factors[by]]
+                if name == effect_of(by):
+                    shock += own
+                else:
+                    p = name.removesuffix(varies_by(by))
+                    parameters[p] = shifted(self.law.priors[p], parameters[p], own, self.law.response)
+        mean = shocked(self.mean(runs, parameters), shock, self.law.response)
+        with numpyro.handlers.scale(scale=runs.weight):
+            numpyro.sample("response", self.noise(mean, runs, parameters), obs=runs.response)
+
+    def _deviations(self, by: str, runs: Runs, parameters: Mapping[str, Array], local: Local | None) -> Array:
+        """The deviations of the levels of one factor, (levels, parameters), as sites."""
+        names = self.factors[by]
+        priors = self.priors_of_scales(by)
+        scales = jnp.stack([numpyro.sample(f"{name}_scale", priors[name]) for name in names])
+        centre = self.centre(by, parameters)
+        shifts = deviations(by, scales, len(runs.levels[by]), centre=centre, local=local)
+        for name, shift in zip(names, shifts.T, strict=True):
+            numpyro.deterministic(name, shift)
+        return shifts
+
+    @property
+    def factors(self) -> dict[str, tuple[str, ...]]:
+        """The factors whose levels deviate, each with the names of its deviations."""
+        found: dict[str, tuple[str, ...]] = {}
+        for pooling in self.pooling:
+            names = tuple(p + varies_by(pooling.by) for p in pooling.vary)
+            found[pooling.by] = found.get(pooling.by, ()) + names
+        for effect in self.effects or ():
+            found[effect.by] = (*found.get(effect.by, ()), effect_of(effect.by))
+        return found
+
+    def priors_of_scales(self, by: str) -> dict[str, Distribution]:
+        """The prior of the scale of each deviation of one factor."""
+        priors = {
+            p + varies_by(by): pooling.prior_of_scale(p, self.law.spread)
+            for pooling in self.pooling
+            if pooling.by == by
+            for p in pooling.vary
+        }
+        effects = {effect_of(by): e.prior_of_scale(self.law.response) for e in self.effects or () if e.by == by}
+        return priors | effects
+
+    def centre(self, by: str, parameters: Mapping[str, ArrayLike]) -> Array:
+        """What the deviations of one factor are measured from, (parameters,)."""
+        varying = [p for pooling in self.pooling if pooling.by == by for p in pooling.vary]
+        centre = [unshifted(self.law.priors[p], parameters[p], self.law.response) for p in varying]
+        return jnp.stack(centre + [jnp.zeros(())] * (len(self.factors[by]) - len(varying)))
+
+    def mean(self, runs: Runs, parameters: Mapping[str, ArrayLike]) -> Array:
+        """The mean response, (runs,), in natural units, of parameters relative to the reference run."""
+        relative = {c: jnp.asarray(runs.columns[c]) / runs.reference[c] for c in self.law.covariates}
+        mean = runs.unit * self.law(relative, parameters)
+        return jnp.broadcast_to(mean, jnp.broadcast_shapes(jnp.shape(mean), jnp.shape(runs.weight)))
+
+
+def varies_by(by: str) -> str:
+    """What is added to the name of a parameter for its deviations by a factor."""
+    return f"_by_{by}"
+
+
+def effect_of(by: str) -> str:
+    """The name of the shocks of a factor."""
+    return f"{by}_effect"
+
+
+def shocked(mean: Array, shock: ArrayLike, response: str) -> Array:
+    """The mean response moved by a shock on the log loss, or on the logit of success."""
+    return mean * jnp.exp(shock) if response == "loss" else expit(logit(mean) + shock)
+
+
+def repeated(runs: Runs) -> tuple[Effect, ...]:
+    """The effects of the factors run, model and size whose levels repeat in the table.
+
+    A factor counts where at least half of the runs share their level with another run and there are three levels
+    or more: with fewer, nothing is learned of the scale of the shocks. Of factors that group the runs
+    alike, the first stands for all.
+    """
+    effects, groupings = [], []
+    for by in EFFECTS:
+        if by not in runs.factors:
+            continue
+        index = jax.device_get(runs.factors[by])
+        counts = jnp.bincount(index, length=len(runs.levels[by]))
+        if (counts > 0).sum() < 3 or (counts[index] > 1).mean() < 0.5:
+            continue
+        grouping = tuple(dict(zip(index.tolist(), range(len(index)), strict=True))[i] for i in index.tolist())
+        if grouping not in groupings:
+            effects.append(Effect(by))
+            groupings.append(grouping)
+    return tuple(effects)

@@ -1,0 +1,217 @@
+"""Noise: how responses scatter about the law."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jax import Array, random
+from jax.scipy.special import ndtr, ndtri
+from jax.scipy.stats import norm
+from jax.typing import ArrayLike
+from numpyro.distributions import Distribution, constraints
+from numpyro.distributions.transforms import ExpTransform
+
+from bayescale.runs import Runs
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """How responses scatter about their mean.
+
+    Args:
+        name: what it is called.
+        likelihood: `likelihood(mean, runs, *, sigma, ...)`, the distribution of the responses, (runs,), in natural
+            units. What comes after the `*` are parameters.
+        priors: the prior of each parameter.
+        response: "loss" or "success".
+        settings: the numbers that are given and not fitted, such as Huber's delta.
+        scaled_by: what the logarithm of the scale is linear in; see `scaled`.
+    """
+
+    name: str
+    likelihood: Callable[..., Distribution]
+    priors: Mapping[str, Distribution]
+    response: str = "loss"
+    settings: Mapping[str, float] = field(default_factory=dict)
+    scaled_by: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for name in ("priors", "settings"):
+            object.__setattr__(self, name, dict(getattr(self, name)))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters of the likelihood, then the slopes of its scale."""
+        return self._own + tuple(_slope(ratio) for ratio in self.scaled_by)
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """The columns of `Runs` that the scale depends on."""
+        return tuple(dict.fromkeys(c for ratio in self.scaled_by for c in ratio.split("/")))
+
+    @property
+    def _own(self) -> tuple[str, ...]:
+        signature = inspect.signature(self.likelihood).parameters
+        return tuple(n for n, p in signature.items() if p.kind is inspect.Parameter.KEYWORD_ONLY)
+
+    def replace(self, **changes) -> "Noise":
+        """The noise with some of its fields changed; new `priors` are laid over those there are."""
+        if "priors" in changes:
+            changes["priors"] = {**self.priors, **changes["priors"]}
+        return replace(self, **changes)
+
+    def scaled(self, by: str) -> "Noise":
+        """The noise with ln sigma linear in the logarithm of a covariate, or of a ratio such as "D/N".
+
+        The covariate is measured from the reference run, and the slope is Normal(0, 0.3): a tenfold change of
+        the covariate changes the scale by a factor of up to 3, at 90%. On the Chinchilla points the scatter is 2.6
+        times larger in the lowest fifth of tokens for each parameter than in the others.
+
+        Raises:
+            ValueError: the noise has no scale, or it depends on that covariate already.
+        """
+        if "sigma" not in self._own:
+            raise ValueError(f"{self.name} noise has no scale that could depend on {by}")
+        if by in self.scaled_by or by.count("/") > 1:
+            raise ValueError(f"the scale cannot depend on {by!r}: give each covariate, or ratio such as D/N, once")
+        return replace(
+            self, scaled_by=(*self.scaled_by, by), priors={**self.priors, _slope(by): dist.Normal(0.0, 0.3)}
+        )
+
+    def __call__(self, mean: Array, runs: Runs, parameters: Mapping[str, ArrayLike]) -> Distribution:
+        """The distribution of the responses, (runs,), about `mean`, (runs,)."""
+        own = {p: parameters[p] for p in self._own}
+        for ratio in self.scaled_by:
+            above, *below = (jnp.asarray(runs.columns[c]) / runs.reference[c] for c in ratio.split("/"))
+            relative = above / below[0] if below else above
+            own["sigma"] = own["sigma"] * relative ** parameters[_slope(ratio)]
+        return self.likelihood(mean, runs, **own)
+
+
+def _slope(ratio: str) -> str:
+    return "slope_" + ratio.replace("/", "_per_")
+
+
+class HuberDistribution(dist.Distribution):
+    """The density proportional to exp(-H((x - loc) / scale)), H quadratic within `delta / scale` and linear beyond.
+
+    Its mode is the Huber estimate for that delta. As delta grows it becomes normal with standard deviation
+    `scale`; as delta shrinks, Laplace with scale `scale^2 / delta`.
+    """
+
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive, "delta": constraints.positive}
+    support = constraints.real
+    reparametrized_params = ["loc", "scale"]
+
+    def __init__(self, loc, scale, delta, *, validate_args=None):
+        self.loc, self.scale, self.delta = jnp.broadcast_arrays(*map(jnp.asarray, (loc, scale, delta)))
+        super().__init__(self.loc.shape, validate_args=validate_args)
+
+    def _masses(self):
+        """What the middle and both tails weigh, for a scale of 1 and before normalising."""
+        edge = self.delta / self.scale
+        middle = jnp.sqrt(2 * jnp.pi) * (2 * ndtr(edge) - 1)
+        return middle, 2 / edge * jnp.exp(-(edge**2) / 2)
+
+    def log_prob(self, value):  # noqa: D102
+        edge = self.delta / self.scale
+        size = jnp.abs(value - self.loc) / self.scale
+        inner = jnp.minimum(size, edge)
+        middle, tails = self._masses()
+        return -(inner**2 / 2 + edge * (size - inner)) - jnp.log(self.scale * (middle + tails))
+
+    def sample(self, key, sample_shape=()):  # noqa: D102
+        shape = sample_shape + self.batch_shape
+        # Not quite from 0, of which the normal quantile is infinite.
+        smallest = jnp.finfo(jnp.result_type(float)).tiny
+        where, within, sign = random.uniform(key, (3, *shape), minval=smallest)
+        edge = self.delta / self.scale
+        middle, tails = self._masses()
+        inner = ndtri(norm.cdf(-edge) + within * (1 - 2 * norm.cdf(-edge)))
+        outer = jnp.where(sign < 0.5, -1, 1) * (edge - jnp.log1p(-within) / edge)
+        return self.loc + self.scale * jnp.where(where < middle / (middle + tails), inner, outer)
+
+
+def _of_log(distribution: Distribution) -> Distribution:
+    """The distribution of a loss whose logarithm has the given one."""
+    return dist.TransformedDistribution(distribution, ExpTransform())
+
+
+def _log_normal(mean, runs, *, sigma):
+    return dist.LogNormal(jnp.log(mean), sigma)
+
+
+def _student_t(mean, runs, *, sigma, nu):
+    return _of_log(dist.StudentT(nu, jnp.log(mean), sigma))
+
+
+def _gaussian(mean, runs, *, sigma):
+    return dist.Normal(mean, sigma * runs.unit)
+
+
+def _binomial(mean, runs):
+    return dist.Binomial(jnp.asarray(runs.columns["trials"]), probs=mean)
+
+
+def _beta_binomial(mean, runs, *, concentration):
+    return dist.BetaBinomial(mean * concentration, (1 - mean) * concentration, jnp.asarray(runs.columns["trials"]))
+
+
+# The scatter of log loss between runs: seeds give .001 to .04, and the Chinchilla points .004 (laws.md 1.0).
+_SIGMA = dist.LogNormal(math.log(0.01), 1.0)  # 90% between 0.002 and 0.052
+
+log_normal = Noise("log_normal", _log_normal, {"sigma": _SIGMA})
+student_t = Noise(
+    "student_t",
+    _student_t,
+    {"sigma": _SIGMA, "nu": dist.Gamma(2.0, 0.1)},  # nu: 90% between 3.6 and 47; 2.9 on the Chinchilla points
+)
+gaussian = Noise("gaussian", _gaussian, {"sigma": _SIGMA})  # relative to the least loss
+binomial = Noise("binomial", _binomial, {}, response="success")
+beta_binomial = Noise(
+    "beta_binomial",
+    _beta_binomial,
+    {"concentration": dist.LogNormal(math.log(50.0), 1.5)},  # 90% between 4 and 590 trials' worth
+    response="success",
+)
+
+
+def huber(delta: float = 1e-3) -> Noise:
+    """Huber's density on the log loss: normal within `delta`, exponential tails beyond.
+
+    Its maximum-likelihood estimate is the Huber estimate of Hoffmann et al. 2022, who took delta = 1e-3.
+    """
+    if not 0 < delta < math.inf:
+        raise ValueError(f"Huber's delta is {delta}; it is positive and finite, on the scale of the log loss")
+
+    def likelihood(mean, runs, *, sigma):
+        return _of_log(HuberDistribution(jnp.log(mean), sigma, delta))
+
+    return Noise("huber", likelihood, {"sigma": _SIGMA}, settings={"delta": delta})
+
+
+_NAMED = {n.name: n for n in (log_normal, student_t, gaussian, binomial, beta_binomial)}
+
+
+def names() -> list[str]:
+    """The names of all kinds of noise."""
+    return sorted([*_NAMED, "huber"])
+
+
+def load(name: str, **settings: float) -> Noise:
+    """The noise of that name.
+
+    Raises:
+        KeyError: there is no such noise.
+        ValueError: the noise has no such settings.
+    """
+    if name == "huber":
+        return huber(**settings)
+    if name not in _NAMED:
+        raise KeyError(f"there is no noise {name!r}; there are {', '.join(names())}")
+    if settings:
+        raise ValueError(f"{name} noise has no setting {', '.join(settings)}; only huber has one, delta")
+    return _NAMED[name]

@@ -1,0 +1,25 @@
+"""Where a fit comes from: versions, device, seed."""
+
+import importlib.metadata
+from typing import Any
+
+import jax
+from jax import Array
+
+PACKAGES = ("bayescale", "jax", "jaxlib", "numpyro", "numpy")
+
+
+def provenance(key: Array) -> dict[str, Any]:
+    """The versions of what computed, the device it ran on, and the bits of the random key."""
+    return {
+        "versions": {name: _version(name) for name in PACKAGES},
+        "device": jax.devices("cpu")[0].device_kind,
+        "key": jax.random.key_data(key).tolist() if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key.tolist(),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return "not installed"

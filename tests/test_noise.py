@@ -1,0 +1,294 @@
+"""Noise: its densities against SciPy and quadrature, its draws, and what it refuses."""
+
+import itertools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import integrate, optimize, stats
+
+from bayescale import noise
+from bayescale.noise import HuberDistribution
+from bayescale.runs import Runs
+
+pytestmark = pytest.mark.usefixtures("workbench")
+
+LOSS = np.array([3.1, 2.7, 2.4, 2.05])
+MEAN = np.array([3.0, 2.75, 2.41, 2.0])
+N = np.array([1e8, 1e9, 1e9, 1e10])
+D = np.array([2e10, 1e10, 4e10, 2e11])
+TRIALS = np.array([20.0, 50.0, 7.0, 100.0])
+WINS = np.array([3.0, 31.0, 7.0, 0.0])
+CHANCE = np.array([0.2, 0.55, 0.9, 0.03])
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return Runs.make({"N": N, "D": D, "loss": LOSS})
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    return Runs.make({"N": N, "successes": WINS, "trials": TRIALS})
+
+
+def huber_loss(residual, delta):
+    """Huber's loss as Huber 1964 writes it."""
+    size = np.abs(residual)
+    return np.where(size <= delta, size**2 / 2, delta * (size - delta / 2))
+
+
+# Huber's density.
+
+
+@pytest.mark.parametrize("scale", [0.004, 1.0, 30.0])
+@pytest.mark.parametrize("ratio", [1e-3, 0.1, 1.0, 3.0, 50.0])
+def test_hubers_density_integrates_to_one(scale, ratio):
+    density = HuberDistribution(0.3, scale, ratio * scale)
+    width = scale * max(1.0, 1 / ratio)
+    pieces = [0.3 - 60 * width, 0.3 - ratio * scale, 0.3, 0.3 + ratio * scale, 0.3 + 60 * width]
+    points = np.concatenate([np.linspace(a, b, 8)[:-1] for a, b in itertools.pairwise(pieces)])
+    points = np.append(points, pieces[-1])
+
+    def total(low, high):
+        nodes, weights = np.polynomial.legendre.leggauss(40)
+        at = low + (high - low) * (nodes + 1) / 2
+        return (high - low) / 2 * (weights @ np.exp(np.asarray(density.log_prob(at))))
+
+    # Gauss-Legendre with 40 nodes on short smooth pieces is exact to rounding; e^-60 lies outside.
+    whole = sum(total(a, b) for a, b in itertools.pairwise(points))
+    assert whole == pytest.approx(1, rel=1e-9)
+
+
+def test_hubers_density_by_adaptive_quadrature():
+    density = HuberDistribution(0.0, 1.0, 0.7)
+    whole, error = integrate.quad(lambda x: float(jnp.exp(density.log_prob(x))), -60, 60, points=[-0.7, 0.7])
+    assert whole == pytest.approx(1, abs=1e-8 + error)
+
+
+def test_hubers_density_is_the_exponential_of_minus_the_loss():
+    x = np.linspace(-5, 5, 41)
+    ours = HuberDistribution(0.0, 2.0, 0.9).log_prob(x)
+    expected = -huber_loss(x, 0.9) / 2.0**2
+    np.testing.assert_allclose(np.diff(ours), np.diff(expected), atol=1e-13)
+
+
+def test_hubers_density_tends_to_a_normal():
+    x = np.linspace(-3, 4, 20)
+    np.testing.assert_allclose(
+        HuberDistribution(0.5, 0.8, 40.0).log_prob(x), stats.norm(0.5, 0.8).logpdf(x), rtol=1e-12
+    )
+
+
+def test_hubers_density_tends_to_a_laplace():
+    x = np.linspace(-3, 4, 20)
+    scale, delta = 0.8, 1e-5
+    laplace = stats.laplace(0.5, scale**2 / delta)
+    # They differ by the middle, of relative width delta^2 / scale^2.
+    np.testing.assert_allclose(HuberDistribution(0.5, scale, delta).log_prob(x), laplace.logpdf(x), rtol=1e-9)
+
+
+@pytest.mark.parametrize("ratio", [0.05, 0.5, 1.5, 8.0])
+def test_draws_follow_the_density(ratio):
+    """False-alarm rate: 1e-4 for each of four Kolmogorov-Smirnov tests, at a fixed seed."""
+    scale, delta = 2.0, 2.0 * ratio
+    draws = np.asarray(HuberDistribution(-1.0, scale, delta).sample(jax.random.key(0), (20_000,)))
+    # The distribution function from a fine grid of SciPy's cumulative sums of the unnormalised density.
+    width = scale * max(1.0, 1 / ratio)
+    grid = np.union1d(np.linspace(-40 * width, 40 * width, 400_001), [-delta, delta])
+    mass = integrate.cumulative_trapezoid(np.exp(-huber_loss(grid, delta) / scale**2), grid, initial=0)
+    assert stats.kstest(draws, lambda x: np.interp(x + 1.0, grid, mass / mass[-1])).pvalue > 1e-4
+    assert np.isfinite(draws).all()
+
+
+def test_draws_have_the_shape_of_samples_then_batch():
+    density = HuberDistribution(jnp.zeros(3), 1.0, jnp.ones((2, 1)))
+    assert density.sample(jax.random.key(0), (5,)).shape == (5, 2, 3)
+    assert density.log_prob(jnp.zeros((5, 2, 3))).shape == (5, 2, 3)
+
+
+def test_the_draw_nearest_zero_is_finite_in_single_precision(monkeypatch):
+    """Uniform draws include 0, of which the normal quantile is infinite where delta is many scales."""
+    with jax.enable_x64(False):
+        least = jax.random.uniform
+
+        def smallest(key, shape, **bounds):
+            return jnp.full_like(least(key, shape, **bounds), bounds.get("minval", 0.0))
+
+        monkeypatch.setattr(jax.random, "uniform", smallest)
+        draw = HuberDistribution(0.0, 1.0, 50.0).sample(jax.random.key(0))
+        assert draw.dtype == jnp.float32
+        assert -15 < draw < -10
+
+
+def test_the_mode_of_huber_noise_is_the_huber_estimate():
+    """Whatever sigma is: here of a constant, against SciPy's minimum of Huber's loss."""
+    rng = np.random.default_rng(0)
+    loss = 2.0 * np.exp(0.02 * rng.standard_t(2, 40))
+    runs = Runs.make({"N": np.arange(1.0, 41), "loss": loss})
+    expected = optimize.minimize_scalar(
+        lambda m: huber_loss(np.log(loss) - m, 0.01).sum(),
+        bounds=(0, 2),
+        method="bounded",
+        options={"xatol": 1e-10},
+    ).x
+
+    def slope(log_mean, sigma):
+        def total(log_mean):
+            return (
+                noise.huber(0.01)(jnp.full(40, jnp.exp(log_mean)), runs, {"sigma": sigma})
+                .log_prob(loss)
+                .sum()
+            )
+
+        return jax.grad(total)(log_mean)
+
+    for sigma in (0.003, 0.1):
+        # The slope changes sign within the tolerance of the minimum found, which is some 1e-8.
+        assert slope(expected - 1e-6, sigma) > 0 > slope(expected + 1e-6, sigma)
+
+
+# The others, against SciPy; a density of the loss is that of its logarithm over the loss.
+
+
+def test_log_normal(runs):
+    ours = noise.log_normal(MEAN, runs, {"sigma": 0.03}).log_prob(LOSS)
+    np.testing.assert_allclose(ours, stats.lognorm(s=0.03, scale=MEAN).logpdf(LOSS), rtol=1e-12)
+
+
+def test_student_t(runs):
+    ours = noise.student_t(MEAN, runs, {"sigma": 0.03, "nu": 2.9}).log_prob(LOSS)
+    expected = stats.t(2.9, np.log(MEAN), 0.03).logpdf(np.log(LOSS)) - np.log(LOSS)
+    np.testing.assert_allclose(ours, expected, rtol=1e-12)
+
+
+def test_huber(runs):
+    ours = noise.huber(0.01)(MEAN, runs, {"sigma": 0.03}).log_prob(LOSS)
+    whole = integrate.quad(
+        lambda x: np.exp(-huber_loss(x, 0.01) / 0.03**2), -9, 9, points=[-0.01, 0, 0.01], limit=500
+    )
+    expected = -huber_loss(np.log(LOSS / MEAN), 0.01) / 0.03**2 - np.log(whole[0]) - np.log(LOSS)
+    np.testing.assert_allclose(ours, expected, rtol=1e-7)
+
+
+def test_gaussian_is_relative_to_the_least_loss(runs):
+    ours = noise.gaussian(MEAN, runs, {"sigma": 0.03}).log_prob(LOSS)
+    np.testing.assert_allclose(ours, stats.norm(MEAN, 0.03 * 2.05).logpdf(LOSS), rtol=1e-12)
+
+
+def test_binomial(tasks):
+    ours = noise.binomial(CHANCE, tasks, {}).log_prob(WINS)
+    np.testing.assert_allclose(ours, stats.binom(TRIALS, CHANCE).logpmf(WINS), rtol=1e-10)
+
+
+def test_beta_binomial(tasks):
+    ours = noise.beta_binomial(CHANCE, tasks, {"concentration": 12.0}).log_prob(WINS)
+    expected = stats.betabinom(TRIALS.astype(int), CHANCE * 12, (1 - CHANCE) * 12).logpmf(WINS)
+    np.testing.assert_allclose(
+        ours, expected, atol=3e-6
+    )  # JAX's log beta function is no better than 1e-6 in double precision
+
+
+@pytest.mark.parametrize("name", ["log_normal", "student_t", "gaussian", "huber"])
+def test_draws_of_losses_have_their_mean_in_the_middle(name, runs):
+    """The mean response is the median. False-alarm rate 1e-4 at each of four runs, at a fixed seed."""
+    likelihood = noise.load(name)(MEAN, runs, {"sigma": 0.05, "nu": 4.0})
+    above = (np.asarray(likelihood.sample(jax.random.key(3), (4000,))) > MEAN).sum(axis=0)
+    assert all(stats.binomtest(int(k), 4000).pvalue > 1e-4 for k in above)
+
+
+# What the comments on priors claim.
+
+
+@pytest.mark.parametrize(
+    ("prior", "low", "high"),
+    [
+        (noise.log_normal.priors["sigma"], 0.002, 0.052),
+        (noise.student_t.priors["nu"], 3.6, 47),
+        (noise.beta_binomial.priors["concentration"], 4, 590),
+    ],
+    ids=["sigma", "nu", "concentration"],
+)
+def test_ninety_percent_of_a_prior_lies_where_its_comment_says(prior, low, high):
+    draws = np.asarray(prior.sample(jax.random.key(0), (200_000,)))
+    # Rounded in the comment to some 6%; the error of these quantiles is below 1%.
+    np.testing.assert_allclose(np.quantile(draws, [0.05, 0.95]), [low, high], rtol=0.06)
+
+
+# A scale that depends on covariates.
+
+
+def test_a_scale_that_depends_on_a_ratio(runs):
+    scaled = noise.log_normal.scaled(by="D/N")
+    assert scaled.parameters == ("sigma", "slope_D_per_N")
+    assert scaled.covariates == ("D", "N")
+    assert noise.log_normal.parameters == ("sigma",)
+    relative = (D / stats.gmean(D)) / (N / stats.gmean(N))
+    sigma = 0.03 * relative**-0.4
+    ours = scaled(MEAN, runs, {"sigma": 0.03, "slope_D_per_N": -0.4}).log_prob(LOSS)
+    np.testing.assert_allclose(ours, stats.lognorm(s=sigma, scale=MEAN).logpdf(LOSS), rtol=1e-10)
+
+
+def test_a_scale_that_depends_on_two_covariates(runs):
+    scaled = noise.student_t.scaled(by="N").scaled(by="D")
+    assert scaled.parameters == ("sigma", "nu", "slope_N", "slope_D")
+    sigma = 0.03 * (N / stats.gmean(N)) ** 0.2 * (D / stats.gmean(D)) ** -0.1
+    ours = scaled(MEAN, runs, {"sigma": 0.03, "nu": 5.0, "slope_N": 0.2, "slope_D": -0.1}).log_prob(LOSS)
+    expected = stats.t(5.0, np.log(MEAN), sigma).logpdf(np.log(LOSS)) - np.log(LOSS)
+    np.testing.assert_allclose(ours, expected, rtol=1e-10)
+
+
+def test_a_slope_is_a_factor_of_three_for_each_decade():
+    prior = noise.log_normal.scaled(by="N").priors["slope_N"]
+    assert 10 ** float(prior.icdf(0.95)) == pytest.approx(3, rel=0.05)
+
+
+def test_a_noise_without_a_scale_cannot_be_scaled():
+    with pytest.raises(ValueError, match=r"^binomial noise has no scale that could depend on N$"):
+        noise.binomial.scaled(by="N")
+
+
+@pytest.mark.parametrize("by", ["N", "N/D/C"])
+def test_a_scale_depends_on_a_covariate_once(by):
+    with pytest.raises(
+        ValueError, match=f"^the scale cannot depend on '{by}': give each covariate, or ratio such as"
+    ):
+        noise.log_normal.scaled(by="N").scaled(by=by)
+
+
+# Names.
+
+
+def test_every_name_loads():
+    assert noise.names() == ["beta_binomial", "binomial", "gaussian", "huber", "log_normal", "student_t"]
+    for name in noise.names():
+        assert noise.load(name).name == name
+        assert set(noise.load(name).parameters) == set(noise.load(name).priors)
+    assert noise.load("huber", delta=0.01).settings == {"delta": 0.01}
+
+
+def test_an_unknown_name():
+    known = "beta_binomial, binomial, gaussian, huber, log_normal, student_t"
+    with pytest.raises(KeyError, match=f"there is no noise 'cauchy'; there are {known}"):
+        noise.load("cauchy")
+
+
+def test_a_setting_that_a_noise_does_not_have():
+    with pytest.raises(ValueError, match=r"^gaussian noise has no setting delta; only huber has one, delta$"):
+        noise.load("gaussian", delta=0.1)
+
+
+@pytest.mark.parametrize("delta", [0.0, -1.0, float("inf"), float("nan")])
+def test_hubers_delta_is_positive_and_finite(delta):
+    message = f"Huber's delta is {delta}; it is positive and finite, on the scale of the log loss"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        noise.huber(delta)
+
+
+def test_replace_lays_priors_over_those_there_are():
+    sigma = noise.student_t.priors["sigma"]
+    changed = noise.log_normal.replace(priors={"sigma": sigma}, name="other")
+    assert (changed.name, changed.priors) == ("other", {"sigma": sigma})
+    assert noise.student_t.replace(priors={"sigma": sigma}).priors["nu"] is noise.student_t.priors["nu"]
