@@ -21,7 +21,7 @@ from bayescale.runs import Runs
 
 CHUNK = 50  # iterations between two reports of progress: one compiled loop serves warm-up and sampling
 DENSE = 12  # up to here the whole covariance is adapted; a short warm-up says too little of a larger one
-RETRY = 0.99  # the target acceptance of the second try
+RETRY = 0.99  # the target acceptance of the second try, of twice as many iterations
 
 
 class Progress(NamedTuple):
@@ -45,7 +45,7 @@ def nuts(
     *,
     chains: int = 4,
     draws: int = 1000,
-    warmup: int = 400,
+    warmup: int = 500,
     target: float = 0.9,
     depth: int = 10,
     retry: bool = True,
@@ -55,8 +55,8 @@ def nuts(
 
     The chains start from the normal approximation at the mode, whose covariance is the first mass matrix, so that
     a short warm-up is enough. If a divergence, an R-hat above 1.01 or an effective sample size under 400 remains,
-    everything is done once more with a higher target acceptance; if it remains then, the fit says so wherever it
-    appears.
+    everything is done once more with a higher target acceptance and twice the iterations; if it remains then,
+    the fit says so wherever it appears.
 
     Args:
         key: the random key.
@@ -94,7 +94,19 @@ def nuts(
         for attempt, tried in enumerate([target, max(target, RETRY)][: 1 + retry]):
             more = {"target": tried, "attempt": attempt + 1, "chains": chains, "rival": mode.rival, **seconds}
             more |= {"mode_agreed": mode.agreed, "mode_starts": mode.starts, "depth": depth}
-            found, stats = _sample(keys[attempt], density, runs, coordinates, chains, draws, warmup, tried, depth, report)
+            longer = 1 + attempt
+            found, stats = _sample(
+                keys[attempt],
+                density,
+                runs,
+                coordinates,
+                chains,
+                draws * longer,
+                warmup * longer,
+                tried,
+                depth,
+                report,
+            )
             fit = Fit(model, runs, found, "nuts", stats | more | provenance(key))
             if fit.converged:
                 break
