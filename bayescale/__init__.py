@@ -1,1 +1,63 @@
-"""x"""
+"""Scaling laws with uncertainty: hierarchical Bayesian fits of loss and of task success.
+
+The public names are imported when they are first used, so that `bayescale --help` needs neither JAX nor NumPyro.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bayescale import data as data
+    from bayescale import models as models
+    from bayescale import noise as noise
+    from bayescale import plot as plot
+    from bayescale.check.findings import Finding as Finding
+    from bayescale.check.findings import findings as findings
+    from bayescale.decide.allocate import compute_optimal as compute_optimal
+    from bayescale.fit import Fit as Fit
+    from bayescale.infer.nuts import nuts as nuts
+    from bayescale.infer.optimize import laplace as laplace
+    from bayescale.infer.optimize import optimize as optimize
+    from bayescale.law import Law as Law
+    from bayescale.law import irrelevant as irrelevant
+    from bayescale.model import Model as Model
+    from bayescale.noise import Noise as Noise
+    from bayescale.pooling import Effect as Effect
+    from bayescale.pooling import Pooling as Pooling
+    from bayescale.runs import Runs as Runs
+    from bayescale.storage import load as load
+    from bayescale.storage import save as save
+
+_MODULES = ("data", "models", "noise", "plot")
+_HOMES = {
+    "Effect": "pooling",
+    "Finding": "check.findings",
+    "Fit": "fit",
+    "Law": "law",
+    "Model": "model",
+    "Noise": "noise",
+    "Pooling": "pooling",
+    "Runs": "runs",
+    "findings": "check.findings",
+    "compute_optimal": "decide.allocate",
+    "irrelevant": "law",
+    "laplace": "infer.optimize",
+    "load": "storage",
+    "nuts": "infer.nuts",
+    "optimize": "infer.optimize",
+    "save": "storage",
+}
+__all__ = [*_MODULES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str):
+    """The public names, from where they live."""
+    if name in _MODULES:
+        return importlib.import_module(f"bayescale.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"bayescale.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'bayescale' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

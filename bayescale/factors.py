@@ -108,4 +108,7 @@ def _sizes(sizes: np.ndarray) -> tuple[Factor, str]:
         factor = _levels(sizes)
         return factor, f"factor size: {len(factor[1])} levels, the values of N"
     factor = _levels(np.exp(np.round(np.log(sizes), 1)))
-    return factor, f"factor size: {len(factor[1])} levels, of equal ln N rounded to 0.1, as N is not quite the same"
+    return (
+        factor,
+        f"factor size: {len(factor[1])} levels, of equal ln N rounded to 0.1, as N is not quite the same",
+    )

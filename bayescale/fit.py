@@ -72,7 +72,9 @@ class Fit:
         elif not self.stats["mode_converged"]:
             found.append("no start reached a mode")
         if self.stats.get("pareto_k", -np.inf) > PARETO_K:
-            found.append(f"Pareto-k {self.stats['pareto_k']:.2f}, above {PARETO_K}: the posterior is not normal")
+            found.append(
+                f"Pareto-k {self.stats['pareto_k']:.2f}, above {PARETO_K}: the posterior is not normal"
+            )
         return tuple(found)
 
     def _trouble_of_chains(self) -> tuple[str, ...]:
@@ -127,7 +129,9 @@ class Fit:
         if unsaid := {p.by for p in self.model.pooling} - set(levels):
             by = sorted(unsaid)[0]
             varying = ", ".join(p for p, factors in self.model.varying.items() if by in factors)
-            raise ValueError(f"{varying} differ by {by}; say which {by}: one of {', '.join(self.runs.levels[by])}")
+            raise ValueError(
+                f"{varying} differ by {by}; say which {by}: one of {', '.join(self.runs.levels[by])}"
+            )
         with parallel.workbench():
             return self.natural(self.relative(levels))
 
@@ -151,7 +155,9 @@ class Fit:
                     shift = extra[name]
                 else:
                     continue
-                found[p] = shifted(self.model.law.priors[p], found[p], jnp.asarray(shift), self.model.law.response)
+                found[p] = shifted(
+                    self.model.law.priors[p], found[p], jnp.asarray(shift), self.model.law.response
+                )
         return found
 
     def natural(self, relative: Draws) -> dict[str, np.ndarray]:
@@ -252,7 +258,9 @@ class Fit:
         columns = {c: np.atleast_1d(np.asarray(v, float)) for c, v in self.complete(points).items()}
         missing = [c for c in needed if c not in columns]
         if missing:
-            raise ValueError(f"{self.model.law.name} needs {', '.join(needed)} at each point; {missing[0]} is missing")
+            raise ValueError(
+                f"{self.model.law.name} needs {', '.join(needed)} at each point; {missing[0]} is missing"
+            )
         for c, values in columns.items():
             if not (np.isfinite(values) & (values > 0)).all():
                 raise ValueError(f"{c} at a point is {values[~(values > 0)][:1]}; it is a positive number")

@@ -99,7 +99,9 @@ class Law:
         """
         if AXIS not in self._names(inspect.Parameter.POSITIONAL_OR_KEYWORD):
             axes = ", ".join(self.covariates) or "no covariate"
-            raise ValueError(f"law {self.name} is in {axes}; only a law in one axis can be put along a column")
+            raise ValueError(
+                f"law {self.name} is in {axes}; only a law in one axis can be put along a column"
+            )
         return replace(self, columns={AXIS: column})
 
     def __call__(self, covariates: Values, parameters: Values) -> Array:

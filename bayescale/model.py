@@ -16,10 +16,14 @@ from bayescale.noise import Noise
 from bayescale.pooling import Effect, Local, Pooling, deviations, shifted, unshifted
 from bayescale.runs import Runs
 
-EFFECTS = ("run", "model", "size")  # the factors whose repeated levels share a shock unless the user says otherwise
+EFFECTS = (
+    "run",
+    "model",
+    "size",
+)  # the factors whose repeated levels share a shock unless the user says otherwise
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Model:
     """A law, its noise, and what groups of runs share. Callable as a NumPyro model: `model(runs)`.
 
@@ -48,7 +52,9 @@ class Model:
                 f"law {self.law.name} is of {self.law.response} and {self.noise.name} noise of {self.noise.response}"
             )
         if clash := set(self.law.parameters) & set(self.noise.parameters):
-            raise ValueError(f"law {self.law.name} and {self.noise.name} noise both have {', '.join(sorted(clash))}")
+            raise ValueError(
+                f"law {self.law.name} and {self.noise.name} noise both have {', '.join(sorted(clash))}"
+            )
         for pooling in self.pooling:
             for parameter in pooling.vary:
                 if parameter not in self.law.parameters:
@@ -59,6 +65,10 @@ class Model:
         pairs = [(p, pooling.by) for pooling in self.pooling for p in pooling.vary]
         if len(set(pairs)) < len(pairs):
             raise ValueError("a parameter varies twice by the same factor; name it once")
+
+        names = [effect.by for effect in self.effects or ()]
+        if len(set(names)) < len(names):
+            raise ValueError("two effects are by the same factor; name it once")
 
     def replace(self, **changes) -> "Model":
         """The model with some of its fields changed."""
@@ -86,21 +96,27 @@ class Model:
                 too few levels; or there are fewer runs than parameters.
         """
         if self.law.response != runs.kind:
-            raise ValueError(f"{runs.source}: the response is {runs.kind}, and law {self.law.name} is of {self.law.response}")
+            raise ValueError(
+                f"{runs.source}: the response is {runs.kind}, and law {self.law.name} is of {self.law.response}"
+            )
         for column in (*self.law.covariates, *self.noise.covariates):
             if column not in runs.columns:
                 raise ValueError(
                     f"{runs.source}: {self.law.name} needs the column {column}; there are {', '.join(runs.columns)}"
                 )
             if not jnp.isfinite(runs.reference[column]):
-                raise ValueError(f"{runs.source}: column {column} has values that are not positive; a law cannot use it")
+                raise ValueError(
+                    f"{runs.source}: column {column} has values that are not positive; a law cannot use it"
+                )
         model = self if self.effects is not None else self.replace(effects=repeated(runs))
         for by in [*(p.by for p in model.pooling), *(e.by for e in model.effects or ())]:
             if by not in runs.levels:
                 known = ", ".join(runs.levels) or "none; name grouping columns as factors"
                 raise ValueError(f"{runs.source}: there is no factor {by}; there are {known}")
             if len(runs.levels[by]) < 2:
-                raise ValueError(f"{runs.source}: factor {by} has one level, {runs.levels[by][0]}; nothing can vary by it")
+                raise ValueError(
+                    f"{runs.source}: factor {by} has one level, {runs.levels[by][0]}; nothing can vary by it"
+                )
         needed = len(self.law.parameters)
         if len(runs) < needed:
             raise ValueError(
@@ -163,7 +179,9 @@ class Model:
             if pooling.by == by
             for p in pooling.vary
         }
-        effects = {effect_of(by): e.prior_of_scale(self.law.response) for e in self.effects or () if e.by == by}
+        effects = {
+            effect_of(by): e.prior_of_scale(self.law.response) for e in self.effects or () if e.by == by
+        }
         return priors | effects
 
     def centre(self, by: str, parameters: Mapping[str, ArrayLike]) -> Array:

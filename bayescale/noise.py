@@ -76,7 +76,9 @@ class Noise:
         if "sigma" not in self._own:
             raise ValueError(f"{self.name} noise has no scale that could depend on {by}")
         if by in self.scaled_by or by.count("/") > 1:
-            raise ValueError(f"the scale cannot depend on {by!r}: give each covariate, or ratio such as D/N, once")
+            raise ValueError(
+                f"the scale cannot depend on {by!r}: give each covariate, or ratio such as D/N, once"
+            )
         return replace(
             self, scaled_by=(*self.scaled_by, by), priors={**self.priors, _slope(by): dist.Normal(0.0, 0.3)}
         )
@@ -157,7 +159,9 @@ def _binomial(mean, runs):
 
 
 def _beta_binomial(mean, runs, *, concentration):
-    return dist.BetaBinomial(mean * concentration, (1 - mean) * concentration, jnp.asarray(runs.columns["trials"]))
+    return dist.BetaBinomial(
+        mean * concentration, (1 - mean) * concentration, jnp.asarray(runs.columns["trials"])
+    )
 
 
 # The scatter of log loss between runs: seeds give .001 to .04, and the Chinchilla points .004 (laws.md 1.0).

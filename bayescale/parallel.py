@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 
 @contextlib.contextmanager
@@ -44,3 +45,4 @@ def _compilations_kept() -> Iterator[None]:
     finally:
         for name, value in before.items():
             jax.config.update(name, value)
+        compilation_cache.reset_cache()  # or what the user compiles next would be kept in our folder

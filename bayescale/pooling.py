@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 from jax import Array
-from jax.scipy.linalg import cho_solve
 from jax.typing import ArrayLike
 from numpyro.distributions import Distribution, biject_to, constraints
 from numpyro.distributions.transforms import ExpTransform, Transform
@@ -17,7 +16,7 @@ SPREAD = 0.5  # how far levels differ in a parameter of which a law says nothing
 SHOCK = {"loss": 0.01, "success": 0.5}  # the shock a group shares: 1% of the loss; half a logit of success
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Pooling:
     """Parameters that differ between the levels of a factor.
 
@@ -36,7 +35,9 @@ class Pooling:
 
     def __post_init__(self):
         if isinstance(self.vary, str) or not self.vary:
-            raise ValueError(f"vary is {self.vary!r}; it is a tuple of the names of parameters, such as ('E', 'A')")
+            raise ValueError(
+                f"vary is {self.vary!r}; it is a tuple of the names of parameters, such as ('E', 'A')"
+            )
         object.__setattr__(self, "vary", tuple(self.vary))
 
     def prior_of_scale(self, parameter: str, spread: Mapping[str, float]) -> Distribution:
@@ -44,7 +45,7 @@ class Pooling:
         return self.scale if self.scale is not None else dist.HalfNormal(spread.get(parameter, SPREAD))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Effect:
     """A shock shared by the runs of one level of a factor: one training run, one model size, one model.
 
@@ -75,7 +76,9 @@ class Local(NamedTuple):
     precision: ArrayLike
 
 
-def deviations(name: str, scales: Array, levels: int, *, centre: ArrayLike = 0.0, local: Local | None = None) -> Array:
+def deviations(
+    name: str, scales: Array, levels: int, *, centre: ArrayLike = 0.0, local: Local | None = None
+) -> Array:
     """Normal(0, scales) deviations of the levels of a factor, (levels, parameters), as a site of a NumPyro model.
 
     What is sampled are the deviations less the mean, and over the Cholesky factor of the covariance, that they
@@ -93,9 +96,11 @@ def deviations(name: str, scales: Array, levels: int, *, centre: ArrayLike = 0.0
     if local is None:
         return scales * raw
     mean, root = conditional(scales, centre, local)
-    moved = mean + jnp.linalg.solve(root.mT, raw[..., None])[..., 0]
+    moved = mean + _solve_upper(root, raw)
     volume = jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)).sum()
-    numpyro.factor(f"{name}_change", dist.Normal(0.0, scales).log_prob(moved).sum() - volume - standard.log_prob(raw))
+    numpyro.factor(
+        f"{name}_change", dist.Normal(0.0, scales).log_prob(moved).sum() - volume - standard.log_prob(raw)
+    )
     return moved
 
 
@@ -105,9 +110,43 @@ def conditional(scales: Array, centre: ArrayLike, local: Local) -> tuple[Array, 
     Returns:
         Their mean, (levels, parameters), and the Cholesky factor of their precision, (levels, parameters, parameters).
     """
-    root = jnp.linalg.cholesky(local.precision + jnp.diag(scales**-2))
+    root = _cholesky(local.precision + jnp.diag(scales**-2))
     pull = (local.precision @ (local.estimate - centre)[..., None])[..., 0]
-    return cho_solve((root, True), pull[..., None])[..., 0], root
+    return _solve_upper(root, _solve_lower(root, pull)), root
+
+
+# A level has a handful of parameters. Written out, these are a few multiplications that are compiled into the
+# gradient around them; as calls of a library they would be most of its time.
+
+
+def _cholesky(matrix: Array) -> Array:
+    """The lower Cholesky factors of (..., parameters, parameters)."""
+    size = matrix.shape[-1]
+    root: list[list[Array]] = []
+    for i in range(size):
+        row: list[Array] = []
+        for j in range(i + 1):
+            rest = matrix[..., i, j] - sum(((row[k] * (root[j] if j < i else row)[k]) for k in range(j)), start=0.0)
+            row.append(jnp.sqrt(rest) if i == j else rest / root[j][j])
+        root.append(row)
+    zero = jnp.zeros_like(matrix[..., 0, 0])
+    rows = [jnp.stack([*row, *[zero] * (size - len(row))], axis=-1) for row in root]
+    return jnp.stack(rows, axis=-2)
+
+
+def _solve_lower(root: Array, right: Array) -> Array:
+    """The solutions of root @ x = right, (..., parameters)."""
+    found: list[Array] = []
+    for i in range(root.shape[-1]):
+        rest = right[..., i] - sum((root[..., i, k] * found[k] for k in range(i)), start=0.0)
+        found.append(rest / root[..., i, i])
+    return jnp.stack(found, axis=-1)
+
+
+def _solve_upper(root: Array, right: Array) -> Array:
+    """The solutions of root.T @ x = right, (..., parameters)."""
+    flipped = root.mT[..., ::-1, ::-1]
+    return _solve_lower(flipped, right[..., ::-1])[..., ::-1]
 
 
 def shifted(prior: Distribution, value: ArrayLike, shift: ArrayLike, response: str) -> Array:

@@ -74,7 +74,9 @@ class Summary:
         table = [HEADINGS, *self.cells()]
         widths = [max(len(cells[i]) for cells in table) for i in range(len(HEADINGS))]
         lines = [
-            "  ".join([cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))])
+            "  ".join(
+                [cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))]
+            )
             for cells in table
         ]
         return "\n".join([self.title, *(line.rstrip() for line in lines), self.verdict])
@@ -159,7 +161,14 @@ def _row(name: str, values: np.ndarray, method: str, contraction: float | None) 
     low, middle, high = np.quantile(values, QUANTILES).tolist()
     sampling = of_chains(values).tolist() if method == "nuts" else [None, None, None]
     return Row(
-        name, float(values.mean()), float(values.std(ddof=1)), low, middle, high, *sampling, contraction=contraction
+        name,
+        float(values.mean()),
+        float(values.std(ddof=1)),
+        low,
+        middle,
+        high,
+        *sampling,
+        contraction=contraction,
     )
 
 

@@ -64,7 +64,6 @@ def test_the_cache_folder(monkeypatch, tmp_path):
     assert parallel.cache_folder().parts[-2:] == ("bayescale", "jax")
 
 
-@pytest.mark.xfail(reason="JAX keeps the cache it opened first; the workbench does not close it", strict=True)
 def test_what_is_compiled_after_the_workbench_is_not_kept(monkeypatch, tmp_path):
     from jax.experimental.compilation_cache import compilation_cache
 

@@ -107,7 +107,7 @@ def load(name: str, **options: Any) -> "Runs":
     suggested = {
         key: entry[key] for key in ("response", "factors", "where", "names", "duplicates") if key in entry
     }
-    return Runs.read(path(name), **(suggested | options))
+    return Runs.read(path(name), **(suggested | options)).replace(source=name)
 
 
 def sha256(file: Path) -> str:

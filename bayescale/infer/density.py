@@ -1,7 +1,7 @@
 """The log posterior of a model as a function of one flat, unconstrained vector."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ class Site:
     shape: tuple[int, ...]
     start: int
     size: int
-    prior: Distribution
+    prior: Distribution = field(compare=False)  # the model's, which the density is compared by
 
     @property
     def transform(self) -> Transform:
@@ -35,7 +35,7 @@ class Site:
         return biject_to(self.prior.support)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Density:
     """The log posterior of a model of runs.
 
@@ -143,7 +143,9 @@ class Density:
         return {
             name: site["value"]
             for name, site in trace.items()
-            if name != "response" and not name.endswith(("_raw", "_change")) and site["type"] in ("sample", "deterministic")
+            if name != "response"
+            and not name.endswith(("_raw", "_change"))
+            and site["type"] in ("sample", "deterministic")
         }
 
     def _trace(self, values: Mapping[str, Array], runs: Runs, local: Locals | None) -> dict:

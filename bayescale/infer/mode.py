@@ -60,7 +60,9 @@ def _minima(density: Density, starts: Array, runs: Runs, *, priors: bool) -> Min
     return jax.vmap(lambda start: minimise(lambda vector: -objective(vector, runs), start))(starts)
 
 
-def find(density: Density, runs: Runs, key: Array, *, starts: Array | None = None, priors: bool = True) -> Mode:
+def find(
+    density: Density, runs: Runs, key: Array, *, starts: Array | None = None, priors: bool = True
+) -> Mode:
     """The best of the modes that are reached from many starts.
 
     Where levels have deviations of their own, the joint mode would be worthless: deviations and noise
@@ -85,7 +87,7 @@ def find(density: Density, runs: Runs, key: Array, *, starts: Array | None = Non
     settled = minima.converged | minima.at_bound.any(axis=1)
     # A start that stopped on the way is taken only where no other ended anywhere.
     best = int(np.argmin(np.where(settled, value, np.inf) if settled.any() else value))
-    gap = value - value[best]
+    gap = np.where(np.isfinite(value), value, np.inf) - (value[best] if np.isfinite(value[best]) else 0)
     same = 1e-6 * max(1.0, abs(float(value[best])))
     others = gap[minima.converged & (gap > same)]
     return Mode(

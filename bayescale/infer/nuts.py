@@ -87,10 +87,12 @@ def nuts(
         density = Density.of(model, runs)
         mode = find(density, runs, key_mode)
         if not np.isfinite(mode.log_density):
-            raise ValueError(f"{runs.source}: no parameters were found under which {model.law.name} can give these runs")
+            raise ValueError(
+                f"{runs.source}: no parameters were found under which {model.law.name} can give these runs"
+            )
         coordinates = frame(density, mode)
         seconds = {"seconds_mode": time.perf_counter() - began}
-        fit = None
+        fit, discarded = None, 0
         for attempt, tried in enumerate([target, max(target, RETRY)][: 1 + retry]):
             more = {"target": tried, "attempt": attempt + 1, "chains": chains, "rival": mode.rival, **seconds}
             more |= {"mode_agreed": mode.agreed, "mode_starts": mode.starts, "depth": depth}
@@ -107,6 +109,8 @@ def nuts(
                 depth,
                 report,
             )
+            more["discarded_gradients"] = discarded
+            discarded += stats["gradients"] + stats["warmup_gradients"]
             fit = Fit(model, runs, found, "nuts", stats | more | provenance(key))
             if fit.converged:
                 break
@@ -205,7 +209,9 @@ def _compiled(density: Density, warmup: int, target: float, depth: int):
     def chunk(states, *data):
         def move(states, _):
             states = jax.vmap(lambda state: step(state, data))(states)
-            return states, _Move(states.z, states.diverging, states.num_steps, states.accept_prob, states.energy)
+            return states, _Move(
+                states.z, states.diverging, states.num_steps, states.accept_prob, states.energy
+            )
 
         return lax.scan(move, states, length=CHUNK)
 

@@ -54,7 +54,9 @@ def laplace(key: Array, model: Model, runs: Runs, *, draws: int = 4000) -> Fit:
         known, position, root = frame(density, mode)
         normal = random.normal(key_draws, (draws, density.size))
         vectors = position + normal @ root.T
-        weights = jax.vmap(lambda v: density.log_posterior(v, runs, known))(vectors) - norm.logpdf(normal).sum(axis=1)
+        weights = jax.vmap(lambda v: density.log_posterior(v, runs, known))(vectors) - norm.logpdf(
+            normal
+        ).sum(axis=1)
         values = jax.device_get(jax.vmap(lambda v: density.values(v, runs, known))(vectors))
     found = {name: np.asarray(value)[None] for name, value in values.items()}
     k = diagnostics.pareto_k(np.nan_to_num(np.asarray(weights), nan=-np.inf))

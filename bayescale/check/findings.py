@@ -1,0 +1,141 @@
+"""Findings: what the statistics have to say of a fit and of the design behind it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayescale.fit import Fit
+from bayescale.model import effect_of
+
+SEVERITIES = ("note", "warning", "severe")
+CONTRACTION = 0.5  # below it the posterior has more than half of the variance of the prior
+RIVAL = 5.0  # nats: a mode lower by more has under 1% of the weight of the best, if as wide
+CORRELATION, SPREAD = 0.95, 0.5  # of ln N and ln D; the sd of ln D/N: 90% of runs within a factor of 5
+RUNS = 3  # for each parameter
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to know before an answer is believed.
+
+    Attributes:
+        code: what kind of finding it is, such as COLLINEAR.
+        severity: "note", "warning" or "severe".
+        message: what was found, in a sentence.
+        number: the number it was found by.
+        action: what to do about it.
+    """
+
+    code: str
+    severity: str
+    message: str
+    number: float
+    action: str
+
+    def __str__(self) -> str:
+        return f"{self.severity.upper()} {self.code}: {self.message}. {self.action}."
+
+
+def findings(fit: Fit) -> tuple[Finding, ...]:
+    """What there is to say of a fit and of its runs, the most severe first."""
+    checks = (_not_converged, _at_bound, _collinear, _few_runs, _prior_dominated, _second_mode, _effects)
+    found = [finding for of in checks for finding in of(fit)]
+    return tuple(sorted(found, key=lambda f: -SEVERITIES.index(f.severity)))
+
+
+def _not_converged(fit: Fit) -> Iterator[Finding]:
+    if fit.trouble:
+        yield Finding(
+            "NOT_CONVERGED",
+            "severe",
+            f"the {fit.method} fit has not converged: {'; '.join(fit.trouble)}",
+            float(len(fit.trouble)),
+            "Take nothing from it; draw longer, or choose a law with fewer parameters",
+        )
+
+
+def _at_bound(fit: Fit) -> Iterator[Finding]:
+    for name in fit.stats.get("at_bound", ()):
+        yield Finding(
+            "AT_BOUND",
+            "severe",
+            f"{name} ran to its bound: the data do not tell it from 0",
+            float(np.median(fit.flat(name))) if name in fit.draws else float("nan"),
+            f"Choose a law without {name}, or let its prior count",
+        )
+
+
+def _collinear(fit: Fit) -> Iterator[Finding]:
+    if not {"N", "D"} <= set(fit.model.law.covariates):
+        return
+    log_n, log_d = (np.log(np.asarray(fit.runs.columns[c])) for c in ("N", "D"))
+    spread = float(np.std(log_d - log_n))
+    moves = np.ptp(log_n) > 0 and np.ptp(log_d) > 0  # what does not move has no correlation
+    correlation = float(np.corrcoef(log_n, log_d)[0, 1]) if moves else 0.0
+    if correlation > CORRELATION or spread < SPREAD:
+        yield Finding(
+            "COLLINEAR",
+            "severe",
+            f"N and D of the runs move together: correlation of their logarithms {correlation:.2f}, "
+            f"sd of ln D/N {spread:.2f}; what each of them does for the loss is told by the prior",
+            correlation if correlation > CORRELATION else spread,
+            "Add runs with many and with few tokens for each parameter",
+        )
+
+
+def _few_runs(fit: Fit) -> Iterator[Finding]:
+    law = fit.model.law
+    if len(fit.runs) < RUNS * len(law.parameters):
+        yield Finding(
+            "FEW_RUNS",
+            "warning",
+            f"{len(fit.runs)} runs for the {len(law.parameters)} parameters of {law.name} "
+            f"({', '.join(law.parameters)})",
+            float(len(fit.runs)),
+            f"Add runs, {RUNS * len(law.parameters)} or more in all, or choose a law with fewer parameters",
+        )
+
+
+def _prior_dominated(fit: Fit) -> Iterator[Finding]:
+    if len(fit) < 2:  # a point has no variance to compare
+        return
+    summary = fit.summary()
+    for name in fit.model.law.parameters:
+        contraction = summary[name].contraction
+        if contraction is not None and contraction < CONTRACTION:
+            yield Finding(
+                "FLOOR_PRIOR" if name == "E" else "PRIOR_DOMINATED",
+                "warning",
+                f"the data say little about {name} beyond its prior: contraction {contraction:.2f}",
+                contraction,
+                f"See how the answer changes with the prior of {name}, or add runs that tell it",
+            )
+
+
+def _second_mode(fit: Fit) -> Iterator[Finding]:
+    rival = float(fit.stats.get("rival", np.inf))
+    if rival < RIVAL:
+        yield Finding(
+            "SECOND_MODE",
+            "warning",
+            f"there is a second mode, only {rival:.1f} nats lower: the data have two explanations",
+            rival,
+            "Look whether the chains visit both, and give a prior or runs that decide between them",
+        )
+
+
+def _effects(fit: Fit) -> Iterator[Finding]:
+    size = "of the loss" if fit.model.law.response == "loss" else "on the logit"
+    for effect in fit.model.effects or ():
+        scale = fit.flat(f"{effect_of(effect.by)}_scale")
+        low, middle, high = np.quantile(scale, (0.05, 0.5, 0.95)).tolist()
+        interval = f" (90% interval {low:.2g} to {high:.2g})" if scale.size > 1 else ""
+        yield Finding(
+            "EFFECTS",
+            "note",
+            f"runs of one {effect.by} share a shock, because levels of {effect.by} repeat or the model says "
+            f"so; its sd is {middle:.2g}{interval} {size}",
+            middle,
+            "Pass effects=() to Model to see what it would be without",
+        )

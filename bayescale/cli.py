@@ -1,0 +1,379 @@
+"""The command line: parses, calls, prints; no statistics.
+
+Only Click is imported here; each verb imports what it needs, so that help and mistakes cost nothing.
+"""
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
+
+
+class _Group(click.Group):
+    """Says what is wrong with the input in one line, and exits with 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            # An OSError of ours has a sentence; one of the system's has a number and a file.
+            text = str(error) if isinstance(error, OSError) else str(error.args[0] if error.args else error)
+            click.echo(f"bayescale: {text}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="bayescale")
+def main() -> None:
+    """Fit scaling laws with uncertainty."""
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+
+
+def reading(function: Callable) -> Callable:
+    """The options of a verb that reads a table of runs."""
+    options = [
+        click.option("--response", help="Column of the response; found where there is one."),
+        click.option("--factor", "factors", multiple=True, help="Column that groups runs; may be repeated."),
+        click.option("--where", help="Rows that count, as 'in_fit_subset = 1'."),
+        click.option(
+            "--name",
+            "names",
+            multiple=True,
+            help="Which column is which, as N=params_total; may be repeated.",
+        ),
+        click.option(
+            "--vocabulary", type=float, help="Tokens of the tokenizer; no loss may be above its logarithm."
+        ),
+        click.option("--separator", default=",", show_default=True, help="Separator of a .csv file."),
+        click.option("--keep-duplicates", is_flag=True, help="Count rows that are the same in every column."),
+    ]
+    return functools.reduce(lambda f, option: option(f), reversed(options), function)
+
+
+def _read(runs: str, *, response, factors, where, names, vocabulary, separator, keep_duplicates):
+    """The table in a file, or the data set of that name."""
+    from bayescale import data
+    from bayescale.runs import Runs
+
+    options = {
+        "response": response,
+        "factors": factors,
+        "where": where,
+        "names": _pairs(names, "--name", "N=params_total"),
+        "vocabulary": vocabulary,
+        "duplicates": "keep" if keep_duplicates else "refuse",
+    }
+    if not Path(runs).exists() and runs in data.names():
+        given = {name: value for name, value in options.items() if value}
+        return data.load(runs, **given)
+    if separator != ",":
+        return Runs.read_csv(runs, separator=separator, **options)
+    return Runs.read(runs, **options)
+
+
+def _pairs(texts: tuple[str, ...], option: str, example: str) -> dict[str, str]:
+    found = {}
+    for text in ",".join(texts).split(",") if texts else []:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise ValueError(f"{option} is {text!r}; write it as {example}")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _law(name: str):
+    """The law of that name, or the one in a file."""
+    from bayescale import models
+
+    if not name.endswith(".py"):
+        return models.load(name)
+    import importlib.util
+
+    from bayescale.law import Law
+
+    path = Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{name}: there is no such file; --law is a name of `bayescale laws`, or a file"
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{name}: {type(error).__name__}: {error}") from error
+    if not isinstance(getattr(module, "law", None), Law):
+        raise ValueError(
+            f"{name} defines no law; end it with law = Law(name=..., mean=..., priors=..., source=...)"
+        )
+    return module.law
+
+
+def _print(value: dict) -> None:
+    click.echo(json.dumps(value, indent=2, allow_nan=False, default=str))
+
+
+def _table(headings: list[str], rows: list[tuple], title: str | None = None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if i == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+@main.command()
+@click.argument("name", required=False)
+@as_json
+def laws(name: str | None, as_json: bool) -> None:
+    """List the laws, or describe one."""
+    from bayescale import words
+
+    if name is None:
+        found = words.laws()
+        return (
+            _print({"laws": found})
+            if as_json
+            else _table(
+                ["law", "response", "in", "parameters", "formula"],
+                [(e["name"], e["response"], e["covariates"], e["parameters"], e["formula"]) for e in found],
+            )
+        )
+    one = words.law(_law(name))
+    return _print(one) if as_json else click.echo(words.describe(one))
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+@as_json
+def data(ctx: click.Context, as_json: bool) -> None:
+    """List, describe, check and fetch data."""
+    if ctx.invoked_subcommand is None:
+        from bayescale import data
+
+        found = [{"name": n, **data.describe(n)} for n in data.names()]
+        if as_json:
+            return _print({"data": found})
+        _table(
+            ["name", "rows", "licence", "title"],
+            [(e["name"], e["rows"], e["licence"], e["title"]) for e in found],
+        )
+
+
+@data.command("show")
+@click.argument("name")
+@as_json
+def show_data(name: str, as_json: bool) -> None:
+    """Describe a data set: source, licence, units, and how its rows were obtained."""
+    from bayescale import data
+
+    entry = {"name": name, **data.describe(name)}
+    if as_json:
+        return _print(entry)
+    for field, value in entry.items():
+        click.echo(f"{field:<11} {value}")
+
+
+@data.command("fetch")
+@click.argument("name")
+def fetch_data(name: str) -> None:
+    """Get a public study from its repository into the cache, or into BAYESCALE_DATA."""
+    from bayescale import data
+
+    click.echo(f"{name} is in {data.fetch(name)}")
+
+
+@data.command("check")
+@click.argument("runs")
+@reading
+@as_json
+def check_data(runs: str, as_json: bool, **options: Any) -> None:
+    """Read a table and say what was recognised, or what is wrong with it."""
+    table = _read(runs, **options)
+    if as_json:
+        return _print({"runs": len(table), "notes": table.notes, "factors": table.levels, "hash": table.hash})
+    for note in table.notes:
+        click.echo(f"note: {note}")
+    click.echo(table.describe())
+
+
+@main.command()
+@click.argument("runs")
+@click.option("--law", required=True, help="Name of a law, or a file: ./my_law.py.")
+@click.option("--along", help="Column of a law in one axis: N, D, C or another.")
+@click.option("--irrelevant", multiple=True, help="Covariate whose exponent may be zero; may be repeated.")
+@click.option(
+    "--noise", default=None, help="log_normal, student_t, huber, gaussian; binomial, beta_binomial."
+)
+@click.option("--delta", type=float, default=1e-3, show_default=True, help="Huber's delta.")
+@click.option("--noise-scale", multiple=True, help="What the log scale of the noise is linear in, as D/N.")
+@click.option(
+    "--vary", multiple=True, help="Parameters that differ, as E,B; may be repeated, each with its --by."
+)
+@click.option("--by", multiple=True, help="The factor by which they differ.")
+@click.option(
+    "--effect", multiple=True, help="Factor whose levels share a shock, or none; found where levels repeat."
+)
+@click.option("--method", type=click.Choice(METHODS), default="nuts", show_default=True)
+@click.option("--chains", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Draws of each chain.")
+@click.option("--warmup", type=click.IntRange(1), default=500, show_default=True)
+@click.option("--target", type=float, default=0.9, show_default=True, help="Acceptance probability aimed at.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), default="fit.nc", show_default=True)
+@seed
+@reading
+@as_json
+def fit(runs: str, output: str, as_json: bool, seed: int, **options: Any) -> None:
+    """Fit a law to a table of runs, and write the fit."""
+    from bayescale import words
+    from bayescale.check.findings import findings as of
+    from bayescale.storage import save
+
+    own = {name: options.pop(name) for name in ("method", "chains", "draws", "warmup", "target")}
+    model = {
+        name: options.pop(name)
+        for name in ("law", "along", "irrelevant", "noise", "delta", "noise_scale", "vary", "by", "effect")
+    }
+    if not Path(output).absolute().parent.is_dir():
+        raise FileNotFoundError(f"{output}: there is no folder {Path(output).absolute().parent}")
+    table = _read(runs, **options)
+    if not as_json:
+        for note in table.notes:
+            click.echo(f"note: {note}")
+    found = _infer(_model(table.kind, **model), table, seed, quiet=as_json, **own)
+    save(found, output)
+    findings = of(found)
+    if as_json:
+        return _print({**words.of_fit(found), "findings": words.of_findings(findings), "file": output})
+    show(found, findings)
+    click.echo(f"the fit is in {output}")
+
+
+def show(found, findings) -> None:
+    """Print a fit: its summary, its findings and its verdict."""
+    from bayescale.summary import HEADINGS
+
+    summary = found.summary()
+    _table(list(HEADINGS), summary.cells(), title=summary.title)
+    for finding in findings:
+        click.echo(str(finding))
+    click.secho(summary.verdict, bold=True, fg=None if found.converged else "red")
+
+
+def _model(kind: str, *, law, along, irrelevant, noise, delta, noise_scale, vary, by, effect):
+    from bayescale import noise as noises
+    from bayescale.law import AXIS
+    from bayescale.law import irrelevant as multiplied
+    from bayescale.model import Model
+    from bayescale.pooling import Effect, Pooling
+
+    form = _law(law)
+    if along:
+        form = form.along(along)
+    elif AXIS in form.covariates:
+        raise ValueError(f"{form.name} is a law in one axis: say which column, as --along C")
+    for covariate in irrelevant:
+        form = multiplied(form, covariate)
+    name = noise or ("student_t" if kind == "loss" else "beta_binomial")
+    scatter = noises.huber(delta) if name == "huber" else noises.load(name)
+    for ratio in noise_scale:
+        scatter = scatter.scaled(ratio)
+    if len(vary) != len(by):
+        raise ValueError(
+            f"{len(vary)} --vary and {len(by)} --by: give each --vary its --by, as --vary E,B --by corpus"
+        )
+    pooling = [Pooling(tuple(p.strip() for p in v.split(",")), b) for v, b in zip(vary, by, strict=True)]
+    effects = None if not effect else [Effect(name) for name in effect if name != "none"]
+    return Model(form, scatter, pooling=tuple(pooling), effects=effects)  # pyright: ignore[reportArgumentType]
+
+
+def _infer(
+    model, table, seed: int, *, quiet: bool, method: str, chains: int, draws: int, warmup: int, target: float
+):
+    import jax
+
+    from bayescale.infer.nuts import nuts
+    from bayescale.infer.optimize import laplace, optimize
+
+    key = jax.random.key(seed)
+    if method == "laplace":
+        return laplace(key, model, table, draws=chains * draws)
+    if method != "nuts":
+        return optimize(key, model, table, priors=method == "map")
+    sampler = {"chains": chains, "draws": draws, "warmup": warmup, "target": target}
+    if quiet or not sys.stderr.isatty():
+        return nuts(key, model, table, **sampler)
+    from bayescale.progress import bar
+
+    with bar() as report:
+        return nuts(key, model, table, report=report, **sampler)
+
+
+@main.command()
+@click.argument("path", metavar="FIT", type=click.Path())
+@click.option("--at", required=True, multiple=True, help="A point, as N=7e10,D=1.4e12; may be repeated.")
+@click.option(
+    "--kind", type=click.Choice(["mean", "new_run", "new_level"]), default="mean", show_default=True
+)
+@click.option("--level", multiple=True, help="The level of a factor, as family=pythia; may be repeated.")
+@click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
+@seed
+@as_json
+def predict(
+    path: str,
+    at: tuple[str, ...],
+    kind: str,
+    level: tuple[str, ...],
+    law: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Predict the response at points, with its interval."""
+    import jax
+
+    from bayescale import words
+    from bayescale.columns import number
+    from bayescale.storage import load
+
+    found = load(path, law=_law(law) if law else None)
+    points = [{c: number(v) for c, v in _pairs((one,), "--at", "N=7e10,D=1.4e12").items()} for one in at]
+    if len({tuple(sorted(p)) for p in points}) > 1:
+        raise ValueError("each --at names the same covariates")
+    levels = _pairs(level, "--level", "family=pythia")
+    columns = {c: [p[c] for p in points] for c in points[0]}
+    draws = found.predict(columns, kind=kind, key=jax.random.key(seed), **levels)
+    rows = words.of_predictions(found, columns, draws)
+    if as_json:
+        return _print({"verdict": found.verdict, "kind": kind, "levels": levels, "points": rows})
+    _table(
+        ["point", "5%", "50%", "95%", "beyond the runs"],
+        [(r["point"], *(f"{r[q]:.4g}" for q in ("q5", "q50", "q95")), r["beyond"]) for r in rows],
+        title=f"{found.runs.kind}, {kind}" + (f" at {', '.join(level)}" if level else ""),
+    )
+    if not found.converged:
+        click.secho(found.verdict, bold=True, fg="red")
+
+
+@main.command()
+@click.option("-o", "--output", type=click.Path(file_okay=False), default="bayescale-demo", show_default=True)
+@seed
+@as_json
+def demo(output: str, seed: int, as_json: bool) -> None:
+    """Fit a hierarchical law to the table of published models, and show what it says."""
+    from bayescale.demo import run
+
+    run(Path(output), seed, as_json=as_json)

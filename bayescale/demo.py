@@ -1,0 +1,107 @@
+"""The demonstration: a hierarchical law for the table of published models, and what can be said with it."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+import jax
+import numpy as np
+
+from bayescale import cli, data, models, noise, plot, words
+from bayescale.check.findings import findings
+from bayescale.columns import label
+from bayescale.decide.allocate import compute_optimal
+from bayescale.fit import Fit
+from bayescale.infer.nuts import nuts
+from bayescale.infer.optimize import optimize
+from bayescale.model import Model
+from bayescale.pooling import Pooling
+from bayescale.progress import bar
+from bayescale.storage import save
+
+TABLE = "pile_families_2023"
+POINT = {"N": 7e10, "D": 1.4e12}
+BUDGET = 1e23
+LEARNED, PRIOR = (
+    0.8,
+    0.5,
+)  # contraction above which the data taught a parameter, and under which the prior did
+
+
+def run(folder: Path, seed: int, *, as_json: bool) -> None:
+    """Fit, print, and write the fit and a figure to the folder."""
+    runs = data.load(TABLE)
+    key, key_point, key_new = jax.random.split(jax.random.key(seed), 3)
+    law = models.load("chinchilla")
+    naive = optimize(key_point, Model(law, noise.gaussian, effects=()), runs, priors=False)
+    # Shocks by model size are left out: with them this small a table takes the sampler minutes.
+    model = Model(law, noise.student_t, pooling=(Pooling(("A",), by="family"),), effects=())
+    settings = {"chains": 8, "draws": 2000, "warmup": 500, "target": 0.95}
+    if as_json or not sys.stderr.isatty():
+        fit = nuts(key, model, runs, **settings)
+    else:
+        with bar() as report:
+            fit = nuts(key, model, runs, report=report, **settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    save(fit, folder / "fit.nc")
+    plot.figure(fit).savefig(folder / "fit.png", dpi=150)
+    forecast = fit.predict(POINT, kind="new_level", key=key_new)
+    N, D = compute_optimal(fit, BUDGET, centre=True)
+    split = {"N": N, "D": D, "tokens per parameter": D / N}
+    if as_json:
+        answer = {
+            **words.of_fit(fit),
+            "findings": words.of_findings(findings(fit)),
+            "least_squares": words.of_fit(naive),
+            "forecast": {**POINT, **_quantiles(forecast)},
+            "compute_optimal": {"C": BUDGET, **{name: _quantiles(values) for name, values in split.items()}},
+            "files": [str(folder / "fit.nc"), str(folder / "fit.png")],
+        }
+        click.echo(json.dumps(words.plain(answer), indent=2))
+        return
+    _story(runs, naive, fit)
+    if not fit.converged:
+        click.secho("The fit has not converged: what follows is no result.", bold=True, fg="red")
+    beyond = words.beyond_runs(fit, {"C": 6 * POINT["N"] * POINT["D"]})
+    click.echo(
+        f"\nForecast: a model of {label(POINT['N'])} parameters and {label(POINT['D'])} tokens, of a family not "
+        f"seen, {beyond} beyond the runs:\n  loss {_interval(forecast, '.3f')}"
+    )
+    click.echo(f"Compute-optimal split of {BUDGET:.0e} FLOP, for a typical family:")
+    for name, values in split.items():
+        click.echo(f"  {name:<21} {_interval(values)}")
+    click.echo(f"\nThe fit is in {folder / 'fit.nc'}, the figure in {folder / 'fit.png'}.")
+
+
+def _story(runs, naive: Fit, fit: Fit) -> None:
+    click.echo(f"{len(runs)} published models of {len(runs.levels['family'])} families, trained on the Pile:")
+    for note in runs.notes:
+        click.echo(f"  {note}")
+    point = {row.name: row.mean for row in naive.summary().rows}
+    click.echo(
+        "\nLeast squares, all families as one, as a notebook would do it:\n"
+        f"  E = {point['E']:.2g}, alpha = {point['alpha']:.3f}, beta = {point['beta']:.3f}; {naive.verdict}"
+    )
+    click.echo(
+        "\nThe same law with priors, A differing by family, and shocks that models of one size share:\n"
+    )
+    cli.show(fit, findings(fit))
+    rows = {row.name: row.contraction for row in fit.summary().rows if row.name in fit.model.law.parameters}
+    taught = [p for p, c in rows.items() if c is not None and c >= LEARNED]
+    between = [p for p, c in rows.items() if c is not None and PRIOR <= c < LEARNED]
+    believed = [p for p, c in rows.items() if c is not None and c < PRIOR]
+    click.echo("\nWhat the data taught, by contraction (1: all of it; 0: the prior only):")
+    for said, names in (("by the data", taught), ("by both", between), ("by the prior", believed)):
+        if names:
+            click.echo(f"  {said:<13}" + ", ".join(f"{p} ({rows[p]:.2f})" for p in names))
+
+
+def _quantiles(values: np.ndarray) -> dict[str, float]:
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95]).tolist()
+    return {"q5": low, "q50": middle, "q95": high}
+
+
+def _interval(values: np.ndarray, form: str | None = None) -> str:
+    said = {q: f"{v:{form}}" if form else label(v) for q, v in _quantiles(values).items()}
+    return f"{said['q50']}, 90% between {said['q5']} and {said['q95']}"

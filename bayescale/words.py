@@ -1,0 +1,114 @@
+"""What the command line says of laws, fits and predictions, as plain values."""
+
+import inspect
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpyro.distributions import Distribution
+
+from bayescale import models
+from bayescale.columns import label
+from bayescale.fit import Fit
+from bayescale.law import Law
+
+COMPUTE = ("C", "N", "D")  # what a forecast goes beyond: compute where it is known
+
+
+def laws() -> list[dict[str, Any]]:
+    """Every law in a line."""
+    return [law(models.load(name), short=True) for name in models.names()]
+
+
+def law(one: Law, *, short: bool = False) -> dict[str, Any]:
+    """A law: its formula, covariates, parameters, priors and source."""
+    text = inspect.getdoc(sys.modules[one.mean.__module__]) or ""
+    formula = next((line.strip() for line in text.splitlines() if line.startswith("    ")), "")
+    found: dict[str, Any] = {
+        "name": one.name,
+        "response": one.response,
+        "covariates": ", ".join(one.covariates) or "-",
+        "parameters": ", ".join(one.parameters),
+        "formula": formula,
+    }
+    if short:
+        return found
+    priors = {name: prior_in_words(prior) for name, prior in one.priors.items()}
+    return {**found, "text": text, "priors": priors, "source": one.source}
+
+
+def describe(one: Mapping[str, Any]) -> str:
+    """A law as a page of text."""
+    priors = [f"  {name:<9} {prior}" for name, prior in one["priors"].items()]
+    head = "priors, where the reference run is 1 and so is the least response measured:"
+    return "\n".join([one["name"], "", one["text"], "", head, *priors, "", f"source: {one['source']}"])
+
+
+def prior_in_words(prior: Distribution) -> str:
+    """A prior by name and parameters, as LogNormal(-1.6, 1)."""
+    values = [float(np.asarray(getattr(prior, name))) for name in prior.arg_constraints]
+    return f"{type(prior).__name__}({', '.join(f'{v:.4g}' for v in values)})"
+
+
+def of_fit(fit: Fit) -> dict[str, Any]:
+    """A fit for JSON: nothing that is not a number or a text, and null for what is not known."""
+    summary = fit.summary().to_dict()
+    stats = {name: value for name, value in fit.stats.items() if not isinstance(value, np.ndarray)}
+    return plain(
+        {
+            **summary,
+            "converged": fit.converged,
+            "method": fit.method,
+            "notes": fit.runs.notes,
+            "effects": [effect.by for effect in fit.model.effects or ()],
+            "runs_hash": fit.runs.hash,
+            "stats": stats,
+        }
+    )
+
+
+def of_findings(findings: Iterable) -> list[dict[str, Any]]:
+    """Findings for JSON."""
+    return [plain(vars(finding)) for finding in findings]
+
+
+def plain(value: Any) -> Any:
+    """The value with numbers that JSON lacks as null."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, str) or value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Sequence):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def of_predictions(
+    fit: Fit, columns: Mapping[str, Sequence[float]], draws: np.ndarray
+) -> list[dict[str, Any]]:
+    """The quantiles of predictions, and how far beyond the runs each point lies."""
+    completed = {c: np.atleast_1d(v) for c, v in fit.complete(columns).items()}
+    rows = []
+    for i in range(draws.shape[1]):
+        q5, q50, q95 = np.quantile(draws[:, i], [0.05, 0.5, 0.95]).tolist()
+        point = ", ".join(f"{c} = {label(v[i])}" for c, v in columns.items())
+        beyond = beyond_runs(fit, {c: float(v[i]) for c, v in completed.items()})
+        # A point fit has no spread: one number is no interval.
+        low, high = (q5, q95) if len(draws) > 1 else (math.nan, math.nan)
+        rows.append({"point": point, "q5": low, "q50": q50, "q95": high, "beyond": beyond})
+    return rows
+
+
+def beyond_runs(fit: Fit, point: Mapping[str, float]) -> str:
+    """How many decades a point lies beyond the largest run."""
+    for name in COMPUTE:
+        if name in point and name in fit.runs.columns:
+            decades = math.log10(point[name] / float(np.max(np.asarray(fit.runs.columns[name]))))
+            return f"{decades:.1f} decades of {name}" if decades > 0 else "no"
+    return "unknown"

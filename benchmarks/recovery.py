@@ -1,0 +1,180 @@
+"""Recovery: every law, and the known parameters that simulated runs were made with.
+
+Each law gets tables of 100 runs, with covariates over 2.5 decades, losses at known parameters (in most, the
+medians of its priors) and log-normal noise of 1%. The truth is the same in every table, so the share of intervals
+that hold it is their coverage; what the data say little of is held at the prior, which is centred on the truth,
+and covers more often than 90%.
+
+    python benchmarks/recovery.py --replicates 10
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from bayescale.fit import Fit
+    from bayescale.law import Law
+    from bayescale.runs import Runs
+
+RESULTS = Path(__file__).parent / "results" / "recovery.json"
+SIZE = 100
+SIGMA = 0.01
+UNIT = 2.0  # nats; what priors call 1
+DECADES = 2.5
+CENTRE = {"N": 1e9, "D": 2e10, "experts": 16.0}
+# Where the median of the prior says nothing of the parameters: a break that does not bend, a decay that is over
+# in a third of the design.
+TRUTHS = {"broken_power": {"shift": 0.3, "alpha": 0.2}, "exponential": {"kappa": 0.25}}
+PACKAGES = ("bayescale", "jax", "jaxlib", "numpyro", "numpy")
+
+
+class Study(NamedTuple):
+    """Simulated runs, and what they were made with."""
+
+    law: "Law"
+    runs: "Runs"
+    truth: dict[str, float]  # in natural units
+    mean: np.ndarray  # (runs,), before the noise
+
+
+def simulate(name: str, seed: int) -> Study:
+    """A table of runs of a law."""
+    import jax
+
+    from bayescale import models, parallel
+    from bayescale.law import AXIS
+    from bayescale.runs import Runs
+
+    law = models.load(name)
+    if AXIS in law.covariates:
+        law = law.along("N")
+    rng = np.random.default_rng([seed, SIZE])
+    columns = {}
+    for c in ("N", "D", "experts"):
+        if c in law.covariates or c == "N":
+            columns[c] = CENTRE[c] * 10 ** rng.uniform(-DECADES / 2, DECADES / 2, SIZE)
+    if "U" in law.covariates:  # up to 60 epochs, and a third of the runs of one epoch
+        columns["U"] = columns["D"] / np.maximum(1, 60 ** rng.uniform(-0.5, 1, SIZE))
+    with parallel.workbench():
+        key = jax.random.key(0)
+        median = {p: float(np.median(prior.sample(key, (20_001,)))) for p, prior in law.priors.items()}
+        median |= TRUTHS.get(name, {})
+        centre = CENTRE | {"U": CENTRE["D"]}
+        truth = {p: float(v) for p, v in law.to_natural(median, centre, UNIT).items()}
+        relative = {c: columns[c] / centre[c] for c in law.covariates}
+        mean = np.broadcast_to(np.asarray(UNIT * law(relative, median)), (SIZE,))
+    loss = mean * np.exp(SIGMA * rng.normal(size=SIZE))
+    return Study(law, Runs.make({**columns, "loss": loss}), truth, mean)
+
+
+def errors(study: Study, fit: "Fit") -> tuple[dict[str, float], dict[str, bool], float]:
+    """How far the posterior is from the truth.
+
+    Returns:
+        The z-score of each parameter, in the unconstrained space; whether its 90% interval holds the truth; and the
+        squared distance of all together in the posterior's own covariance, about chi-squared.
+    """
+    from numpyro.distributions import biject_to
+
+    from bayescale import parallel
+
+    with parallel.workbench():
+        relative = study.law.to_reference(study.truth, fit.runs.reference, fit.runs.unit)
+        relative = {p: float(v) for p, v in relative.items()} | {"sigma": SIGMA}
+        priors = fit.model.priors
+        at, drawn = [], []
+        for p, prior in priors.items():
+            inverse = biject_to(prior.support).inv
+            at.append(float(inverse(relative[p])))
+            drawn.append(np.asarray(inverse(fit.flat(p))))
+    truth, draws = np.array(at), np.stack(drawn, axis=1)
+    gap = truth - draws.mean(axis=0)
+    distance = float(gap @ np.linalg.solve(np.cov(draws.T).reshape(len(gap), -1), gap))
+    low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+    z = dict(zip(priors, (gap / draws.std(axis=0)).tolist(), strict=True))
+    return z, dict(zip(priors, ((low <= truth) & (truth <= high)).tolist(), strict=True)), distance
+
+
+def misfit(study: Study, fit: "Fit") -> float:
+    """Squared distance of the fitted curve from the true one over the noise, summed over the runs."""
+    points = {c: study.runs.columns[c] for c in study.law.covariates}
+    curve = fit.predict(points)[0] if points else fit.centre()["c"]
+    return float(np.sum((np.log(curve / study.mean) / SIGMA) ** 2))
+
+
+def measure(name: str, replicates: int, draws: int) -> dict[str, Any]:
+    """z-scores and coverage of one law over its tables."""
+    import jax
+
+    from bayescale import noise
+    from bayescale.infer.nuts import nuts
+    from bayescale.model import Model
+
+    began = time.perf_counter()
+    z, held, distances, sound = [], [], [], 0
+    model = None
+    for seed in range(replicates):
+        study = simulate(name, seed)
+        model = model or Model(study.law, noise.log_normal, effects=())
+        fit = nuts(jax.random.key(seed), model, study.runs, draws=draws, warmup=300)
+        scores, inside, distance = errors(study, fit)
+        z.append(scores)
+        held.append(inside)
+        distances.append(round(distance, 2))
+        sound += fit.converged
+    parameters = list(z[0])
+    return {
+        "converged": sound,
+        "coverage": round(float(np.mean([[one[p] for p in parameters] for one in held])), 3),
+        "coverage_of": {p: round(float(np.mean([one[p] for one in held])), 3) for p in parameters},
+        "z": {p: [round(one[p], 2) for one in z] for p in parameters},
+        "distance": distances,
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def main() -> None:
+    """Recover every law, print the table and write the results."""
+    from bayescale import models
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--replicates", type=int, default=10, help="tables of each law")
+    parser.add_argument("--draws", type=int, default=500, help="of each of 4 chains")
+    arguments = parser.parse_args()
+    results: dict[str, Any] = {
+        "command": f"python benchmarks/recovery.py --replicates {arguments.replicates} --draws {arguments.draws}",
+        "runs": SIZE,
+        "sigma": SIGMA,
+        "decades": DECADES,
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "laws": {},
+    }
+    print(f"{'law':18} converged  coverage of 90%  worst |z|  worst distance / parameters  seconds")
+    for name in models.names():
+        one = measure(name, arguments.replicates, arguments.draws)
+        results["laws"][name] = one
+        worst = max(abs(v) for values in one["z"].values() for v in values)
+        print(
+            f"{name:18} {one['converged']:6}/{arguments.replicates:<3} {one['coverage']:14.3f} {worst:11.2f} "
+            f"{max(one['distance']):16.1f} / {len(one['z']):<9} {one['seconds']:8}",
+            flush=True,
+        )
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""The command line: what each verb prints, and that bad input gives one clear line and exit status 2."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from bayescale import models
+from bayescale.cli import main
+
+TABLE = "N,D,corpus,loss\n" + "\n".join(
+    f"{n:g},{d:g},{c},{1.7 + 400 * n**-0.34 + 1500 * d**-0.36 + e:.6f}"
+    for c in ("web", "code")
+    for (n, d), e in zip(
+        [
+            (1e8, 2e9),
+            (1e8, 2e10),
+            (3e8, 6e9),
+            (3e8, 6e10),
+            (1e9, 2e10),
+            (1e9, 2e11),
+            (3e9, 6e10),
+            (3e9, 6e11),
+        ],
+        [0.004, -0.003, 0.002, -0.005, 0.001, 0.003, -0.002, 0.0],
+        strict=True,
+    )
+)
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def refused(*arguments) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def test_help_is_quick_and_imports_neither_jax_nor_numpyro():
+    code = "import sys; from bayescale.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print([m for m in ('jax', 'numpyro', 'numpy', 'rich', 'arviz', 'pandas', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "demo" in done.stdout
+
+
+def test_laws_lists_every_law_with_its_formula():
+    found = json.loads(run("laws", "--json").output)["laws"]
+    assert [law["name"] for law in found] == models.names()
+    assert all("=" in law["formula"] for law in found)
+    assert "chinchilla_tied" in run("laws").output
+
+
+def test_a_law_is_described_with_priors_and_source():
+    text = run("laws", "chinchilla").output
+    assert "L(N, D) = E + A N^-alpha + B D^-beta" in text
+    assert "LogitNormal(1, 1.5)" in text
+    assert "2203.15556" in text
+    assert json.loads(run("laws", "chinchilla", "--json").output)["priors"]["alpha"] == "LogNormal(-1.2, 0.5)"
+
+
+def test_an_unknown_law_lists_those_there_are():
+    assert "there is no law 'chinchila'; there are broken_power, chinchilla" in refused("laws", "chinchila")
+
+
+def test_data_lists_describes_and_checks(table):
+    assert "pile_families_2023" in run("data").output
+    assert any(e["name"] == "pile_families_2023" for e in json.loads(run("data", "--json").output)["data"])
+    assert "Cerebras" in run("data", "show", "pile_families_2023").output
+    checked = run("data", "check", table).output
+    assert "C = 6ND is derived" in checked
+    assert json.loads(run("data", "check", table, "--json").output)["runs"] == 16
+
+
+def test_bad_cells_are_named_by_file_row_and_column(table):
+    table.write_text(TABLE.replace("1e+08,2e+09,web", "1e+08,,web"))
+    said = refused("fit", table, "--law", "chinchilla")
+    assert "runs.csv" in said
+    assert "row 2" in said
+    assert "D" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--law", "chinchila"], "there is no law 'chinchila'"),
+        (["--law", "power"], "power is a law in one axis: say which column, as --along C"),
+        (["--law", "chinchilla", "--along", "C"], "only a law in one axis can be put along a column"),
+        (["--law", "routed"], "routed needs the column experts"),
+        (["--law", "chinchilla", "--noise", "cauchy"], "there is no noise 'cauchy'"),
+        (
+            ["--law", "chinchilla", "--noise", "binomial"],
+            "law chinchilla is of loss and binomial noise of success",
+        ),
+        (["--law", "chinchilla", "--vary", "E"], "give each --vary its --by"),
+        (
+            ["--law", "chinchilla", "--vary", "E", "--by", "recipe"],
+            "there is no factor recipe; there are corpus",
+        ),
+        (["--law", "chinchilla", "--vary", "F", "--by", "corpus"], "F cannot vary by corpus"),
+        (["--law", "chinchilla", "--effect", "seed"], "there is no factor seed"),
+        (["--law", "./nothing.py"], "there is no such file"),
+        (["--law", "chinchilla", "--name", "N"], "--name is 'N'; write it as N=params_total"),
+        (["--law", "chinchilla", "-o", "/nowhere/fit.nc"], "there is no folder /nowhere"),
+        (["--law", "chinchilla", "--target", "1.5"], "the target acceptance is 1.5"),
+        (["--law", "chinchilla", "--noise", "huber", "--delta", "-1"], "Huber's delta is -1.0"),
+    ],
+)
+def test_mistakes_are_refused_in_one_line(table, options, message):
+    assert message in refused("fit", table, *options)
+
+
+def test_a_file_that_defines_no_law_is_refused(table, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("x = 1\n")
+    assert "defines no law" in refused("fit", table, "--law", file)
+    file.write_text("1/0\n")
+    assert "ZeroDivisionError" in refused("fit", table, "--law", file)
+
+
+def test_fit_predict_and_a_law_of_ones_own(table, tmp_path):
+    law = tmp_path / "mine.py"
+    law.write_text(
+        '"""Loss falls with compute.\n\n    L(C) = A C^-alpha\n"""\n'
+        "import numpyro.distributions as dist\nfrom bayescale.law import Law\n\n"
+        "def mean(C, *, A, alpha):\n    return A * C**-alpha\n\n"
+        "law = Law(name='mine', mean=mean, source='here',\n"
+        "    priors={'A': dist.LogNormal(0.3, 0.5), 'alpha': dist.LogNormal(-2.5, 0.5)})\n"
+    )
+    fit = tmp_path / "fit.nc"
+    result = run("fit", table, "--law", law, "--method", "map", "-o", fit, "--json")
+    answer = json.loads(result.output)
+    assert result.exit_code == 0
+    assert answer["converged"] is True
+    assert answer["rows"][0]["name"] == "A"
+    assert "pass" in refused("predict", fit, "--at", "C=1e21")  # the law is not one of ours
+    said = json.loads(run("predict", fit, "--law", law, "--at", "N=1e10,D=2e11", "--json").output)
+    assert said["points"][0]["beyond"] == "0.0 decades of C" or "decades" in said["points"][0]["beyond"]
+    assert said["points"][0]["q5"] is None  # a point fit has no interval
+
+
+def test_a_posterior_from_the_command_line(table, tmp_path):
+    fit = tmp_path / "fit.nc"
+    options = [
+        "--law",
+        "chinchilla",
+        "--vary",
+        "E",
+        "--by",
+        "corpus",
+        "--effect",
+        "none",
+        "--method",
+        "laplace",
+    ]
+    text = run("fit", table, *options, "-o", fit).output
+    assert "contraction" in text
+    assert str(fit) in text
+    assert "E differ by corpus; say which corpus: one of web, code" in refused(
+        "predict", fit, "--at", "N=1e9,D=1e10"
+    )
+    out = run("predict", fit, "--at", "N=7B,D=140B", "--level", "corpus=web", "--kind", "new_run").output
+    assert "N = 7B, D = 140B" in out
+    assert "decades" in out
+
+
+def test_missing_files_are_one_line(tmp_path):
+    assert "nothing.csv" in refused("fit", tmp_path / "nothing.csv", "--law", "chinchilla")
+    assert "nothing.nc" in refused("predict", tmp_path / "nothing.nc", "--at", "N=1")

@@ -1,0 +1,71 @@
+"""How many times an inference traces a law; a second fit of the same shape traces and compiles nothing."""
+
+import jax
+import numpy as np
+import pytest
+
+from bayescale import models, noise
+from bayescale.infer.nuts import nuts
+from bayescale.infer.optimize import laplace, optimize
+from bayescale.model import Model
+from bayescale.pooling import Pooling
+from bayescale.runs import Runs
+
+POWER = models.load("power").along("N")
+# Of each: the shape of the model, once plainly; mode and NUTS, each a few transformations of the density.
+MOST = {"nuts": 30, "optimize": 15, "laplace": 25}
+METHODS = {
+    "nuts": lambda key, model, runs: nuts(key, model, runs, chains=2, draws=20, warmup=30, retry=False),
+    "optimize": optimize,
+    "laplace": lambda key, model, runs: laplace(key, model, runs, draws=200),
+}
+
+
+def simulated(seed, count=24):
+    rng = np.random.default_rng(seed)
+    N = 10 ** rng.uniform(7, 10, count)
+    loss = 3 * (N / 1e9) ** -0.08 * np.exp(0.02 * rng.normal(size=count))
+    return Runs.make({"N": N, "loss": loss, "corpus": ["a", "b", "c"] * (count // 3)}, factors=["corpus"])
+
+
+def counted(law):
+    """The law, and how often Python has called its mean."""
+    calls = []
+
+    def mean(x, *, A, alpha):
+        calls.append(x)
+        return law.mean(x, A=A, alpha=alpha)
+
+    return law.replace(mean=mean), calls
+
+
+@pytest.mark.parametrize("pooling", [(), (Pooling(("A",), by="corpus"),)], ids=["alone", "pooled"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_law_is_traced_a_few_times_and_not_again(method, pooling):
+    law, calls = counted(POWER)
+    model = Model(law, noise.log_normal, pooling, effects=())
+    METHODS[method](jax.random.key(0), model, simulated(0))
+    first = len(calls)
+    assert 1 <= first <= MOST[method] * (1 + len(pooling))
+    calls.clear()
+    METHODS[method](jax.random.key(1), model, simulated(1))
+    # Once to see the sites, and wherever a value is wanted that nothing repeats; none of it is compiled.
+    traced = [x for x in calls if isinstance(x, jax.core.Tracer)]
+    assert len(traced) <= 6, f"{first} calls at first, then {len(calls)}, of them {len(traced)} with tracers"
+
+
+def test_a_second_fit_compiles_nothing():
+    model = Model(POWER, noise.log_normal, effects=())
+    METHODS["nuts"](jax.random.key(0), model, simulated(0))
+    compiled = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        METHODS["nuts"](jax.random.key(1), model, simulated(1))
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert compiled == []

@@ -1,0 +1,52 @@
+"""Every law finds the parameters that simulated runs were made with."""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import pytest
+from scipy import stats
+
+from bayescale import models, noise
+from bayescale.infer.nuts import nuts
+from bayescale.infer.optimize import optimize
+from bayescale.model import Model
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "recovery.py"
+QUICK = ("chinchilla", "power", "power_floor")
+# How often each test would fail a sound law, with a seed that was not fixed; there are some 16 laws.
+ALARM = 1e-4
+
+
+@pytest.fixture(scope="module")
+def recovery():
+    spec = importlib.util.spec_from_file_location("benchmarks_recovery", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in models.names()]
+)
+def test_the_mode_gives_the_curve_back(recovery, name):
+    """The misfit is chi-squared in the number of parameters, at least in linear theory; priors make it less."""
+    study = recovery.simulate(name, 0)
+    fit = optimize(jax.random.key(0), Model(study.law, noise.log_normal, effects=()), study.runs)
+    assert fit.converged, fit.verdict
+    assert recovery.misfit(study, fit) < stats.chi2(len(study.law.parameters)).isf(ALARM)
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in models.names()]
+)
+def test_the_posterior_holds_the_truth(recovery, name):
+    """All parameters and the noise together, where a normal posterior is at a chi-squared distance."""
+    study = recovery.simulate(name, 1)
+    model = Model(study.law, noise.log_normal, effects=())
+    fit = nuts(jax.random.key(0), model, study.runs, draws=400, warmup=300)
+    assert fit.converged, fit.verdict
+    _, _, distance = recovery.errors(study, fit)
+    assert distance < stats.chi2(len(model.priors)).isf(ALARM)
