@@ -346,11 +346,10 @@ def predict(
     import jax
 
     from bayescale import words
-    from bayescale.columns import number
     from bayescale.storage import load
 
     found = load(path, law=_law(law) if law else None)
-    points = [{c: number(v) for c, v in _pairs((one,), "--at", "N=7e10,D=1.4e12").items()} for one in at]
+    points = [_point(one) for one in at]
     if len({tuple(sorted(p)) for p in points}) > 1:
         raise ValueError("each --at names the same covariates")
     levels = _pairs(level, "--level", "family=pythia")
@@ -366,6 +365,18 @@ def predict(
     )
     if not found.converged:
         click.secho(found.verdict, bold=True, fg="red")
+
+
+def _point(text: str) -> dict[str, float]:
+    from bayescale.columns import number
+
+    found = {}
+    for name, cell in _pairs((text,), "--at", "N=7e10,D=1.4e12").items():
+        value = number(cell)
+        if value is None:
+            raise ValueError(f"--at {name}={cell}: {cell} is not a number; write it as 7e10 or 70B")
+        found[name] = value
+    return found
 
 
 @main.command()

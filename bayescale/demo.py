@@ -37,7 +37,7 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     naive = optimize(key_point, Model(law, noise.gaussian, effects=()), runs, priors=False)
     # Shocks by model size are left out: with them this small a table takes the sampler minutes.
     model = Model(law, noise.student_t, pooling=(Pooling(("A",), by="family"),), effects=())
-    settings = {"chains": 8, "draws": 2000, "warmup": 500, "target": 0.95}
+    settings = {"chains": 8, "draws": 1000, "warmup": 500, "target": 0.98}
     if as_json or not sys.stderr.isatty():
         fit = nuts(key, model, runs, **settings)
     else:

@@ -270,7 +270,7 @@ class Fit:
         size = len(next(iter(columns.values()))) if columns else 1
         return self.runs.replace(columns=columns, response=None, factors={}, weight=np.ones(size), levels={})
 
-    def complete(self, points: Mapping[str, npt.ArrayLike]) -> dict[str, npt.ArrayLike]:
+    def complete(self, points: Mapping[str, npt.ArrayLike]) -> dict[str, np.ndarray]:
         """The points with what follows from C = 6ND where the law needs it."""
         found = {c: np.asarray(v, float) for c, v in points.items()}
         with warnings.catch_warnings():

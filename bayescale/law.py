@@ -108,7 +108,7 @@ class Law:
         """The mean response, elementwise; covariates and parameters by name, all in the same units."""
         own = {p: parameters[p] for p in self._names(inspect.Parameter.KEYWORD_ONLY)}
         value = self.mean(*(covariates[c] for c in self._axes), **own)
-        return value * self._factor(covariates, parameters)
+        return jnp.asarray(value * self._factor(covariates, parameters))
 
     def _factor(self, covariates: Values, parameters: Values) -> Array:
         """What the irrelevant covariates multiply the law by."""

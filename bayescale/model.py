@@ -130,8 +130,8 @@ class Model:
 
         Args:
             runs: the table; with `response=None` responses are drawn.
-            local: for each factor what the data say of its levels, which changes what is sampled and not its distribution; see
-                `deviations`.
+            local: for each factor what the data say of its levels, which changes what is sampled and not its
+                distribution; see `deviations`.
         """
         local = local or {}
         parameters = {name: numpyro.sample(name, prior) for name, prior in self.priors.items()}
@@ -149,7 +149,9 @@ class Model:
         with numpyro.handlers.scale(scale=runs.weight):
             numpyro.sample("response", self.noise(mean, runs, parameters), obs=runs.response)
 
-    def _deviations(self, by: str, runs: Runs, parameters: Mapping[str, Array], local: Local | None) -> Array:
+    def _deviations(
+        self, by: str, runs: Runs, parameters: Mapping[str, ArrayLike], local: Local | None
+    ) -> Array:
         """The deviations of the levels of one factor, (levels, parameters), as sites."""
         names = self.factors[by]
         priors = self.priors_of_scales(by)

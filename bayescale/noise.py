@@ -105,7 +105,7 @@ class HuberDistribution(dist.Distribution):
     """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive, "delta": constraints.positive}
-    support = constraints.real
+    support = constraints.real  # pyright: ignore
     reparametrized_params = ["loc", "scale"]
 
     def __init__(self, loc, scale, delta, *, validate_args=None):
@@ -118,7 +118,7 @@ class HuberDistribution(dist.Distribution):
         middle = jnp.sqrt(2 * jnp.pi) * (2 * ndtr(edge) - 1)
         return middle, 2 / edge * jnp.exp(-(edge**2) / 2)
 
-    def log_prob(self, value):  # noqa: D102
+    def log_prob(self, value):  # noqa: D102  # pyright: ignore[reportIncompatibleMethodOverride]
         edge = self.delta / self.scale
         size = jnp.abs(value - self.loc) / self.scale
         inner = jnp.minimum(size, edge)
@@ -129,7 +129,7 @@ class HuberDistribution(dist.Distribution):
         shape = sample_shape + self.batch_shape
         # Not quite from 0, of which the normal quantile is infinite.
         smallest = jnp.finfo(jnp.result_type(float)).tiny
-        where, within, sign = random.uniform(key, (3, *shape), minval=smallest)
+        where, within, sign = random.uniform(key, (3, *shape), minval=smallest)  # pyright: ignore[reportArgumentType]
         edge = self.delta / self.scale
         middle, tails = self._masses()
         inner = ndtri(norm.cdf(-edge) + within * (1 - 2 * norm.cdf(-edge)))

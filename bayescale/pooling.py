@@ -72,12 +72,12 @@ class Local(NamedTuple):
         precision: the inverse of their covariance, (levels, parameters, parameters).
     """
 
-    estimate: ArrayLike
-    precision: ArrayLike
+    estimate: Array
+    precision: Array
 
 
 def deviations(
-    name: str, scales: Array, levels: int, *, centre: ArrayLike = 0.0, local: Local | None = None
+    name: str, scales: Array, levels: int, *, centre: Array | float = 0.0, local: Local | None = None
 ) -> Array:
     """Normal(0, scales) deviations of the levels of a factor, (levels, parameters), as a site of a NumPyro model.
 
@@ -92,7 +92,7 @@ def deviations(
         a number; here it follows the scales.
     """
     standard = dist.Normal(jnp.zeros((levels, len(scales))), 1.0).to_event(2)
-    raw = numpyro.sample(f"{name}_raw", standard)
+    raw = jnp.asarray(numpyro.sample(f"{name}_raw", standard))
     if local is None:
         return scales * raw
     mean, root = conditional(scales, centre, local)
@@ -104,13 +104,13 @@ def deviations(
     return moved
 
 
-def conditional(scales: Array, centre: ArrayLike, local: Local) -> tuple[Array, Array]:
+def conditional(scales: Array, centre: Array | float, local: Local) -> tuple[Array, Array]:
     """The deviations of levels given their scales, their centre and `local`.
 
     Returns:
         Their mean, (levels, parameters), and the Cholesky factor of their precision, (levels, parameters, parameters).
     """
-    root = _cholesky(local.precision + jnp.diag(scales**-2))
+    root = _cholesky(jnp.asarray(local.precision + jnp.diag(scales**-2)))
     pull = (local.precision @ (local.estimate - centre)[..., None])[..., 0]
     return _solve_upper(root, _solve_lower(root, pull)), root
 
@@ -126,7 +126,9 @@ def _cholesky(matrix: Array) -> Array:
     for i in range(size):
         row: list[Array] = []
         for j in range(i + 1):
-            rest = matrix[..., i, j] - sum(((row[k] * (root[j] if j < i else row)[k]) for k in range(j)), start=0.0)
+            rest = matrix[..., i, j] - sum(
+                ((row[k] * (root[j] if j < i else row)[k]) for k in range(j)), start=0.0
+            )
             row.append(jnp.sqrt(rest) if i == j else rest / root[j][j])
         root.append(row)
     zero = jnp.zeros_like(matrix[..., 0, 0])
@@ -152,12 +154,12 @@ def _solve_upper(root: Array, right: Array) -> Array:
 def shifted(prior: Distribution, value: ArrayLike, shift: ArrayLike, response: str) -> Array:
     """A parameter moved by `shift` in the space where levels differ."""
     space = _space(prior, response)
-    return space(space.inv(value) + shift)
+    return jnp.asarray(space(space.inv(value) + shift))
 
 
 def unshifted(prior: Distribution, value: ArrayLike, response: str) -> Array:
     """A parameter in the space where levels differ."""
-    return _space(prior, response).inv(value)
+    return jnp.asarray(_space(prior, response).inv(value))
 
 
 def _space(prior: Distribution, response: str) -> Transform:

@@ -14,7 +14,7 @@ class LogitNormal(dist.TransformedDistribution):
     """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.unit_interval
+    support = constraints.unit_interval  # pyright: ignore
     reparametrized_params = ["loc", "scale"]
 
     def __init__(self, loc=0.0, scale=1.0, *, validate_args=None):

@@ -6,7 +6,7 @@ import pytest
 from numpyro.distributions import biject_to
 
 from bayescale import models, noise, parallel
-from bayescale.check.findings import Finding, findings
+from bayescale.check.findings import SEVERITIES, Finding, findings
 from bayescale.fit import Fit
 from bayescale.model import Model
 from bayescale.pooling import Effect

@@ -60,6 +60,7 @@ def test_the_chinchilla_points_with_student_t_noise(chinchilla):
     assert fit.flat("nu").mean() == pytest.approx(2.9, abs=0.3)
 
 
+@pytest.mark.slow
 def test_the_chinchilla_points_with_normal_noise(chinchilla):
     fit = nuts(jax.random.key(1), as_in_the_reference(chinchilla, noise.log_normal), chinchilla, draws=2000)
     sound(fit)
@@ -68,6 +69,7 @@ def test_the_chinchilla_points_with_normal_noise(chinchilla):
         assert parameters[name].mean() == pytest.approx(mean, abs=0.003), name
 
 
+@pytest.mark.slow
 def test_the_chinchilla_points_with_shocks_by_size(chinchilla):
     assert len(chinchilla.levels["size"]) == 38
     effects = (Effect("size", dist.HalfNormal(0.01)),)
@@ -91,6 +93,7 @@ def test_the_chinchilla_points_with_shocks_by_size(chinchilla):
 ALONE = {"c4": (0.251, 0.054), "redpajama": (0.258, 0.031), "refinedweb": (0.258, 0.038)}
 
 
+@pytest.mark.slow
 def test_three_corpora_share_what_they_know_of_the_exponent():
     """At the default target of 0.9 a few of 4,000 draws diverge, and the automatic second try is at 0.99."""
     runs = data.load("gadre2024_overtrain", where=None)
@@ -121,6 +124,7 @@ def pooling():
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["strong", "weak"])
 def test_no_divergences_with_few_strong_groups_and_many_weak_ones(pooling, design):
     """3 corpora of 80 runs and 40 of 5, at the default target of acceptance, without a second try."""

@@ -104,7 +104,7 @@ class Density:
 
     def constrain(self, vector: Array) -> dict[str, Array]:
         """The values of the sites at a flat vector."""
-        return {s.name: s.transform(vector[s.start : s.start + s.size].reshape(s.shape)) for s in self.sites}
+        return {s.name: s.transform(vector[s.start : s.start + s.size].reshape(s.shape)) for s in self.sites}  # pyright: ignore[reportReturnType]
 
     def unconstrain(self, values: Mapping[str, ArrayLike]) -> Array:
         """The flat vector of values of the sites."""
@@ -129,7 +129,7 @@ class Density:
         for s in self.sites:
             raw = vector[s.start : s.start + s.size].reshape(s.shape)
             total += jnp.sum(s.transform.log_abs_det_jacobian(raw, values[s.name]))
-        return total
+        return total  # pyright: ignore[reportReturnType]
 
     def log_likelihood(self, vector: Array, runs: Runs) -> Array:
         """The weighted log likelihood of a flat vector, without any prior."""

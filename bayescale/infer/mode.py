@@ -91,11 +91,11 @@ def find(
     same = 1e-6 * max(1.0, abs(float(value[best])))
     others = gap[minima.converged & (gap > same)]
     return Mode(
-        position=minima.position[best],
+        position=np.asarray(minima.position[best]),
         log_density=-float(minima.value[best]),
-        precision=minima.hessian[best],
+        precision=np.asarray(minima.hessian[best]),
         converged=bool(minima.converged[best]),
-        at_bound=minima.at_bound[best],
+        at_bound=np.asarray(minima.at_bound[best]),
         starts=len(starts),
         settled=int(settled.sum()),
         agreed=int((settled & (gap <= same)).sum()),
@@ -115,7 +115,7 @@ def _averaged(density: Density, runs: Runs, key: Array) -> Mode:
     within = jnp.searchsorted(others, raw)
     normal = random.normal(key, (SAMPLES // 2, len(raw)))
     normal = jnp.concatenate([normal, -normal])
-    converged = False
+    converged, inner, outer = False, None, None
     for _ in range(ROUNDS):
         inner = _given_scales(density, position, others, runs)
         position = position.at[others].set(inner.position)
@@ -125,6 +125,8 @@ def _averaged(density: Density, runs: Runs, key: Array) -> Mode:
         if change < SETTLED:
             converged = bool(inner.converged)
             break
+    assert inner is not None
+    assert outer is not None
     precision = jnp.zeros((density.size, density.size))
     precision = precision.at[jnp.ix_(others, others)].set(inner.hessian)
     precision = precision.at[jnp.ix_(scales, scales)].set(outer.hessian)
