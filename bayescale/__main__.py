@@ -2,4 +2,5 @@
 
 from bayescale.cli import main
 
-main(prog_name="bayescale")
+if __name__ == "__main__":
+    main(prog_name="bayescale")

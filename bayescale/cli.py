@@ -120,7 +120,9 @@ def _law(name: str):
 
 
 def _print(value: dict) -> None:
-    click.echo(json.dumps(value, indent=2, allow_nan=False, default=str))
+    from bayescale.words import plain
+
+    click.echo(json.dumps(plain(value), indent=2, allow_nan=False, default=str))
 
 
 def _table(headings: list[str], rows: list[tuple], title: str | None = None) -> None:

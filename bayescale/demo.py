@@ -17,6 +17,7 @@ from bayescale.infer.nuts import nuts
 from bayescale.infer.optimize import optimize
 from bayescale.model import Model
 from bayescale.pooling import Pooling
+from bayescale.priors import LogitNormal
 from bayescale.progress import bar
 from bayescale.storage import save
 
@@ -36,8 +37,9 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     law = models.load("chinchilla")
     naive = optimize(key_point, Model(law, noise.gaussian, effects=()), runs, priors=False)
     # Shocks by model size are left out: with them this small a table takes the sampler minutes.
-    model = Model(law, noise.student_t, pooling=(Pooling(("A",), by="family"),), effects=())
-    settings = {"chains": 8, "draws": 1000, "warmup": 500, "target": 0.98}
+    informed = law.replace(priors={"E": LogitNormal(1.0, 1.0)})
+    model = Model(informed, noise.student_t, pooling=(Pooling(("A",), by="family"),), effects=())
+    settings = {"chains": 8, "draws": 1000, "warmup": 500, "target": 0.97}
     if as_json or not sys.stderr.isatty():
         fit = nuts(key, model, runs, **settings)
     else:
@@ -84,7 +86,8 @@ def _story(runs, naive: Fit, fit: Fit) -> None:
         f"  E = {point['E']:.2g}, alpha = {point['alpha']:.3f}, beta = {point['beta']:.3f}; {naive.verdict}"
     )
     click.echo(
-        "\nThe same law with priors, A differing by family, and shocks that models of one size share:\n"
+        "\nThe same law with priors, heavy-tailed noise and an A that differs by family. Thirty runs say little of a\n"
+        "floor, so that the prior of E is narrower than the default: 90% between 0.34 and 0.93 of the least loss.\n"
     )
     cli.show(fit, findings(fit))
     rows = {row.name: row.contraction for row in fit.summary().rows if row.name in fit.model.law.parameters}

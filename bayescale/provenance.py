@@ -14,9 +14,7 @@ def provenance(key: Array) -> dict[str, Any]:
     return {
         "versions": {name: _version(name) for name in PACKAGES},
         "device": jax.devices("cpu")[0].device_kind,
-        "key": jax.random.key_data(key).tolist()
-        if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
-        else key.tolist(),
+        "key": jax.random.key_data(key).tolist(),
     }
 
 

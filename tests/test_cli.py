@@ -174,7 +174,7 @@ def test_a_posterior_from_the_command_line(table, tmp_path):
     )
     out = run("predict", fit, "--at", "N=7B,D=140B", "--level", "corpus=web", "--kind", "new_run").output
     assert "N = 7B, D = 140B" in out
-    assert "decades" in out
+    assert "beyond the runs" in out
 
 
 def test_missing_files_are_one_line(tmp_path):

@@ -29,6 +29,7 @@ LAYERS = (
     ("words", "progress"),  # of the command line
     ("cli",),
     ("demo",),
+    ("__main__",),
 )
 # What a module below may fetch from above, inside a function and nowhere else.
 LATE = {("fit", "summary"), ("cli", "demo")}
@@ -36,7 +37,7 @@ LATE = {("fit", "summary"), ("cli", "demo")}
 INFER = ("newton", "density", "mode", "optimize", "nuts")
 HEAVY = ("arviz", "pandas", "xarray")
 # The command line finds laws by name, storage reads them back by name, and the user finds them in the package.
-KNOW_LAWS = ("storage", "words", "cli", "demo", "")
+KNOW_LAWS = ("storage", "words", "cli", "demo", "__main__", "")
 
 
 def module_of(path: Path) -> str:
