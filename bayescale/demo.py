@@ -39,7 +39,7 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     # Shocks by model size are left out: with them this small a table takes the sampler minutes.
     informed = law.replace(priors={"E": LogitNormal(1.0, 1.0)})
     model = Model(informed, noise.student_t, pooling=(Pooling(("A",), by="family"),), effects=())
-    settings = {"chains": 8, "draws": 1000, "warmup": 500, "target": 0.97}
+    settings = {"chains": 6, "draws": 1000, "warmup": 400, "target": 0.99}
     if as_json or not sys.stderr.isatty():
         fit = nuts(key, model, runs, **settings)
     else:

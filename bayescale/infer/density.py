@@ -9,6 +9,7 @@ from jax import Array, random
 from jax.typing import ArrayLike
 from numpyro import handlers
 from numpyro.distributions import Distribution, biject_to
+from numpyro.distributions.distribution import validation_enabled
 from numpyro.distributions.transforms import Transform
 from numpyro.infer.util import log_density
 
@@ -51,7 +52,8 @@ class Density:
     def of(cls, model: Model, runs: Runs) -> "Density":
         """The density of a model for a table of the shape of `runs`."""
         seeded = handlers.seed(model, random.key(0))
-        trace = handlers.trace(seeded).get_trace(runs)
+        with validation_enabled(False):  # a draw from the prior may be far from any run
+            trace = handlers.trace(seeded).get_trace(runs)
         sites, start = [], 0
         for name, site in trace.items():
             if site["type"] != "sample" or site["is_observed"]:
