@@ -164,7 +164,7 @@ def _beta_binomial(mean, runs, *, concentration):
     )
 
 
-# The scatter of log loss between runs: seeds give .001 to .04, and the Chinchilla points .004 (laws.md 1.0).
+# The scatter of log loss between runs: seeds give .001 to .04, and the Chinchilla points .004.
 _SIGMA = dist.LogNormal(math.log(0.01), 1.0)  # 90% between 0.002 and 0.052
 
 log_normal = Noise("log_normal", _log_normal, {"sigma": _SIGMA})

@@ -1,4 +1,4 @@
-"""Reference posteriors of public data, and groups strong and weak: `laws.md` section 5, checks 3 and 5.
+"""Reference posteriors of public data, and groups strong and weak, under stated priors.
 
 The numbers were computed with other code. A tolerance is that of the reference, and the number of draws is such
 that Monte-Carlo error is a fourth of it or less: with an effective sample size of 4,000 a mean is good to
@@ -87,7 +87,7 @@ def test_the_chinchilla_points_with_shocks_by_size(chinchilla):
     assert np.median(tokens_per_parameter) == pytest.approx(23.7, abs=2)
 
 
-# Tied fits of each corpus alone: exponent and its error, laws.md section 1.1. They were made on all 34 or 35 runs
+# Tied fits of each corpus alone: exponent and its error; as far as can be told from all 34 or 35 runs
 # of a corpus and not on the five that the paper fits: Student-t noise on all runs has its greatest likelihood at
 # .252, .262 and .262 with floors of 1.57, 1.76 and 1.80, least squares on the five .246, .276 and .256.
 ALONE = {"c4": (0.251, 0.054), "redpajama": (0.258, 0.031), "refinedweb": (0.258, 0.038)}
