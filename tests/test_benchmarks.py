@@ -74,7 +74,7 @@ def test_every_spread_holds_its_median(results):
 
 
 def test_all_contenders_found_the_reference_posterior(results):
-    # The reference posterior of tests/test_reference.py; the errors of the means are those of an effective sample size of 1000.
+    # The reference posterior; the errors of the means are those of an effective sample size of 1000.
     for contender in results["contenders"].values():
         for name, mean, sd in (("alpha", 0.3452, 0.0091), ("beta", 0.3608, 0.0099)):
             found_mean, found_sd = contender["posterior"][name]
