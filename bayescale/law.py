@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -63,7 +64,7 @@ class Law:
                 )
             )
         for name in ("priors", "spread", "columns"):
-            object.__setattr__(self, name, dict(getattr(self, name)))
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         if len(set(self.covariates)) < len(self.covariates):
             raise ValueError(f"law {self.name} has a covariate twice: {', '.join(self.covariates)}")
 

@@ -145,7 +145,7 @@ CLEAN = """
 import json, sys
 import jax
 import numpy as np
-before = {name: getattr(jax.config, name) for name in jax.config.values}
+before = dict(jax.config.values)
 from bayescale import models, noise
 from bayescale.infer.nuts import nuts
 from bayescale.model import Model
@@ -155,7 +155,7 @@ runs = Runs.make({"N": N, "loss": 3 * (N / 1e9) ** -0.08 * (1 + 0.01 * np.cos(np
 model = Model(models.load("power").along("N"), noise.log_normal, effects=())
 fit = nuts(jax.random.key(0), model, runs, chains=2, draws=50, warmup=50, retry=False)
 str(fit.summary())
-after = {name: getattr(jax.config, name) for name in jax.config.values}
+after = dict(jax.config.values)
 print(json.dumps({
     "changed": [name for name in before if before[name] != after[name]],
     "double": str(jax.numpy.ones(1).dtype),

@@ -425,7 +425,7 @@ def test_sizes_that_hardly_repeat_are_grouped_when_asked():
     assert "size" not in Runs.make(made).factors
     runs = Runs.make(made, factors=["size"])
     np.testing.assert_array_equal(runs.factors["size"], [0, 0, 1, 1])
-    assert runs.notes == ("factor size: 2 levels, of equal ln N rounded to 0.1, as N hardly repeats",)
+    assert runs.notes == ("factor size: 2 levels, of equal ln N rounded to 0.1, as N is not quite the same",)
 
 
 def test_size_column_is_a_factor_when_asked():
@@ -494,7 +494,8 @@ def test_subset_remakes_reference_unit_and_levels():
     runs = Runs.make(table(corpus=["a", "b", "b"]))
     kept = runs.subset([False, True, True])
     assert kept.reference["D"] == pytest.approx(math.sqrt(8e18))
-    assert kept.levels == {"corpus": ("b",)}
+    assert kept.levels["corpus"] == ("b",)
+    assert "a" not in kept.levels["corpus"]
     np.testing.assert_array_equal(kept.factors["corpus"], [0, 0])
     assert runs.subset([True, True, False]).unit == 2.5
 
@@ -536,7 +537,7 @@ def test_source_and_notes_do_not_compile_again():
 def test_what_is_printed():
     runs = Runs.make(table(corpus=["a", "b", "b"]), source="grid")
     assert repr(runs) == (
-        "Runs(3 runs of loss 2 to 3; N 100M to 1B; D 1B to 4B; C 6e17 to 2.4e19; 2 levels of corpus)"
+        "Runs(3 runs of loss 2 to 3; N 100M to 1B; D 1B to 4B; C 6e17 to 2.4e19; 2 levels of corpus; 2 levels of size)"
     )
     assert runs.describe() == (
         "3 runs from grid\n"
