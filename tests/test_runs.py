@@ -545,7 +545,8 @@ def test_what_is_printed():
         "N       100M to 1B\n"
         "D       1B to 4B\n"
         "C       6e17 to 2.4e19\n"
-        "corpus  2 levels"
+        "corpus  2 levels\n"
+        "size    2 levels"
     )
 
 
