@@ -234,7 +234,9 @@ def check_data(runs: str, as_json: bool, **options: Any) -> None:
 @click.option("--chains", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Draws of each chain.")
 @click.option("--warmup", type=click.IntRange(1), default=500, show_default=True)
-@click.option("--target", type=float, default=0.9, show_default=True, help="Acceptance probability aimed at.")
+@click.option(
+    "--target", type=float, default=0.95, show_default=True, help="Acceptance probability aimed at."
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), default="fit.nc", show_default=True)
 @seed
 @reading

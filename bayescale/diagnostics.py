@@ -6,7 +6,7 @@ Source:
 """
 
 import numpy as np
-from jax.scipy.special import ndtri
+from scipy.special import ndtri
 
 
 def _split(draws: np.ndarray) -> np.ndarray:

@@ -104,11 +104,8 @@ def _sizes(sizes: np.ndarray) -> tuple[Factor, str]:
 
     Sizes read off a figure are the same to within a pixel: 70% of the Chinchilla points coincide exactly.
     """
-    if _repeats(sizes) >= 0.8:
-        factor = _levels(sizes)
-        return factor, f"factor size: {len(factor[1])} levels, the values of N"
-    factor = _levels(np.exp(np.round(np.log(sizes), 1)))
-    return (
-        factor,
-        f"factor size: {len(factor[1])} levels, of equal ln N rounded to 0.1, as N is not quite the same",
-    )
+    exact, rounded = _levels(sizes), _levels(np.exp(np.round(np.log(sizes), 1)))
+    if _repeats(sizes) >= 0.8 or len(exact[1]) == len(rounded[1]):
+        return exact, f"factor size: {len(exact[1])} levels, the values of N"
+    said = f"factor size: {len(rounded[1])} levels, of equal ln N rounded to 0.1, as N is not quite the same"
+    return rounded, said

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -13,6 +14,14 @@ from numpyro.distributions import Distribution
 
 Values = Mapping[str, ArrayLike]
 AXIS = "x"  # the covariate of a law in one axis, until `along` says which column it is
+
+
+class Term(NamedTuple):
+    """A power term of a law: amplitude * covariate^-exponent."""
+
+    amplitude: str
+    exponent: str
+    covariate: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +42,8 @@ class Law:
             It is a change of units, so its inverse is itself at `1/N, 1/D, 1/loss`.
         spread: how far the levels of a factor may differ in a parameter, as the scale of a half-normal in the
             unconstrained space; 0.5 where nothing is said.
+        floor: the parameter that is added to the terms, of a law that is a sum of power terms.
+        terms: the power terms, of such a law; the sampler and the refits make use of it.
         columns: the columns that covariates are read from, where they bear another name; see `along`.
         irrelevant: the covariates multiplied onto the law by `irrelevant`.
 
@@ -47,6 +58,8 @@ class Law:
     response: str = "loss"
     natural: Callable[..., dict[str, ArrayLike]] | None = None
     spread: Mapping[str, float] = field(default_factory=dict)
+    floor: str | None = None
+    terms: tuple[Term, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     irrelevant: tuple[str, ...] = ()
 
@@ -63,6 +76,14 @@ class Law:
                     + [f"the prior of {p} has no parameter in mean()" for p in unknown]
                 )
             )
+        for term in self.terms:
+            if (
+                not {term.amplitude, term.exponent} <= set(self.parameters)
+                or term.covariate not in self._axes
+            ):
+                raise ValueError(
+                    f"law {self.name}: {tuple(term)} is not a term of its parameters and covariates"
+                )
         for name in ("priors", "spread", "columns"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         if len(set(self.covariates)) < len(self.covariates):
@@ -103,7 +124,8 @@ class Law:
             raise ValueError(
                 f"law {self.name} is in {axes}; only a law in one axis can be put along a column"
             )
-        return replace(self, columns={AXIS: column})
+        terms = tuple(term._replace(covariate=column) for term in self.terms)
+        return replace(self, columns={AXIS: column}, terms=terms)
 
     def __call__(self, covariates: Values, parameters: Values) -> Array:
         """The mean response, elementwise; covariates and parameters by name, all in the same units."""
@@ -151,5 +173,7 @@ def irrelevant(law: Law, covariate: str) -> Law:
     return replace(
         law,
         irrelevant=(*law.irrelevant, covariate),
+        floor=None,
+        terms=(),
         priors={**law.priors, f"gamma_{covariate}": dist.Normal(0.0, 0.05)},
     )

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +254,7 @@ def _digest(arrays: dict[str, np.ndarray], text: str) -> str:
 
 def _plain(value: Any) -> Any:
     """As JSON can hold it: what is not finite becomes {"float": "nan"}."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]

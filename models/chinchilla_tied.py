@@ -8,7 +8,7 @@ every budget.
 
 import numpyro.distributions as dist
 
-from bayescale.law import Law
+from bayescale.law import Law, Term
 from bayescale.priors import LogitNormal
 
 
@@ -30,6 +30,8 @@ law = Law(
     name="chinchilla_tied",
     mean=mean,
     natural=natural,
+    floor="E",
+    terms=(Term("A", "alpha", "N"), Term("B", "alpha", "D")),
     priors={
         "E": LogitNormal(1.0, 1.5),  # 90% between 0.19 and 0.97 of the least loss
         "A": dist.LogNormal(-1.6, 1.0),  # 90% between 0.04 and 1.05 of the least loss

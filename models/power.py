@@ -7,7 +7,7 @@ In Kaplan's notation (x_c / x)^alpha, with A = x_c^alpha: a straight line in log
 
 import numpyro.distributions as dist
 
-from bayescale.law import Law
+from bayescale.law import Law, Term
 
 
 def mean(x, *, A, alpha):
@@ -29,6 +29,7 @@ law = Law(
     name="power",
     mean=mean,
     natural=natural,
+    terms=(Term("A", "alpha", "x"),),
     priors={
         "A": dist.LogNormal(0.26, 0.5),  # 90% between 0.57 and 2.95 times the least loss
         "alpha": dist.LogNormal(-2.5, 0.5),  # 90% between 0.036 and 0.19: without a floor slopes are flat

@@ -7,7 +7,7 @@ E is the irreducible loss. E, A and alpha make up for one another over less than
 
 import numpyro.distributions as dist
 
-from bayescale.law import Law
+from bayescale.law import Law, Term
 from bayescale.priors import LogitNormal
 
 
@@ -29,6 +29,8 @@ law = Law(
     name="power_floor",
     mean=mean,
     natural=natural,
+    floor="E",
+    terms=(Term("A", "alpha", "x"),),
     priors={
         "E": LogitNormal(1.0, 1.5),  # 90% between 0.19 and 0.97 of the least loss
         "A": dist.LogNormal(-1.6, 1.0),  # 90% between 0.04 and 1.05 of the least loss

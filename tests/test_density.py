@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from bayescale import models, noise
+from bayescale.infer.chart import Chart, anchor
 from bayescale.infer.density import Density
 from bayescale.model import Model
 from bayescale.pooling import Effect, Local, Pooling
@@ -126,7 +127,8 @@ def test_other_scales_and_the_same_deviations(runs):
     assert float(density.log_scales(moved)) == pytest.approx(float(expected))
 
 
-def test_recentred_vectors_stand_for_the_same_parameters(runs):
+@pytest.mark.parametrize("anchored", [False, True])
+def test_recentred_vectors_stand_for_the_same_parameters(runs, anchored):
     """Of the same parameters the posteriors differ by the volume of the change: the Jacobian by hand."""
     density = Density.of(model(**POOLED), runs)
     rng = np.random.default_rng(0)
@@ -136,15 +138,22 @@ def test_recentred_vectors_stand_for_the_same_parameters(runs):
         "size": Local(rng.normal(size=(3, 1)), np.array([0.0, 10.0, 1e4]).reshape(3, 1, 1)),
     }
     vector = 0.5 * jax.random.normal(jax.random.key(4), (density.size,))
-    recentre = jax.jit(lambda v: density.recentre(v, known))
+    chart = Chart(
+        anchor=anchor(LAW, density.model.priors, runs) if anchored else {},
+        loss=0.1,
+        sigma=0.02,
+        centre={"corpus": jnp.array([0.2, -2.0]), "size": jnp.zeros(1)},
+        levels=known,
+    )
+    recentre = jax.jit(lambda v: density.recentre(v, chart))
     moved = recentre(vector)
     values, posterior = jax.jit(density.values), jax.jit(density.log_posterior)
-    before, after = values(vector, runs), values(moved, runs, known)
+    before, after = values(vector, runs), values(moved, runs, chart)
     assert set(before) == set(after)
     for name, value in before.items():
         np.testing.assert_allclose(after[name], value, rtol=1e-7, atol=1e-10)
     volume = np.linalg.slogdet(np.asarray(jax.jit(jax.jacfwd(recentre))(vector)))[1]
-    difference = posterior(vector, runs) - posterior(moved, runs, known)
+    difference = posterior(vector, runs) - posterior(moved, runs, chart)
     assert float(difference) == pytest.approx(volume, abs=1e-7)
 
 

@@ -100,6 +100,17 @@ def test_each_parameter_has_a_prior(law):
     assert all(prior.batch_shape == () and prior.event_shape == () for prior in law.priors.values())
 
 
+def test_a_law_with_terms_is_their_sum(law):
+    if not law.terms:
+        assert law.floor is None
+        return
+    draws, relative = prior_draws(law), designs(law)
+    total = draws[law.floor] if law.floor else 0.0
+    for term in law.terms:
+        total += draws[term.amplitude] * relative[term.covariate] ** -draws[term.exponent]
+    np.testing.assert_allclose(law(relative, draws), total, rtol=1e-5)
+
+
 def test_draws_of_the_prior_have_a_density(law):
     for name, values in prior_draws(law).items():
         assert np.all(np.isfinite(law.priors[name].log_prob(values))), name

@@ -34,7 +34,7 @@ LAYERS = (
 # What a module below may fetch from above, inside a function and nowhere else.
 LATE = {("fit", "summary"), ("cli", "demo")}
 # Inside infer, whose files build on each other.
-INFER = ("newton", "density", "mode", "optimize", "nuts")
+INFER = ("newton", "chart", "density", "mode", "optimize", "nuts")
 HEAVY = ("arviz", "pandas", "xarray")
 # The command line finds laws by name, storage reads them back by name, and the user finds them in the package.
 KNOW_LAWS = ("storage", "words", "cli", "demo", "__main__", "")

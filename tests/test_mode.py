@@ -158,7 +158,7 @@ def test_the_scale_between_groups_is_recovered():
     )  # 3 / sqrt(2 * 116 degrees of freedom) is 0.2
     assert float(values["E"] * runs.unit) == pytest.approx(0.5, abs=0.1)
     # What each group's data say of it, against a line through its own runs.
-    local = mode.local(density, found)["corpus"]
+    local = mode.frame(density, found, runs).chart.levels["corpus"]
     own = np.asarray(local.estimate)[:, 0]
     for level in range(3):
         rows = np.asarray(runs.factors["corpus"]) == level

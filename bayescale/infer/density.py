@@ -1,10 +1,14 @@
 """The log posterior of a model as a function of one flat, unconstrained vector."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
 from jax import Array, random
 from jax.typing import ArrayLike
 from numpyro import handlers
@@ -13,11 +17,13 @@ from numpyro.distributions.distribution import validation_enabled
 from numpyro.distributions.transforms import Transform
 from numpyro.infer.util import log_density
 
+from bayescale.infer import chart as charts
+from bayescale.infer.chart import Chart
 from bayescale.model import Model
 from bayescale.pooling import Local, conditional
 from bayescale.runs import Runs
 
-Locals = Mapping[str, Local]
+STANDARD = dist.Normal()  # the prior of each raw deviation
 
 
 @dataclass(frozen=True)
@@ -51,17 +57,23 @@ class Density:
     @classmethod
     def of(cls, model: Model, runs: Runs) -> "Density":
         """The density of a model for a table of the shape of `runs`."""
-        seeded = handlers.seed(model, random.key(0))
-        with validation_enabled(False):  # a draw from the prior may be far from any run
-            trace = handlers.trace(seeded).get_trace(runs)
+        priors = dict(model.priors)
+        for by in model.factors:
+            priors |= {f"{name}_scale": prior for name, prior in model.priors_of_scales(by).items()}
+        shapes: dict[str, tuple[int, ...]] = {}
+
+        def look():  # only the shapes are wanted, so nothing is computed
+            with validation_enabled(False):
+                trace = handlers.trace(handlers.seed(model, random.key(0))).get_trace(runs)
+            for name, site in trace.items():
+                if site["type"] == "sample" and not site["is_observed"]:
+                    shapes[name] = jnp.shape(site["value"])
+
+        jax.eval_shape(look)
         sites, start = [], 0
-        for name, site in trace.items():
-            if site["type"] != "sample" or site["is_observed"]:
-                continue
-            shape = jnp.shape(site["value"])
-            size = int(jnp.size(site["value"]))
-            sites.append(Site(name, shape, start, size, site["fn"]))
-            start += size
+        for name, shape in shapes.items():
+            sites.append(Site(name, shape, start, math.prod(shape), priors.get(name, STANDARD)))
+            start += sites[-1].size
         return cls(model, tuple(sites))
 
     @property
@@ -69,11 +81,12 @@ class Density:
         """The length of the flat vector."""
         return sum(site.size for site in self.sites)
 
-    def indices(self, *endings: str) -> Array:
+    def indices(self, *endings: str) -> np.ndarray:
         """The places in the flat vector of the sites whose names end so."""
-        places = [jnp.arange(s.start, s.start + s.size) for s in self.sites if s.name.endswith(endings)]
-        return jnp.concatenate([jnp.zeros(0, int), *places])
+        places = [np.arange(s.start, s.start + s.size) for s in self.sites if s.name.endswith(endings)]
+        return np.concatenate([np.zeros(0, int), *places])
 
+    @partial(jax.jit, static_argnums=0)
     def start(self, shared: Mapping[str, Array]) -> Array:
         """A flat vector of these values, scales in the middle of their priors, and no deviations."""
         values = dict(shared)
@@ -84,7 +97,7 @@ class Density:
                 values[s.name] = jnp.zeros(s.shape)
         return self.unconstrain(values)
 
-    def rescale(self, vector: Array, places: Array, to: Array) -> Array:
+    def rescale(self, vector: Array, places: np.ndarray, to: Array) -> Array:
         """The flat vector with other scales at `places` and the same deviations."""
         moved = vector.at[places].set(to)
         before, after = self.constrain(vector), self.constrain(moved)
@@ -104,14 +117,55 @@ class Density:
             total += jnp.sum(jnp.log(self.scales(by, values)) + 0 * values[f"{by}_raw"])
         return total
 
-    def constrain(self, vector: Array) -> dict[str, Array]:
+    def constrain(self, vector: Array, chart: Chart | None = None) -> dict[str, Array]:
         """The values of the sites at a flat vector."""
-        return {s.name: s.transform(vector[s.start : s.start + s.size].reshape(s.shape)) for s in self.sites}  # pyright: ignore[reportReturnType]
+        return self._constrain(vector, chart)[0]
+
+    @partial(jax.jit, static_argnums=0)
+    def _constrain(self, vector: Array, chart: Chart | None) -> tuple[dict[str, Array], Array]:
+        """The values of the sites, and the logarithm of the volume that a unit of the flat vector takes up there."""
+        raw = {s.name: vector[s.start : s.start + s.size].reshape(s.shape) for s in self.sites}
+        values, volume = {}, jnp.zeros(())
+        if chart is not None and chart.anchor:
+            values, volume = charts.to_parameters(self.model.law, chart.anchor, raw)
+        for s in self.sites:
+            if s.name not in values:
+                values[s.name] = s.transform(raw[s.name])
+                volume += jnp.sum(s.transform.log_abs_det_jacobian(raw[s.name], values[s.name]))
+        return values, volume
+
+    def place(self, name: str) -> int:
+        """The place in the flat vector of a site of one number."""
+        return next(s.start for s in self.sites if s.name == name)
+
+    def _levels(
+        self, values: Mapping[str, Array], vector: Array, chart: Chart | None
+    ) -> dict[str, Local] | None:
+        """What the data say of each level, at a flat vector and the values there.
+
+        They say it the louder the smaller the noise. And where floor and slopes move at a fixed loss, the parameters
+        of every level must move along, by as much as those they are measured from.
+        """
+        if chart is None:
+            return None
+        centres, louder = chart.centre, jnp.ones(())
+        if chart.anchor:
+            held = self.constrain(
+                vector.at[self.place(charts.loss_place(self.model.law))].set(chart.loss), chart
+            )
+            centres = {by: self.model.centre(by, held) for by in chart.levels}
+        if chart.sigma is not None:
+            louder = (chart.sigma / values["sigma"]) ** 2
+        return {
+            by: Local(known.estimate + centres[by] - chart.centre[by], known.precision * louder)
+            for by, known in chart.levels.items()
+        }
 
     def unconstrain(self, values: Mapping[str, ArrayLike]) -> Array:
         """The flat vector of values of the sites."""
         return jnp.concatenate([jnp.ravel(s.transform.inv(jnp.asarray(values[s.name]))) for s in self.sites])
 
+    @partial(jax.jit, static_argnums=(0, 2))
     def prior_draws(self, key: Array, count: int) -> Array:
         """Flat vectors drawn from the prior, (count, size), the deviations of levels at zero."""
 
@@ -124,42 +178,47 @@ class Density:
 
         return jax.vmap(draw)(random.split(key, count))
 
-    def log_posterior(self, vector: Array, runs: Runs, local: Locals | None = None) -> Array:
+    @partial(jax.jit, static_argnums=0)  # traced once, however many functions it is compiled into
+    def log_posterior(self, vector: Array, runs: Runs, chart: Chart | None = None) -> Array:
         """Log prior and log likelihood, with the Jacobian of the transforms, of a flat vector."""
-        values = self.constrain(vector)
-        total = log_density(self.model, (runs, local), {}, values)[0]
-        for s in self.sites:
-            raw = vector[s.start : s.start + s.size].reshape(s.shape)
-            total += jnp.sum(s.transform.log_abs_det_jacobian(raw, values[s.name]))
-        return total  # pyright: ignore[reportReturnType]
+        values, volume = self._constrain(vector, chart)
+        levels = self._levels(values, vector, chart)
+        return log_density(self.model, (runs, levels), {}, values)[0] + volume  # pyright: ignore[reportReturnType]
 
+    @partial(jax.jit, static_argnums=0)
     def log_likelihood(self, vector: Array, runs: Runs) -> Array:
         """The weighted log likelihood of a flat vector, without any prior."""
-        trace = self._trace(self.constrain(vector), runs, None)
-        site = trace["response"]
+        site = self._trace(vector, runs, None)["response"]
         return jnp.sum(runs.weight * site["fn"].log_prob(site["value"]))
 
-    def values(self, vector: Array, runs: Runs, local: Locals | None = None) -> dict[str, Array]:
+    @partial(jax.jit, static_argnums=0)
+    def values(self, vector: Array, runs: Runs, chart: Chart | None = None) -> dict[str, Array]:
         """Every site but the responses at a flat vector, the deviations of levels in place of their raw values."""
-        trace = self._trace(self.constrain(vector), runs, local)
         return {
             name: site["value"]
-            for name, site in trace.items()
+            for name, site in self._trace(vector, runs, chart).items()
             if name != "response"
             and not name.endswith(("_raw", "_change"))
             and site["type"] in ("sample", "deterministic")
         }
 
-    def _trace(self, values: Mapping[str, Array], runs: Runs, local: Locals | None) -> dict:
-        with handlers.block(), handlers.trace() as trace, handlers.substitute(data=dict(values)):
-            self.model(runs, local)
+    def _trace(self, vector: Array, runs: Runs, chart: Chart | None) -> dict:
+        values = self.constrain(vector, chart)
+        with handlers.block(), handlers.trace() as trace, handlers.substitute(data=values):
+            self.model(runs, self._levels(values, vector, chart))
         return trace
 
-    def recentre(self, vector: Array, local: Locals) -> Array:
-        """The flat vector that, with `local`, stands for what `vector` stands for without it."""
+    def recentre(self, vector: Array, chart: Chart) -> Array:
+        """The flat vector that, with `chart`, stands for what `vector` stands for without it."""
         values = self.constrain(vector)
-        for by, known in local.items():
+        moved = self.unconstrain(values)
+        if chart.anchor:
+            for name, value in charts.to_coordinates(self.model.law, chart.anchor, values).items():
+                moved = moved.at[self.place(name)].set(value)
+        levels = self._levels(values, moved, chart)
+        for by, known in (levels or {}).items():
             scales = self.scales(by, values)
             mean, root = conditional(scales, self.model.centre(by, values), known)
-            values[f"{by}_raw"] = (root.mT @ (values[f"{by}_raw"] * scales - mean)[..., None])[..., 0]
-        return self.unconstrain(values)
+            raw = (root.mT @ (values[f"{by}_raw"] * scales - mean)[..., None])[..., 0]
+            moved = moved.at[self.indices(f"{by}_raw")].set(raw.ravel())
+        return moved

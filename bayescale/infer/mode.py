@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, random
 
+from bayescale.infer.chart import Chart, anchor, loss_place, to_coordinates
 from bayescale.infer.density import Density
 from bayescale.infer.newton import Minimum, minimise
 from bayescale.pooling import Local
@@ -109,31 +110,19 @@ def _averaged(density: Density, runs: Runs, key: Array) -> Mode:
     alone = Density.of(model.replace(pooling=(), effects=()), runs)
     shared = find(alone, runs, key)
     position = density.start(alone.constrain(jnp.asarray(shared.position)))
-    scales = density.indices("_scale", *model.noise.parameters)
-    others = jnp.setdiff1d(jnp.arange(density.size), scales)
-    raw = density.indices("_raw")
-    within = jnp.searchsorted(others, raw)
-    normal = random.normal(key, (SAMPLES // 2, len(raw)))
-    normal = jnp.concatenate([normal, -normal])
-    converged, inner, outer = False, None, None
+    normal = random.normal(key, (SAMPLES // 2, len(density.indices("_raw"))))
+    converged, last = False, None
     for _ in range(ROUNDS):
-        inner = _given_scales(density, position, others, runs)
-        position = position.at[others].set(inner.position)
-        outer = _scales(density, position, inner.hessian[jnp.ix_(within, within)], scales, raw, normal, runs)
-        change = float(jnp.max(jnp.abs(outer.position - position[scales])))
-        position = density.rescale(position, scales, outer.position)
-        if change < SETTLED:
-            converged = bool(inner.converged)
+        last = jax.device_get(_round(density, position, normal, runs))
+        position = last.position
+        if last.change < SETTLED:
+            converged = bool(last.converged)
             break
-    assert inner is not None
-    assert outer is not None
-    precision = jnp.zeros((density.size, density.size))
-    precision = precision.at[jnp.ix_(others, others)].set(inner.hessian)
-    precision = precision.at[jnp.ix_(scales, scales)].set(outer.hessian)
+    assert last is not None
     return Mode(
-        position=np.asarray(position),
-        log_density=float(density.log_posterior(position, runs)),
-        precision=np.asarray(precision),
+        position=last.position,
+        log_density=float(last.log_density),
+        precision=last.precision,
         converged=converged and shared.converged,
         at_bound=np.zeros(density.size, bool),
         starts=shared.starts,
@@ -143,25 +132,41 @@ def _averaged(density: Density, runs: Runs, key: Array) -> Mode:
     )
 
 
-@partial(jax.jit, static_argnames="density")
-def _given_scales(density: Density, position: Array, others: Array, runs: Runs) -> Minimum:
-    """The mode of everything but the scales."""
+def _blocks(density: Density) -> tuple[np.ndarray, np.ndarray]:
+    """The places of the scales of noise and levels, and of everything else."""
+    scales = density.indices("_scale", *density.model.noise.parameters)
+    return scales, np.setdiff1d(np.arange(density.size), scales)
 
-    def objective(rest):
+
+class _Round(NamedTuple):
+    """Where a round of expectation and maximisation ended; `change` is the largest of a scale."""
+
+    position: Array
+    log_density: Array
+    precision: Array
+    converged: Array
+    change: Array
+
+
+@partial(jax.jit, static_argnames="density")
+def _round(density: Density, position: Array, normal: Array, runs: Runs) -> _Round:
+    """Everything but the scales goes to its mode given them; then the scales to theirs, averaged over deviations."""
+    scales, others = _blocks(density)
+    raw = density.indices("_raw")
+
+    def given_scales(rest):
         return -density.log_posterior(position.at[others].set(rest), runs)
 
-    return minimise(objective, position[others])
+    inner = minimise(given_scales, position[others])
+    position = position.at[others].set(inner.position)
 
+    # The average is over a normal approximation of the deviations given everything else.
+    within = np.searchsorted(others, raw)
+    values, vectors = jnp.linalg.eigh(inner.hessian[np.ix_(within, within)])
+    root = (vectors / jnp.sqrt(jnp.maximum(values, 1e-2))).T
+    draws = position[raw] + jnp.concatenate([normal, -normal]) @ root
 
-@partial(jax.jit, static_argnames="density")
-def _scales(
-    density: Density, position: Array, precision: Array, scales: Array, raw: Array, normal: Array, runs: Runs
-) -> Minimum:
-    """The mode of the scales, averaged over a normal approximation of the deviations given everything else."""
-    values, vectors = jnp.linalg.eigh(precision)
-    draws = position[raw] + normal @ (vectors / jnp.sqrt(jnp.maximum(values, 1e-2))).T
-
-    def objective(trial):
+    def averaged(trial):
         def at(drawn):
             moved = density.rescale(position.at[raw].set(drawn), scales, trial)
             # In the deviations themselves and not over their scale: that is what the expectation holds fixed.
@@ -169,59 +174,84 @@ def _scales(
 
         return -jnp.mean(jax.vmap(at)(draws))
 
-    return minimise(objective, position[scales], iterations=50)
+    outer = minimise(averaged, position[scales], iterations=50)
+    change = jnp.max(jnp.abs(outer.position - position[scales]))
+    position = density.rescale(position, scales, outer.position)
+    precision = jnp.zeros((density.size, density.size))
+    precision = precision.at[np.ix_(others, others)].set(inner.hessian)
+    precision = precision.at[np.ix_(scales, scales)].set(outer.hessian)
+    return _Round(position, density.log_posterior(position, runs), precision, inner.converged, change)
 
 
 class Frame(NamedTuple):
     """Coordinates in which the posterior is about standard normal: flat vector = position + root @ coordinates.
 
     Attributes:
-        local: what the flat vectors of this frame take as known of each level; see `deviations`.
+        chart: what the flat vectors of this frame are measured from.
         position: the mode, (size,).
         root: a square root of the covariance there, (size, size).
     """
 
-    local: dict[str, Local]
+    chart: Chart
     position: Array
     root: Array
 
 
-def frame(density: Density, mode: Mode) -> Frame:
+def frame(density: Density, mode: Mode, runs: Runs) -> Frame:
     """The frame of a mode."""
-    known = local(density, mode)
     position = jnp.asarray(mode.position)
-    change = np.array(jax.jacfwd(lambda vector: density.recentre(vector, known))(position))
-    if known:
-        # Given `known` the deviations do not depend on the scales; without it they did, at the mode.
-        scales = np.asarray(density.indices("_scale", *density.model.noise.parameters))
-        change[np.ix_(np.setdiff1d(np.arange(density.size), scales), scales)] = 0
+    chart = _chart(density, mode, anchor(density.model.law, density.model.priors, runs))
+    moved, change = jax.device_get(_recentred(density, position, chart))
     root = np.linalg.cholesky(change @ mode.covariance @ change.T)
-    return Frame(known, density.recentre(position, known), jnp.asarray(root))
+    return Frame(chart, jnp.asarray(moved), jnp.asarray(root))
 
 
-def local(density: Density, mode: Mode) -> dict[str, Local]:
-    """For each factor what the data of each level say of its own parameters, from the curvature at the mode.
+@partial(jax.jit, static_argnames="density")
+def _recentred(density: Density, position: Array, chart: Chart) -> tuple[Array, Array]:
+    """The position in the frame, and how it changes with the position without one."""
 
-    All that levels share is held fixed, and so are the levels of other factors.
+    def recentre(vector):
+        moved = density.recentre(vector, chart)
+        return moved, moved
+
+    change, moved = jax.jacfwd(recentre, has_aux=True)(position)
+    if chart.levels:
+        # Given the chart the deviations do not depend on the scales; without it they did, at the mode.
+        scales, others = _blocks(density)
+        change = change.at[np.ix_(others, scales)].set(0.0)
+    return moved, change
+
+
+def _chart(density: Density, mode: Mode, anchor: dict[str, Array]) -> Chart:
+    """The chart of a mode: for each factor, what the data of each level say of its own parameters.
+
+    They say it by the curvature at the mode, with all that levels share held fixed, and the levels of other factors.
     """
-    at_mode = density.constrain(jnp.asarray(mode.position))
-    found = {}
-    for site in density.sites:
-        if not site.name.endswith("_raw"):
-            continue
-        by = site.name.removesuffix("_raw")
-        levels, parameters = site.shape
-        places = site.start + np.arange(site.size).reshape(levels, parameters)
-        scales = np.asarray(density.scales(by, at_mode))
+    at_mode, loss, sigma = jax.device_get(_at_mode(density, jnp.asarray(mode.position), anchor))
+    levels = {}
+    for by, (raw, scales, centre) in at_mode.items():
+        places = density.indices(f"{by}_raw").reshape(raw.shape)
         # A raw deviation is one over its scale, and its prior has the precision 1.
         whole = mode.precision[places[:, :, None], places[:, None, :]]
-        values, vectors = np.linalg.eigh((whole - np.eye(parameters)) / np.outer(scales, scales))
+        values, vectors = np.linalg.eigh((whole - np.eye(raw.shape[1])) / np.outer(scales, scales))
         values = np.maximum(values, 0)
         precision = (vectors * values[:, None, :]) @ vectors.mT
         # The prior draws the mode to the centre; undo that, so that the estimate is the level's own.
-        deviation = np.asarray(at_mode[site.name]) * scales
-        pull = (precision + np.diag(scales**-2)) @ deviation[..., None]
+        pull = (precision + np.diag(scales**-2)) @ (raw * scales)[..., None]
         inverse = np.where(values > 1e-9, 1 / np.maximum(values, 1e-9), 0)
         own = ((vectors * inverse[:, None, :]) @ vectors.mT @ pull)[..., 0]
-        found[by] = Local(density.model.centre(by, at_mode) + own, jnp.asarray(precision))
-    return found
+        levels[by] = Local(jnp.asarray(centre + own), jnp.asarray(precision))
+    centres = {by: jnp.asarray(centre) for by, (_, _, centre) in at_mode.items()}
+    return Chart(anchor, loss, sigma, centres, levels)
+
+
+@partial(jax.jit, static_argnames="density")
+def _at_mode(density: Density, position: Array, anchor: dict[str, Array]) -> tuple[dict, Array, Array | None]:
+    """For each factor its raw deviations, their scales, and what they are measured from; and the loss coordinate."""
+    values, law = density.constrain(position), density.model.law
+    factors = {
+        by: (values[f"{by}_raw"], density.scales(by, values), density.model.centre(by, values))
+        for by in density.model.factors
+    }
+    loss = to_coordinates(law, anchor, values)[loss_place(law)] if anchor else jnp.zeros(())
+    return factors, loss, values.get("sigma")

@@ -58,40 +58,44 @@ def minimise(objective: Callable[[Array], Array], start: Array, *, iterations: i
         Nocedal and Wright 2006, Numerical Optimization, algorithms 4.1 and 4.3, with the eigenvalues of the
         Hessian in place of Cholesky factors, so that indefinite Hessians need no special case.
     """
-    value_and_gradient = jax.value_and_grad(objective)
-    hessian = jax.hessian(objective)
+    slope_of = jax.value_and_grad(objective)
 
     def look(position):
-        value, gradient = value_and_gradient(position)
-        return value, gradient, hessian(position)
+        def gradient(at):
+            value, slope = slope_of(at)
+            return slope, (value, slope)
+
+        hessian, (value, slope) = jax.jacfwd(gradient, has_aux=True)(position)
+        return value, slope, hessian
 
     def step(state: _State) -> _State:
         values, vectors = jnp.linalg.eigh(state.hessian)
         slope = vectors.T @ state.gradient
-        move = vectors @ _bounded(values, slope, state.radius)
+        # The first step goes nowhere, so that there is one place only where the objective is compiled.
+        first = state.iterations == 0
+        move = jnp.where(first, 0, vectors @ _bounded(values, slope, state.radius))
         promise = -(move @ state.gradient + move @ state.hessian @ move / 2)
-        done = _stationary(state.value, values, slope)
+        done = ~first & _stationary(state.value, values, slope)
 
         value, gradient, curvature = look(state.position + move)
         finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient)) & jnp.all(jnp.isfinite(curvature))
         fall = jnp.where(finite, state.value - value, -jnp.inf)
         ratio = fall / promise
-        accept = ~done & finite & (fall >= -ROUNDING * jnp.abs(state.value))
+        accept = ~done & finite & (first | (fall >= -ROUNDING * jnp.abs(state.value)))
         length = jnp.linalg.norm(move)
         radius = jnp.where(ratio < 0.25, 0.25 * length, state.radius)
         radius = jnp.where(ratio > 0.75, jnp.minimum(jnp.maximum(radius, 2 * length), 1e3), radius)
+        radius = jnp.where(first, jnp.where(finite, 1.0, 0.0), radius)
         new = (state.position + move, value, gradient, curvature)
         old = (state.position, state.value, state.gradient, state.hessian)
         kept = [jnp.where(accept, a, b) for a, b in zip(new, old, strict=True)]
         return _State(*kept, radius=radius, done=done, iterations=state.iterations + 1)
 
-    first = _State(start, *look(start), jnp.ones_like(start[0]), jnp.array(False), jnp.array(0))
-    whole = [jnp.all(jnp.isfinite(part)) for part in (first.value, first.gradient, first.hessian)]
-    usable = jnp.all(jnp.stack(whole))
-    last = lax.while_loop(
-        lambda s: usable & ~s.done & (s.iterations < iterations) & (s.radius > 1e-12), step, first
-    )
-    values, vectors = jnp.linalg.eigh(jnp.where(usable, last.hessian, jnp.eye(start.size)))
+    one, zero = jnp.ones_like(start[0]), jnp.zeros_like(start)
+    begin = _State(start, one * jnp.inf, zero, jnp.eye(start.size), one, jnp.array(False), jnp.array(0))
+    last = lax.while_loop(lambda s: ~s.done & (s.iterations <= iterations) & (s.radius > 1e-12), step, begin)
+    usable = jnp.isfinite(last.value)
+    values, vectors = jnp.linalg.eigh(last.hessian)
     slope = vectors.T @ last.gradient
     flat = _flat(values)
     newton = vectors @ jnp.where(flat, 0, slope / jnp.where(flat, 1, values))
@@ -105,7 +109,7 @@ def minimise(objective: Callable[[Array], Array], start: Array, *, iterations: i
         last.hessian,
         usable & last.done & ~jnp.any(at_bound) & ~jnp.any(flat),
         at_bound,
-        last.iterations,
+        last.iterations - 1,
     )
 
 

@@ -20,7 +20,7 @@ from bayescale.provenance import provenance
 from bayescale.runs import Runs
 
 CHUNK = 50  # iterations between two reports of progress: one compiled loop serves warm-up and sampling
-DENSE = 12  # up to here the whole covariance is adapted; a short warm-up says too little of a larger one
+DENSE = 40  # up to here the whole covariance is adapted; a short warm-up says too little of a larger one
 RETRY = 0.99  # the target acceptance of the second try, of twice as many iterations
 
 
@@ -46,7 +46,7 @@ def nuts(
     chains: int = 4,
     draws: int = 1000,
     warmup: int = 500,
-    target: float = 0.9,
+    target: float = 0.95,
     depth: int = 10,
     retry: bool = True,
     report: Report | None = None,
@@ -90,7 +90,7 @@ def nuts(
             raise ValueError(
                 f"{runs.source}: no parameters were found under which {model.law.name} can give these runs"
             )
-        coordinates = frame(density, mode)
+        coordinates = frame(density, mode, runs)
         seconds = {"seconds_mode": time.perf_counter() - began}
         fit, discarded = None, 0
         for attempt, tried in enumerate([target, max(target, RETRY)][: 1 + retry]):
@@ -184,7 +184,7 @@ def _compiled(density: Density, warmup: int, target: float, depth: int):
     def potential(runs, coordinates):
         def energy(vector):
             at = coordinates.position + coordinates.root @ vector
-            return -density.log_posterior(at, runs, coordinates.local)
+            return -density.log_posterior(at, runs, coordinates.chart)
 
         return energy
 
@@ -219,7 +219,7 @@ def _compiled(density: Density, warmup: int, target: float, depth: int):
     def values(vectors, runs, coordinates):
         def one(vector):
             at = coordinates.position + coordinates.root @ vector
-            return density.values(at, runs, coordinates.local)
+            return density.values(at, runs, coordinates.chart)
 
         return jax.vmap(jax.vmap(one))(vectors)
 

@@ -51,13 +51,13 @@ def laplace(key: Array, model: Model, runs: Runs, *, draws: int = 4000) -> Fit:
     with parallel.workbench():
         density = Density.of(model, runs)
         mode = find(density, runs, key_mode)
-        known, position, root = frame(density, mode)
+        chart, position, root = frame(density, mode, runs)
         normal = random.normal(key_draws, (draws, density.size))
         vectors = position + normal @ root.T
-        weights = jax.vmap(lambda v: density.log_posterior(v, runs, known))(vectors) - norm.logpdf(
+        weights = jax.vmap(lambda v: density.log_posterior(v, runs, chart))(vectors) - norm.logpdf(
             normal
         ).sum(axis=1)
-        values = jax.device_get(jax.vmap(lambda v: density.values(v, runs, known))(vectors))
+        values = jax.device_get(jax.vmap(lambda v: density.values(v, runs, chart))(vectors))
     found = {name: np.asarray(value)[None] for name, value in values.items()}
     k = diagnostics.pareto_k(np.nan_to_num(np.asarray(weights), nan=-np.inf))
     return Fit(model, runs, found, "laplace", _stats(density, mode) | {"pareto_k": k} | provenance(key))
