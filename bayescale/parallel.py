@@ -34,7 +34,7 @@ def _compilations_kept() -> Iterator[None]:
         return
     settings = {
         "jax_compilation_cache_dir": str(cache_folder()),
-        "jax_persistent_cache_min_compile_time_secs": 0.1,
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": 0,
     }
     before = {name: getattr(jax.config, name) for name in settings}

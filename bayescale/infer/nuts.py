@@ -21,7 +21,7 @@ from bayescale.runs import Runs
 
 CHUNK = 50  # iterations between two reports of progress: one compiled loop serves warm-up and sampling
 DENSE = 40  # up to here the whole covariance is adapted; a short warm-up says too little of a larger one
-RETRY = 0.99  # the target acceptance of the second try, of twice as many iterations
+RETRY = 0.995  # the target acceptance of the second try, of twice as many iterations
 
 
 class Progress(NamedTuple):
