@@ -68,12 +68,11 @@ def measure(design: str, form: str, seed: int, *, draws: int = 1000, chains: int
     runs, _ = simulate(design, seed)
     rule = mode.local
 
-    def other(density, at):
-        found = rule(density, at)
-        if form == "non-centred":
-            return {}
-        eye = np.broadcast_to(CERTAIN * np.eye(len(VARY)), np.shape(found["corpus"].precision))
-        return {"corpus": found["corpus"]._replace(precision=jax.numpy.asarray(eye))}
+    def other(*of_levels):
+        found = rule(*of_levels)
+        certain = 0.0 if form == "non-centred" else CERTAIN
+        eye = np.broadcast_to(certain * np.eye(len(VARY)), np.shape(found.precision))
+        return found._replace(precision=jax.numpy.asarray(eye))
 
     mode.local = rule if form == "rule" else other
     try:

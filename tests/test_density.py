@@ -127,24 +127,22 @@ def test_other_scales_and_the_same_deviations(runs):
     assert float(density.log_scales(moved)) == pytest.approx(float(expected))
 
 
-@pytest.mark.parametrize("anchored", [False, True])
-def test_recentred_vectors_stand_for_the_same_parameters(runs, anchored):
+@pytest.mark.parametrize("vary", [("A", "alpha"), ("A",), ()], ids=", ".join)
+def test_recentred_vectors_stand_for_the_same_parameters(runs, vary):
     """Of the same parameters the posteriors differ by the volume of the change: the Jacobian by hand."""
-    density = Density.of(model(**POOLED), runs)
-    rng = np.random.default_rng(0)
-    root, weights = rng.normal(size=(3, 2, 2)), np.array([1e-2, 1.0, 1e3])
-    known = {
-        "corpus": Local(rng.normal(size=(3, 2)), root @ root.swapaxes(1, 2) * weights[:, None, None]),
-        "size": Local(rng.normal(size=(3, 1)), np.array([0.0, 10.0, 1e4]).reshape(3, 1, 1)),
-    }
+    pooling = (Pooling(vary, by="corpus", scale=dist.HalfNormal(0.4)),) if vary else ()
+    density = Density.of(model(**POOLED | {"pooling": pooling}), runs)
+    rng, count = np.random.default_rng(0), len(vary)
+    root, weights = rng.normal(size=(3, count, count)), np.array([1e-2, 1.0, 1e3])
+    levels = {"size": Local(rng.normal(size=(3, 1)), np.array([0.0, 10.0, 1e4]).reshape(3, 1, 1))}
+    centre = {"size": jnp.zeros(1)}
+    if vary:
+        precision = root @ root.swapaxes(1, 2) * weights[:, None, None]
+        levels = {"corpus": Local(rng.normal(size=(3, count)), precision), **levels}
+        centre = {"corpus": jnp.array([0.2, -2.0])[:count], **centre}
     vector = 0.5 * jax.random.normal(jax.random.key(4), (density.size,))
-    chart = Chart(
-        anchor=anchor(LAW, density.model.priors, runs) if anchored else {},
-        loss=0.1,
-        sigma=0.02,
-        centre={"corpus": jnp.array([0.2, -2.0]), "size": jnp.zeros(1)},
-        levels=known,
-    )
+    chart = Chart(anchor(density.model, runs), jnp.array(0.1), jnp.array(0.02), centre, levels)
+    assert bool(chart.anchor) == (len(vary) < 2)
     recentre = jax.jit(lambda v: density.recentre(v, chart))
     moved = recentre(vector)
     values, posterior = jax.jit(density.values), jax.jit(density.log_posterior)

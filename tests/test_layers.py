@@ -25,6 +25,7 @@ LAYERS = (
     ("check", "compare", "decide", "design"),
     ("plot",),
     ("report",),
+    ("netcdf", "recipe"),
     ("storage",),
     ("words", "progress"),  # of the command line
     ("cli",),
@@ -37,7 +38,7 @@ LATE = {("fit", "summary"), ("cli", "demo")}
 INFER = ("newton", "chart", "density", "mode", "optimize", "nuts")
 HEAVY = ("arviz", "pandas", "xarray")
 # The command line finds laws by name, storage reads them back by name, and the user finds them in the package.
-KNOW_LAWS = ("storage", "words", "cli", "demo", "__main__", "")
+KNOW_LAWS = ("recipe", "words", "cli", "demo", "__main__", "")
 
 
 def module_of(path: Path) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 
-from bayescale import models, noise, storage
+from bayescale import models, netcdf, noise, recipe, storage
 from bayescale.fit import Fit
 from bayescale.law import Law, irrelevant
 from bayescale.model import Model
@@ -84,7 +84,7 @@ def path(fit, tmp_path):
 
 
 def exactly(prior):
-    return storage._prior(prior, "p")
+    return recipe.prior_as_data(prior, "p")
 
 
 def assert_same(found, fit):
@@ -101,7 +101,7 @@ def assert_same(found, fit):
     assert (runs.levels, runs.kind, runs.source, runs.notes) == (old.levels, old.kind, old.source, old.notes)
     np.testing.assert_equal(runs.reference, old.reference)
     assert runs.unit == old.unit
-    assert storage._model_as_text(found.model) == storage._model_as_text(fit.model)
+    assert recipe.as_data(found.model) == recipe.as_data(fit.model)
 
 
 def test_comes_back_as_it_was(fit, path):
@@ -127,18 +127,18 @@ def test_a_law_along_a_column(tmp_path):
 def test_every_law_can_be_saved(name):
     law = models.load(name)
     for p, prior in law.priors.items():
-        again = storage._as_prior(json.loads(json.dumps(storage._prior(prior, p))))
+        again = recipe.as_prior(json.loads(json.dumps(recipe.prior_as_data(prior, p))))
         assert exactly(again) == exactly(prior)
         inside = prior.sample(jax.random.key(0), (5,))
         np.testing.assert_array_equal(again.log_prob(inside), prior.log_prob(inside))
         assert str(again.support) == str(prior.support)
 
 
-@pytest.mark.parametrize("name", sorted(storage.PRIORS))
+@pytest.mark.parametrize("name", sorted(recipe.PRIORS))
 def test_every_prior_comes_back(name):
-    made = storage.PRIORS[name]
+    made = recipe.PRIORS[name]
     prior = made(**{n: 0.75 + i for i, n in enumerate(made.arg_constraints)})
-    again = storage._as_prior(storage._prior(prior, "p"))
+    again = recipe.as_prior(recipe.prior_as_data(prior, "p"))
     assert type(again) is made
     assert exactly(again) == exactly(prior)
     assert again.log_prob(0.8) == prior.log_prob(0.8)
@@ -308,7 +308,7 @@ def change(path, **changes):
         file.attrs["bayescale"] = text = json.dumps(about)
         arrays = {}
         file.visititems(lambda n, o: arrays.update({n: o[()]}) if isinstance(o, h5py.Dataset) else None)
-        file.attrs["sha256"] = storage._digest(arrays, text)
+        file.attrs["sha256"] = netcdf.digest_of(arrays, text)
 
 
 @pytest.mark.parametrize(

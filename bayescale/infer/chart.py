@@ -5,6 +5,10 @@ badly how that splits into floor, amplitudes and exponents. So in place of those
 covariates: the logarithms of the loss and of the slope of each term in its covariate, the share of the floor, and
 the ratios of the exponents. On 30 runs of the Chinchilla law NUTS needs a third of the steps in them, and finds
 ten times the effective sample size for each.
+
+Where the levels of a factor each have an amplitude of their own, the data tell the loss with the amplitudes of the
+levels, and what these are drawn about only to within their spread. There the loss is held where it is at the mode,
+and in its place stands how far the centre is from the amplitude that gives that loss.
 """
 
 from collections.abc import Mapping
@@ -15,10 +19,10 @@ import numpy as np
 from jax import Array
 from jax.nn import sigmoid
 from jax.scipy.special import logit
-from jax.typing import ArrayLike
-from numpyro.distributions import Distribution, constraints
+from numpyro.distributions import constraints
 
 from bayescale.law import Law
+from bayescale.model import Model
 from bayescale.pooling import Local
 from bayescale.runs import Runs
 
@@ -27,31 +31,45 @@ class Chart(NamedTuple):
     """What coordinates are measured from.
 
     Attributes:
-        anchor: covariate -> the logarithm of its median, relative to the reference run; empty where the law is
-            not a sum of power terms or has priors of another support, and its parameters are coordinates themselves.
-        loss: the coordinate of the loss at the anchor, at the mode.
+        anchor: covariate -> the logarithm of its median, relative to the reference run; empty where there is
+            none, and the parameters are coordinates themselves.
+        loss: the log loss at the anchor, at the mode.
         sigma: the scale of the noise at the mode, where the noise has one.
         centre: factor -> what its deviations are measured from at the mode, (parameters,).
         levels: factor -> what the data say of each level at the mode; see `deviations`.
     """
 
     anchor: dict[str, Array]
-    loss: ArrayLike
-    sigma: ArrayLike | None
+    loss: Array
+    sigma: Array | None
     centre: dict[str, Array]
     levels: dict[str, Local]
 
 
-def anchor(law: Law, priors: Mapping[str, Distribution], runs: Runs) -> dict[str, Array]:
-    """The anchor of a chart for a law; empty where it has none."""
+def anchor(model: Model, runs: Runs) -> dict[str, Array]:
+    """The anchor of a chart; empty where the model has none.
+
+    It has one if its law is a sum of power terms, with priors of the usual supports, and at most one
+    parameter differs between levels: an amplitude. With more of them the data tell the parameters of each level, and
+    hardly the loss at the centre.
+    """
+    law = model.law
     positive = [p for term in law.terms for p in (term.amplitude, term.exponent)]
-    usable = all(priors[p].support is constraints.positive for p in positive)
+    usable = all(model.priors[p].support is constraints.positive for p in positive)
     if law.floor is not None:
-        usable &= priors[law.floor].support in (constraints.positive, constraints.unit_interval)
-    if not usable:
+        usable &= model.priors[law.floor].support in (constraints.positive, constraints.unit_interval)
+    if not usable or (model.varying and own_amplitude(model) is None):
         return {}
     columns = {term.covariate for term in law.terms}
     return {c: jnp.asarray(np.median(np.log(runs.columns[c] / runs.reference[c]))) for c in sorted(columns)}
+
+
+def own_amplitude(model: Model) -> str | None:
+    """The amplitude that levels have each their own of, where it is all that differs between them."""
+    if len(model.varying) != 1:
+        return None
+    (name,) = model.varying
+    return name if name in {term.amplitude for term in model.law.terms} else None
 
 
 def exponents(law: Law) -> list[str]:
@@ -64,46 +82,66 @@ def loss_place(law: Law) -> str:
     return law.terms[0].exponent
 
 
-def to_parameters(law: Law, at: Mapping[str, Array], coordinates: Mapping[str, Array]):
+def to_parameters(
+    law: Law, chart: Chart, own: str | None, coordinates: Mapping[str, Array]
+) -> tuple[dict[str, Array], Array]:
     """The parameters at coordinates, and the logarithm of the volume that a unit of coordinates takes up.
 
     Args:
         law: a floor and power terms.
-        at: the anchor.
+        chart: a chart with an anchor.
+        own: the amplitude that levels have each their own of, if any.
         coordinates: parameter -> the coordinate in its place: the share of the floor on the logit, for
-            each amplitude the log slope of its term, for the first exponent the log loss, for each other exponent
-            the log of its ratio to the first.
+            each amplitude the log slope of its term, for the first exponent the log loss, or the log ratio of the
+            centre of `own` to what gives the loss of the mode, for each other exponent the log of its ratio to
+            the first.
     """
     first, *others = exponents(law)
+    loss = coordinates[first] if own is None else chart.loss
     share = sigmoid(coordinates[law.floor]) if law.floor is not None else 0.0
     ratio = {first: jnp.zeros(()), **{name: coordinates[name] for name in others}}
     # In shares of the loss at the anchor, a slope is a term times its exponent, and terms and floor sum to 1.
-    slopes = sum(jnp.exp(coordinates[t.amplitude] - ratio[t.exponent]) for t in law.terms)
-    exponent = jnp.log(slopes) - jnp.log1p(-share)
+    slopes = {t.amplitude: jnp.exp(coordinates[t.amplitude] - ratio[t.exponent]) for t in law.terms}
+    exponent = jnp.log(sum(slopes.values())) - jnp.log1p(-share)
     found = {name: jnp.exp(exponent + ratio[name]) for name in ratio}
-    volume = sum(exponent + ratio[name] for name in ratio)
+    volume = sum((exponent + ratio[name] for name in ratio), start=jnp.zeros(()))
     for t in law.terms:
-        log = coordinates[t.amplitude] + coordinates[first] - exponent - ratio[t.exponent]
-        log += found[t.exponent] * at[t.covariate]
+        log = coordinates[t.amplitude] + loss - exponent - ratio[t.exponent]
+        log += found[t.exponent] * chart.anchor[t.covariate]
+        if t.amplitude == own:
+            log += coordinates[first]
+            volume += jnp.log(slopes[t.amplitude] / sum(slopes.values())) + jnp.log1p(-share)
         found[t.amplitude], volume = jnp.exp(log), volume + log
     if law.floor is not None:
-        found[law.floor] = jnp.exp(coordinates[first]) * share
+        found[law.floor] = jnp.exp(loss) * share
         volume += jnp.log(found[law.floor])
     return found, volume
 
 
-def to_coordinates(law: Law, at: Mapping[str, Array], parameters: Mapping[str, Array]) -> dict[str, Array]:
+def to_coordinates(
+    law: Law, chart: Chart, own: str | None, parameters: Mapping[str, Array]
+) -> dict[str, Array]:
     """The coordinates of parameters: the inverse of `to_parameters`."""
     first, *others = exponents(law)
-    terms = {
-        t.amplitude: parameters[t.amplitude] * jnp.exp(-parameters[t.exponent] * at[t.covariate])
+    terms = at_anchor(law, chart.anchor, parameters)
+    floor = parameters[law.floor] if law.floor is not None else jnp.zeros(())
+    if own is None:
+        loss = place = jnp.log(floor + sum(terms.values()))
+    else:
+        loss = chart.loss
+        gives = jnp.exp(loss) - floor - sum(value for name, value in terms.items() if name != own)
+        place, terms[own] = jnp.log(terms[own] / gives), gives
+    found = {first: place}
+    found |= {name: jnp.log(parameters[name] / parameters[first]) for name in others}
+    found |= {t.amplitude: jnp.log(terms[t.amplitude] * parameters[t.exponent]) - loss for t in law.terms}
+    if law.floor is not None:
+        found[law.floor] = logit(floor * jnp.exp(-loss))
+    return found
+
+
+def at_anchor(law: Law, anchor: Mapping[str, Array], parameters: Mapping[str, Array]) -> dict[str, Array]:
+    """Each term at the anchor, by its amplitude."""
+    return {
+        t.amplitude: parameters[t.amplitude] * jnp.exp(-parameters[t.exponent] * anchor[t.covariate])
         for t in law.terms
     }
-    floor = parameters[law.floor] if law.floor is not None else 0.0
-    loss = floor + sum(terms.values())
-    found = {first: jnp.log(loss)}
-    found |= {name: jnp.log(parameters[name] / parameters[first]) for name in others}
-    found |= {t.amplitude: jnp.log(terms[t.amplitude] * parameters[t.exponent] / loss) for t in law.terms}
-    if law.floor is not None:
-        found[law.floor] = logit(floor / loss)
-    return found

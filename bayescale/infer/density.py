@@ -23,7 +23,7 @@ from bayescale.model import Model
 from bayescale.pooling import Local, conditional
 from bayescale.runs import Runs
 
-STANDARD = dist.Normal()  # the prior of each raw deviation
+STANDARD: Distribution = dist.Normal()  # the prior of each raw deviation
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class Density:
         jax.eval_shape(look)
         sites, start = [], 0
         for name, shape in shapes.items():
-            sites.append(Site(name, shape, start, math.prod(shape), priors.get(name, STANDARD)))
+            prior = priors.get(name, STANDARD)
+            sites.append(Site(name, shape, start, math.prod(shape), prior))
             start += sites[-1].size
         return cls(model, tuple(sites))
 
@@ -127,10 +128,11 @@ class Density:
         raw = {s.name: vector[s.start : s.start + s.size].reshape(s.shape) for s in self.sites}
         values, volume = {}, jnp.zeros(())
         if chart is not None and chart.anchor:
-            values, volume = charts.to_parameters(self.model.law, chart.anchor, raw)
+            own = charts.own_amplitude(self.model)
+            values, volume = charts.to_parameters(self.model.law, chart, own, raw)
         for s in self.sites:
             if s.name not in values:
-                values[s.name] = s.transform(raw[s.name])
+                values[s.name] = jnp.asarray(s.transform(raw[s.name]))
                 volume += jnp.sum(s.transform.log_abs_det_jacobian(raw[s.name], values[s.name]))
         return values, volume
 
@@ -143,16 +145,14 @@ class Density:
     ) -> dict[str, Local] | None:
         """What the data say of each level, at a flat vector and the values there.
 
-        They say it the louder the smaller the noise. And where floor and slopes move at a fixed loss, the parameters
-        of every level must move along, by as much as those they are measured from.
+        They say it the louder the smaller the noise. And where floor and slopes move at the loss of the mode, the
+        amplitude of every level moves along.
         """
         if chart is None:
             return None
         centres, louder = chart.centre, jnp.ones(())
-        if chart.anchor:
-            held = self.constrain(
-                vector.at[self.place(charts.loss_place(self.model.law))].set(chart.loss), chart
-            )
+        if chart.anchor and charts.own_amplitude(self.model) is not None:
+            held = self.constrain(vector.at[self.place(charts.loss_place(self.model.law))].set(0.0), chart)
             centres = {by: self.model.centre(by, held) for by in chart.levels}
         if chart.sigma is not None:
             louder = (chart.sigma / values["sigma"]) ** 2
@@ -213,7 +213,8 @@ class Density:
         values = self.constrain(vector)
         moved = self.unconstrain(values)
         if chart.anchor:
-            for name, value in charts.to_coordinates(self.model.law, chart.anchor, values).items():
+            own = charts.own_amplitude(self.model)
+            for name, value in charts.to_coordinates(self.model.law, chart, own, values).items():
                 moved = moved.at[self.place(name)].set(value)
         levels = self._levels(values, moved, chart)
         for by, known in (levels or {}).items():

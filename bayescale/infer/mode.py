@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, random
 
-from bayescale.infer.chart import Chart, anchor, loss_place, to_coordinates
+from bayescale.infer.chart import Chart, anchor, at_anchor
 from bayescale.infer.density import Density
 from bayescale.infer.newton import Minimum, minimise
 from bayescale.pooling import Local
@@ -81,9 +81,8 @@ def find(
         if not priors:
             raise ValueError("levels that share nothing but a likelihood have no scale; fit them with priors")
         return _averaged(density, runs, key)
-    if starts is None:
-        starts = density.prior_draws(key, STARTS)
-    minima: Minimum = jax.device_get(_minima(density, starts, runs, priors=priors))
+    begin = density.prior_draws(key, STARTS) if starts is None else starts
+    minima: Minimum = jax.device_get(_minima(density, begin, runs, priors=priors))
     value = np.where(np.isfinite(minima.value), minima.value, np.inf)
     settled = minima.converged | minima.at_bound.any(axis=1)
     # A start that stopped on the way is taken only where no other ended anywhere.
@@ -97,7 +96,7 @@ def find(
         precision=np.asarray(minima.hessian[best]),
         converged=bool(minima.converged[best]),
         at_bound=np.asarray(minima.at_bound[best]),
-        starts=len(starts),
+        starts=len(begin),
         settled=int(settled.sum()),
         agreed=int((settled & (gap <= same)).sum()),
         rival=float(others.min()) if len(others) else float("inf"),
@@ -200,7 +199,7 @@ class Frame(NamedTuple):
 def frame(density: Density, mode: Mode, runs: Runs) -> Frame:
     """The frame of a mode."""
     position = jnp.asarray(mode.position)
-    chart = _chart(density, mode, anchor(density.model.law, density.model.priors, runs))
+    chart = _chart(density, mode, anchor(density.model, runs))
     moved, change = jax.device_get(_recentred(density, position, chart))
     root = np.linalg.cholesky(change @ mode.covariance @ change.T)
     return Frame(chart, jnp.asarray(moved), jnp.asarray(root))
@@ -223,35 +222,47 @@ def _recentred(density: Density, position: Array, chart: Chart) -> tuple[Array, 
 
 
 def _chart(density: Density, mode: Mode, anchor: dict[str, Array]) -> Chart:
-    """The chart of a mode: for each factor, what the data of each level say of its own parameters.
-
-    They say it by the curvature at the mode, with all that levels share held fixed, and the levels of other factors.
-    """
+    """The chart of a mode."""
     at_mode, loss, sigma = jax.device_get(_at_mode(density, jnp.asarray(mode.position), anchor))
     levels = {}
     for by, (raw, scales, centre) in at_mode.items():
         places = density.indices(f"{by}_raw").reshape(raw.shape)
-        # A raw deviation is one over its scale, and its prior has the precision 1.
-        whole = mode.precision[places[:, :, None], places[:, None, :]]
-        values, vectors = np.linalg.eigh((whole - np.eye(raw.shape[1])) / np.outer(scales, scales))
-        values = np.maximum(values, 0)
-        precision = (vectors * values[:, None, :]) @ vectors.mT
-        # The prior draws the mode to the centre; undo that, so that the estimate is the level's own.
-        pull = (precision + np.diag(scales**-2)) @ (raw * scales)[..., None]
-        inverse = np.where(values > 1e-9, 1 / np.maximum(values, 1e-9), 0)
-        own = ((vectors * inverse[:, None, :]) @ vectors.mT @ pull)[..., 0]
-        levels[by] = Local(jnp.asarray(centre + own), jnp.asarray(precision))
+        curvature = mode.precision[places[:, :, None], places[:, None, :]]
+        levels[by] = local(curvature, raw, scales, centre)
     centres = {by: jnp.asarray(centre) for by, (_, _, centre) in at_mode.items()}
     return Chart(anchor, loss, sigma, centres, levels)
 
 
+def local(curvature: np.ndarray, raw: np.ndarray, scales: np.ndarray, centre: np.ndarray) -> Local:
+    """What the data of each level say of its own parameters, with all that levels share held fixed.
+
+    Args:
+        curvature: of the log posterior in the raw deviations of each level, (levels, parameters, parameters).
+        raw: the deviations over their scales, (levels, parameters).
+        scales: (parameters,).
+        centre: what deviations are measured from, (parameters,).
+    """
+    # A raw deviation is one over its scale, and its prior has the precision 1.
+    values, vectors = np.linalg.eigh((curvature - np.eye(len(scales))) / np.outer(scales, scales))
+    values = np.maximum(values, 0)
+    precision = (vectors * values[:, None, :]) @ vectors.mT
+    # The prior draws the mode to the centre; undo that, so that the estimate is the level's own.
+    pull = (precision + np.diag(scales**-2)) @ (raw * scales)[..., None]
+    inverse = np.where(values > 1e-9, 1 / np.maximum(values, 1e-9), 0)
+    own = ((vectors * inverse[:, None, :]) @ vectors.mT @ pull)[..., 0]
+    return Local(jnp.asarray(centre + own), jnp.asarray(precision))
+
+
 @partial(jax.jit, static_argnames="density")
 def _at_mode(density: Density, position: Array, anchor: dict[str, Array]) -> tuple[dict, Array, Array | None]:
-    """For each factor its raw deviations, their scales, and what they are measured from; and the loss coordinate."""
+    """For each factor its raw deviations, their scales, and what they are measured from; and the log loss."""
     values, law = density.constrain(position), density.model.law
     factors = {
         by: (values[f"{by}_raw"], density.scales(by, values), density.model.centre(by, values))
         for by in density.model.factors
     }
-    loss = to_coordinates(law, anchor, values)[loss_place(law)] if anchor else jnp.zeros(())
+    loss = jnp.zeros(())
+    if anchor:
+        terms = at_anchor(law, anchor, values).values()
+        loss = jnp.log(sum(terms, start=values[law.floor] if law.floor else jnp.zeros(())))
     return factors, loss, values.get("sigma")

@@ -1,0 +1,118 @@
+"""Recipe: a model as plain data, and the model that the data describe. No code is stored and none is run."""
+
+from typing import Any
+
+import numpy as np
+import numpyro.distributions as dist
+from numpyro.distributions import Distribution
+from numpyro.distributions.transforms import AffineTransform, ExpTransform
+
+from bayescale import models, noise
+from bayescale.law import AXIS, Law, irrelevant
+from bayescale.model import Model
+from bayescale.pooling import Effect, Pooling
+from bayescale.priors import LogitNormal
+
+_NAMED = (
+    "Beta Cauchy Chi2 Exponential Gamma Gumbel HalfCauchy HalfNormal InverseGamma Kumaraswamy Laplace "
+    "LogNormal Logistic Normal Pareto StudentT Uniform Weibull"
+)
+PRIORS: dict[str, Any] = {name: getattr(dist, name) for name in _NAMED.split()} | {"LogitNormal": LogitNormal}
+
+
+class UnknownLawError(ValueError):
+    """A law that has to be given, or another than the one given."""
+
+
+def prior_as_data(prior: Distribution, of: str) -> list:
+    """A prior as its name and its numbers."""
+    kind = type(prior).__name__
+    if type(prior) is dist.TransformedDistribution:
+        steps = [_step(t) for t in prior.transforms]
+        if all(steps):
+            return ["TransformedDistribution", {"base": prior_as_data(prior.base_dist, of), "steps": steps}]
+    if PRIORS.get(kind) is not type(prior) or prior.batch_shape or prior.event_shape:
+        known = ", ".join(sorted(PRIORS))
+        raise ValueError(f"the prior of {of} is {kind}, which a file cannot name; it can {known}")
+    return [kind, {name: float(getattr(prior, name)) for name in type(prior).arg_constraints}]
+
+
+def _step(transform: Any) -> list | None:
+    if isinstance(transform, AffineTransform) and np.ndim(transform.loc) == np.ndim(transform.scale) == 0:
+        return ["affine", float(np.asarray(transform.loc)), float(np.asarray(transform.scale))]
+    return ["exp"] if isinstance(transform, ExpTransform) else None
+
+
+def as_data(model: Model) -> dict[str, Any]:
+    """A model as names and numbers.
+
+    Raises:
+        ValueError: it has a prior or a noise that cannot be named.
+    """
+    law, scatter = model.law, model.noise
+    if scatter.name not in noise.names():
+        raise ValueError(f"a file cannot name {scatter.name} noise; it can {', '.join(noise.names())}")
+    groups = [("pooling by", p) for p in model.pooling] + [("effect of", e) for e in model.effects or ()]
+    scales = [g.scale and prior_as_data(g.scale, f"the scale of the {said} {g.by}") for said, g in groups]
+    effects = model.effects
+    if effects is not None:
+        effects = [[e.by, scale] for e, scale in zip(effects, scales[len(model.pooling) :], strict=True)]
+    return {
+        "law": law.name,
+        "ours": law.name in models.names() and models.load(law.name).mean is law.mean,
+        "law_priors": {p: prior_as_data(prior, p) for p, prior in law.priors.items()},
+        "spread": {p: float(v) for p, v in law.spread.items()},
+        "columns": law.columns,
+        "irrelevant": law.irrelevant,
+        "noise": scatter.name,
+        "settings": scatter.settings,
+        "scaled_by": scatter.scaled_by,
+        "noise_priors": {p: prior_as_data(prior, p) for p, prior in scatter.priors.items()},
+        "pooling": [[p.vary, p.by, scale] for p, scale in zip(model.pooling, scales, strict=False)],
+        "effects": effects,
+    }
+
+
+def as_prior(said: list) -> Distribution:
+    """The prior that `prior_as_data` described."""
+    kind, numbers = said
+    if kind != "TransformedDistribution":
+        return PRIORS[kind](**{name: float(value) for name, value in numbers.items()})
+    base, steps = as_prior(numbers["base"]), []
+    support: Any = base.support
+    for name, *values in numbers["steps"]:
+        numeric = [float(v) for v in values]
+        steps.append(ExpTransform(support) if name == "exp" else AffineTransform(*numeric, domain=support))
+        support = steps[-1].codomain
+    return dist.TransformedDistribution(base, steps)
+
+
+def as_model(said: dict[str, Any], law: Law | None) -> Model:
+    """The model that `as_data` described; with `law`, where the law is none of `bayescale.models`.
+
+    Raises:
+        UnknownLawError: the law is another, or has to be given.
+    """
+    name = said["law"]
+    if law is None:
+        if not said["ours"] or name not in models.names():
+            raise UnknownLawError(
+                f"law {name} is none of bayescale.models; pass law= (--law on the command line)"
+            )
+        law = models.load(name)
+    elif law.name != name:
+        raise UnknownLawError(f"the fit is of law {name}, and law= is {law.name}")
+    if said["columns"]:
+        law = law.along(said["columns"][AXIS])
+    for covariate in said["irrelevant"]:
+        law = law if covariate in law.irrelevant else irrelevant(law, covariate)
+    priors = {p: as_prior(one) for p, one in said["law_priors"].items()}
+    law = law.replace(priors=priors, spread=said["spread"])
+    scatter = noise.load(said["noise"], **said["settings"])
+    priors = {p: as_prior(one) for p, one in said["noise_priors"].items()}
+    scatter = scatter.replace(scaled_by=tuple(said["scaled_by"]), priors=priors)
+    pooling = tuple(Pooling(tuple(vary), by, one and as_prior(one)) for vary, by, one in said["pooling"])
+    effects = said["effects"]
+    if effects is not None:
+        effects = tuple(Effect(by, one and as_prior(one)) for by, one in effects)
+    return Model(law, scatter, pooling, effects)
