@@ -287,6 +287,10 @@ class Fit:
 
     def summary(self):
         """Each parameter with its interval, R-hat, effective sample size and contraction; see `Summary`."""
+        return self._summary
+
+    @cached_property
+    def _summary(self):
         from bayescale.summary import summarise
 
         return summarise(self)
