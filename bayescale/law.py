@@ -17,11 +17,15 @@ AXIS = "x"  # the covariate of a law in one axis, until `along` says which colum
 
 
 class Term(NamedTuple):
-    """A power term of a law: amplitude * covariate^-exponent."""
+    """A power term of a law: amplitude * covariate^-exponent.
+
+    With `inside`, the amplitude stands inside the power: (amplitude / covariate)^exponent.
+    """
 
     amplitude: str
     exponent: str
     covariate: str
+    inside: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ the priors differ, and N_c and D_c are much harder to learn than A and B.
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayescale.law import Law
+from bayescale.law import Law, Term
 from bayescale.priors import LogitNormal
 
 
@@ -40,6 +40,8 @@ law = Law(
     name="kaplan_additive",
     mean=mean,
     natural=natural,
+    floor="E",
+    terms=(Term("N_c", "alpha", "N", inside=True), Term("D_c", "beta", "D", inside=True)),
     priors={
         "E": LogitNormal(1.0, 1.5),  # 90% between 0.19 and 0.97 of the least loss
         "N_c": dist.LogNormal(-20.0, 12.0),  # 90% between 10^-17.3 and 0.8 times the reference

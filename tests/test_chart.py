@@ -16,7 +16,7 @@ from bayescale.runs import Runs
 
 pytestmark = pytest.mark.usefixtures("workbench")
 
-LAWS = ("power", "power_floor", "chinchilla", "chinchilla_tied")
+LAWS = ("power", "power_floor", "chinchilla", "chinchilla_tied", "kaplan_additive")
 RUNS = Runs.make({"N": [1e8, 1e9, 1e9, 1e10], "D": [1e10, 1e10, 1e11, 1e12], "loss": [3.0, 2.6, 2.5, 2.2]})
 
 
@@ -41,10 +41,11 @@ def chart_of(of, loss):
 
 
 @pytest.mark.parametrize("name", LAWS)
-@pytest.mark.parametrize("own", [None, "A"])
+@pytest.mark.parametrize("levels", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_coordinates_and_parameters_are_inverse_and_the_volume_is_the_jacobian(name, own, seed):
+def test_coordinates_and_parameters_are_inverse_and_the_volume_is_the_jacobian(name, levels, seed):
     law = load(name)
+    own = law.terms[0].amplitude if levels else None
     parameters = drawn(law, seed)
     # Where the loss is held it is more than what floor and other terms give: nothing else could give it.
     chart = chart_of(model(law, *([own] if own else [])), loss=3.0)
@@ -80,9 +81,10 @@ def test_the_coordinates_are_the_loss_and_its_slopes_at_the_medians(name):
 @pytest.mark.parametrize("name", LAWS)
 def test_levels_hold_the_loss_with_an_amplitude_that_moves_along(name):
     law = load(name)
-    chart = chart_of(model(law, "A"), loss=3.0)
-    coordinates = to_coordinates(law, chart, "A", drawn(law, 1)) | {loss_place(law): jnp.zeros(())}
-    parameters, _ = to_parameters(law, chart, "A", coordinates)
+    own = law.terms[0].amplitude
+    chart = chart_of(model(law, own), loss=3.0)
+    coordinates = to_coordinates(law, chart, own, drawn(law, 1)) | {loss_place(law): jnp.zeros(())}
+    parameters, _ = to_parameters(law, chart, own, coordinates)
     at = {c: jnp.exp(v) for c, v in chart.anchor.items()}
     assert float(jnp.log(law(at, parameters))) == pytest.approx(3.0)
 

@@ -107,7 +107,8 @@ def test_a_law_with_terms_is_their_sum(law):
     draws, relative = prior_draws(law), designs(law)
     total = draws[law.floor] if law.floor else 0.0
     for term in law.terms:
-        total += draws[term.amplitude] * relative[term.covariate] ** -draws[term.exponent]
+        amplitude, power = draws[term.amplitude], relative[term.covariate] ** -draws[term.exponent]
+        total += (amplitude ** draws[term.exponent] if term.inside else amplitude) * power
     np.testing.assert_allclose(law(relative, draws), total, rtol=1e-5)
 
 

@@ -46,7 +46,7 @@ def test_the_posterior_holds_the_truth(recovery, name):
     """All parameters and the noise together, where a normal posterior is at a chi-squared distance."""
     study = recovery.simulate(name, 1)
     model = Model(study.law, noise.log_normal, effects=())
-    fit = nuts(jax.random.key(0), model, study.runs, draws=400, warmup=300)
+    fit = nuts(jax.random.key(0), model, study.runs)
     assert fit.converged, fit.verdict
     _, _, distance = recovery.errors(study, fit)
     assert distance < stats.chi2(len(model.priors)).isf(ALARM)

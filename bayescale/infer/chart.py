@@ -111,6 +111,9 @@ def to_parameters(
         if t.amplitude == own:
             log += coordinates[first]
             volume += jnp.log(slopes[t.amplitude] / sum(slopes.values())) + jnp.log1p(-share)
+        if t.inside:
+            log /= found[t.exponent]
+            volume -= jnp.log(found[t.exponent])
         found[t.amplitude], volume = jnp.exp(log), volume + log
     if law.floor is not None:
         found[law.floor] = jnp.exp(loss) * share
@@ -141,7 +144,9 @@ def to_coordinates(
 
 def at_anchor(law: Law, anchor: Mapping[str, Array], parameters: Mapping[str, Array]) -> dict[str, Array]:
     """Each term at the anchor, by its amplitude."""
-    return {
-        t.amplitude: parameters[t.amplitude] * jnp.exp(-parameters[t.exponent] * anchor[t.covariate])
-        for t in law.terms
-    }
+    found = {}
+    for t in law.terms:
+        amplitude, exponent = parameters[t.amplitude], parameters[t.exponent]
+        at = jnp.exp(anchor[t.covariate])
+        found[t.amplitude] = (amplitude / at) ** exponent if t.inside else amplitude * at**-exponent
+    return found
