@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from bayescale import arguments
+
 METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
 
 
@@ -59,66 +61,6 @@ def reading(function: Callable) -> Callable:
     return functools.reduce(lambda f, option: option(f), reversed(options), function)
 
 
-def _read(runs: str, *, response, factors, where, names, vocabulary, separator, keep_duplicates):
-    """The table in a file, or the data set of that name."""
-    from bayescale import data
-    from bayescale.runs import Runs
-
-    options = {
-        "response": response,
-        "factors": factors,
-        "where": where,
-        "names": _pairs(names, "--name", "N=params_total"),
-        "vocabulary": vocabulary,
-        "duplicates": "keep" if keep_duplicates else "refuse",
-    }
-    if not Path(runs).exists() and runs in data.names():
-        given = {name: value for name, value in options.items() if value}
-        return data.load(runs, **given)
-    if separator != ",":
-        return Runs.read_csv(runs, separator=separator, **options)
-    return Runs.read(runs, **options)
-
-
-def _pairs(texts: tuple[str, ...], option: str, example: str) -> dict[str, str]:
-    found = {}
-    for text in ",".join(texts).split(",") if texts else []:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip() or not value.strip():
-            raise ValueError(f"{option} is {text!r}; write it as {example}")
-        found[name.strip()] = value.strip()
-    return found
-
-
-def _law(name: str):
-    """The law of that name, or the one in a file."""
-    from bayescale import models
-
-    if not name.endswith(".py"):
-        return models.load(name)
-    import importlib.util
-
-    from bayescale.law import Law
-
-    path = Path(name)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{name}: there is no such file; --law is a name of `bayescale laws`, or a file"
-        )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{name}: {type(error).__name__}: {error}") from error
-    if not isinstance(getattr(module, "law", None), Law):
-        raise ValueError(
-            f"{name} defines no law; end it with law = Law(name=..., mean=..., priors=..., source=...)"
-        )
-    return module.law
-
-
 def _print(value: dict) -> None:
     from bayescale.words import plain
 
@@ -155,7 +97,7 @@ def laws(name: str | None, as_json: bool) -> None:
                 [(e["name"], e["response"], e["covariates"], e["parameters"], e["formula"]) for e in found],
             )
         )
-    one = words.law(_law(name))
+    one = words.law(arguments.law_of(name))
     return _print(one) if as_json else click.echo(words.describe(one))
 
 
@@ -205,7 +147,7 @@ def fetch_data(name: str) -> None:
 @as_json
 def check_data(runs: str, as_json: bool, **options: Any) -> None:
     """Read a table and say what was recognised, or what is wrong with it."""
-    table = _read(runs, **options)
+    table = arguments.table_of(runs, **options)
     if as_json:
         return _print({"runs": len(table), "notes": table.notes, "factors": table.levels, "hash": table.hash})
     for note in table.notes:
@@ -254,11 +196,11 @@ def fit(runs: str, output: str, as_json: bool, seed: int, **options: Any) -> Non
     }
     if not Path(output).absolute().parent.is_dir():
         raise FileNotFoundError(f"{output}: there is no folder {Path(output).absolute().parent}")
-    table = _read(runs, **options)
+    table = arguments.table_of(runs, **options)
     if not as_json:
         for note in table.notes:
             click.echo(f"note: {note}")
-    found = _infer(_model(table.kind, **model), table, seed, quiet=as_json, **own)
+    found = _infer(arguments.model_of(table.kind, **model), table, seed, quiet=as_json, **own)
     save(found, output)
     findings = of(found)
     if as_json:
@@ -276,33 +218,6 @@ def show(found, findings) -> None:
     for finding in findings:
         click.echo(str(finding))
     click.secho(summary.verdict, bold=True, fg=None if found.converged else "red")
-
-
-def _model(kind: str, *, law, along, irrelevant, noise, delta, noise_scale, vary, by, effect):
-    from bayescale import noise as noises
-    from bayescale.law import AXIS
-    from bayescale.law import irrelevant as multiplied
-    from bayescale.model import Model
-    from bayescale.pooling import Effect, Pooling
-
-    form = _law(law)
-    if along:
-        form = form.along(along)
-    elif AXIS in form.covariates:
-        raise ValueError(f"{form.name} is a law in one axis: say which column, as --along C")
-    for covariate in irrelevant:
-        form = multiplied(form, covariate)
-    name = noise or ("student_t" if kind == "loss" else "beta_binomial")
-    scatter = noises.huber(delta) if name == "huber" else noises.load(name)
-    for ratio in noise_scale:
-        scatter = scatter.scaled(ratio)
-    if len(vary) != len(by):
-        raise ValueError(
-            f"{len(vary)} --vary and {len(by)} --by: give each --vary its --by, as --vary E,B --by corpus"
-        )
-    pooling = [Pooling(tuple(p.strip() for p in v.split(",")), b) for v, b in zip(vary, by, strict=True)]
-    effects = None if not effect else [Effect(name) for name in effect if name != "none"]
-    return Model(form, scatter, pooling=tuple(pooling), effects=effects)  # pyright: ignore[reportArgumentType]
 
 
 def _infer(
@@ -352,11 +267,11 @@ def predict(
     from bayescale import words
     from bayescale.storage import load
 
-    found = load(path, law=_law(law) if law else None)
-    points = [_point(one) for one in at]
+    found = load(path, law=arguments.law_of(law) if law else None)
+    points = [arguments.point_of(one) for one in at]
     if len({tuple(sorted(p)) for p in points}) > 1:
         raise ValueError("each --at names the same covariates")
-    levels = _pairs(level, "--level", "family=pythia")
+    levels = arguments.pairs_of(level, "--level", "family=pythia")
     columns = {c: [p[c] for p in points] for c in points[0]}
     draws = found.predict(columns, kind=kind, key=jax.random.key(seed), **levels)
     rows = words.of_predictions(found, columns, draws)
@@ -369,18 +284,6 @@ def predict(
     )
     if not found.converged:
         click.secho(found.verdict, bold=True, fg="red")
-
-
-def _point(text: str) -> dict[str, float]:
-    from bayescale.columns import number
-
-    found = {}
-    for name, cell in _pairs((text,), "--at", "N=7e10,D=1.4e12").items():
-        value = number(cell)
-        if value is None:
-            raise ValueError(f"--at {name}={cell}: {cell} is not a number; write it as 7e10 or 70B")
-        found[name] = value
-    return found
 
 
 @main.command()

@@ -27,7 +27,7 @@ LAYERS = (
     ("report",),
     ("netcdf", "recipe"),
     ("storage",),
-    ("words", "progress"),  # of the command line
+    ("words", "progress", "arguments"),  # of the command line
     ("cli",),
     ("demo",),
     ("__main__",),
@@ -38,7 +38,7 @@ LATE = {("fit", "summary"), ("cli", "demo")}
 INFER = ("newton", "chart", "density", "mode", "optimize", "nuts")
 HEAVY = ("arviz", "pandas", "xarray")
 # The command line finds laws by name, storage reads them back by name, and the user finds them in the package.
-KNOW_LAWS = ("recipe", "words", "cli", "demo", "__main__", "")
+KNOW_LAWS = ("recipe", "words", "arguments", "cli", "demo", "__main__", "")
 
 
 def module_of(path: Path) -> str:
