@@ -1,5 +1,6 @@
 """What every test finds: four pretended devices, a cache of compiled code, the data sets, and --slow."""
 
+import importlib.util
 import os
 import tempfile
 from pathlib import Path
@@ -45,6 +46,23 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"there is no folder {folder}; set BAYESCALE_DATA to the folder of data sets")
     return folder
+
+
+@pytest.fixture(scope="session")
+def benchmark():
+    """A benchmark as a module, by name: what it simulates and measures serves tests too."""
+
+    def load(name: str):
+        spec = importlib.util.spec_from_file_location(
+            f"benchmarks_{name}", ROOT / "benchmarks" / f"{name}.py"
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture

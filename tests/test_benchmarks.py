@@ -1,6 +1,5 @@
 """The benchmarks: importing one runs nothing, and what they wrote can be read as the README quotes it."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,15 +10,6 @@ import pytest
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 SCRIPT = FOLDER / "nuts.py"
-
-
-def load():
-    spec = importlib.util.spec_from_file_location("benchmarks_nuts", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +47,8 @@ def test_results_name_no_machine(results):
     assert str(Path.home()) not in text
 
 
-def test_ratios_follow_from_the_medians(results):
-    module = load()
+def test_ratios_follow_from_the_medians(results, benchmark):
+    module = benchmark("nuts")
     found = results["contenders"]
     assert set(found) == set(module.SAMPLERS)
     for name in ("numpyro", "pymc"):
@@ -87,7 +77,7 @@ def test_the_goals_of_ratio_are_reached(results):
     assert results["ratios"]["numpyro"]["ess_per_second"] >= 20
 
 
-def test_least_ess_is_that_of_our_own_diagnostics():
+def test_least_ess_is_that_of_our_own_diagnostics(benchmark):
     pytest.importorskip("arviz")
     import numpy as np
 
@@ -95,6 +85,6 @@ def test_least_ess_is_that_of_our_own_diagnostics():
 
     generator = np.random.default_rng(0)
     draws = {"alpha": generator.normal(size=(4, 200)), "beta": generator.normal(size=(4, 200)).cumsum(axis=1)}
-    ess, r_hat = load().least_ess(draws)
+    ess, r_hat = benchmark("nuts").least_ess(draws)
     assert ess == pytest.approx(ess_bulk(draws["beta"]), rel=0.02)
     assert r_hat > 1.01

@@ -129,5 +129,9 @@ def test_a_figure_says_its_verdict(law):
 
 
 def test_a_point_fit_and_a_pooled_one_can_be_drawn():
-    drawn(plot.figure(fit_of(draws=1, method="map")))
-    drawn(plot.figure(fit_of(pooling=BY_FAMILY)))
+    for fit in (fit_of(draws=1, method="map"), fit_of(pooling=BY_FAMILY)):
+        figure = drawn(plot.figure(fit))
+        # Every run has its mark, and every panel has something in it.
+        marked = [line for line in figure.axes[0].lines if line.get_marker() not in ("None", "", None)]
+        assert sum(len(line.get_xdata()) for line in marked) == len(fit.runs)
+        assert all(axes.lines or axes.patches or axes.collections for axes in figure.axes)

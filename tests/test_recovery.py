@@ -1,8 +1,5 @@
 """Every law finds the parameters that simulated runs were made with."""
 
-import importlib.util
-from pathlib import Path
-
 import jax
 import pytest
 from scipy import stats
@@ -12,20 +9,14 @@ from bayescale.infer.nuts import nuts
 from bayescale.infer.optimize import optimize
 from bayescale.model import Model
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "recovery.py"
 QUICK = ("chinchilla", "power", "power_floor")
 # How often each test would fail a sound law, with a seed that was not fixed; there are some 16 laws.
 ALARM = 1e-4
 
 
 @pytest.fixture(scope="module")
-def recovery():
-    spec = importlib.util.spec_from_file_location("benchmarks_recovery", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def recovery(benchmark):
+    return benchmark("recovery")
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,6 @@ that Monte-Carlo error is a fourth of it or less: with an effective sample size 
 0.016 sd, and a standard deviation to 1.1% where the posterior is normal.
 """
 
-import importlib.util
-from pathlib import Path
-
 import jax
 import numpy as np
 import numpyro.distributions as dist
@@ -108,22 +105,11 @@ def test_three_corpora_share_what_they_know_of_the_exponent():
 
 # ---- Groups
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "pooling.py"
-
-
-@pytest.fixture(scope="module")
-def pooling():
-    spec = importlib.util.spec_from_file_location("benchmarks_pooling", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 @pytest.mark.parametrize("design", ["strong", "weak"])
-def test_no_divergences_with_few_strong_groups_and_many_weak_ones(pooling, design):
+def test_no_divergences_with_few_strong_groups_and_many_weak_ones(benchmark, design):
     """3 corpora of 80 runs and 40 of 5, at the default target of acceptance, without a second try."""
+    pooling = benchmark("pooling")
     runs, own = pooling.simulate(design)
     fit = nuts(jax.random.key(0), pooling.model(), runs, retry=False)
     assert len(fit) == 4000
