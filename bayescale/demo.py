@@ -36,7 +36,7 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     runs = data.load(TABLE)
     key, key_point, key_new = jax.random.split(jax.random.key(seed), 3)
     law = models.load("chinchilla")
-    naive = optimize(key_point, Model(law, noise.gaussian, effects=()), runs, priors=False)
+    naive = optimize(key_point, Model(law, noise.log_normal, effects=()), runs, priors=False)
     # Thirty runs teach neither the weight of the tails of the noise nor shocks by model size, so both are left out.
     model = Model(law, noise.log_normal, pooling=(Pooling(("A",), by="family"),), effects=())
     if as_json or not sys.stderr.isatty():
@@ -81,7 +81,7 @@ def _story(runs, naive: Fit, fit: Fit) -> None:
         click.echo(f"  {note}")
     point = {row.name: row.mean for row in naive.summary().rows}
     click.echo(
-        "\nLeast squares, all families as one, as a notebook would do it:\n"
+        "\nLeast squares of the log loss, all families as one, as a notebook would do it:\n"
         f"  E = {point['E']:.2g}, alpha = {point['alpha']:.3f}, beta = {point['beta']:.3f}; {naive.verdict}"
     )
     click.echo(

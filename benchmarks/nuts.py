@@ -369,8 +369,6 @@ def main() -> None:
                 folder = Path(temporary) / f"{name}_{turn}"
                 folder.mkdir()
                 for cache, seed in (("cold", 2 * turn), ("warm", 2 * turn + 1)):
-                    if name == "numpyro" and cache == "warm" and turn:
-                        continue  # its minutes of sampling hide the seconds of compiling that a cache saves
                     apart[name][cache].append(process(name, table, seed, folder))
                     wall = apart[name][cache][-1]["wall"]
                     print(f"{LABELS[name]}, {cache}, round {turn + 1}: {wall:.1f} s", flush=True)

@@ -186,6 +186,12 @@ class Density:
         return log_density(self.model, (runs, levels), {}, values)[0] + volume  # pyright: ignore[reportReturnType]
 
     @partial(jax.jit, static_argnums=0)
+    def log_prior(self, vector: Array) -> Array:
+        """The log prior of a flat vector, with the Jacobian of the transforms."""
+        values, volume = self._constrain(vector, None)
+        return volume + sum(jnp.sum(s.prior.log_prob(values[s.name])) for s in self.sites)
+
+    @partial(jax.jit, static_argnums=0)
     def log_likelihood(self, vector: Array, runs: Runs) -> Array:
         """The weighted log likelihood of a flat vector, without any prior."""
         site = self._trace(vector, runs, None)["response"]
