@@ -53,6 +53,17 @@ def test_a_good_fit_has_nothing_to_say():
     assert findings(fit_of()) == ()
 
 
+def test_a_sampler_in_difficulty():
+    depth = {"depth": 10, "tree_depth": np.full((2, 100), 5)}
+    assert findings(fit_of(e_bfmi=[0.31, 0.9], **depth)) == ()
+    (found,) = findings(fit_of(e_bfmi=[0.29, 0.9], **depth))
+    assert (found.code, found.severity, found.number) == ("ENERGY", "warning", 0.29)
+    assert codes(fit_of(e_bfmi=[np.nan])) == ["ENERGY"]
+    depth["tree_depth"][0, :4] = 10
+    (found,) = findings(fit_of(**depth))
+    assert (found.code, found.severity, found.number) == ("TREE_DEPTH", "warning", 0.02)
+
+
 def test_not_converged():
     (found,) = findings(fit_of(pareto_k=0.9))
     assert (found.code, found.severity) == ("NOT_CONVERGED", "severe")

@@ -13,6 +13,8 @@ CONTRACTION = 0.5  # below it the posterior has more than half of the variance o
 RIVAL = 5.0  # nats: a mode lower by more has under 1% of the weight of the best, if as wide
 CORRELATION, SPREAD = 0.95, 0.5  # of ln N and ln D; the sd of ln D/N: 90% of runs within a factor of 5
 RUNS = 3  # for each parameter
+E_BFMI = 0.3  # below it, Betancourt 2016, arXiv:1604.00695, the energies of a chain hardly move
+DEEPEST = 0.01  # the share of draws that may need the deepest tree allowed
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,17 @@ class Finding:
 
 def findings(fit: Fit) -> tuple[Finding, ...]:
     """What there is to say of a fit and of its runs, the most severe first."""
-    checks = (_not_converged, _at_bound, _collinear, _few_runs, _prior_dominated, _second_mode, _effects)
+    checks = (
+        _not_converged,
+        _at_bound,
+        _energy,
+        _tree_depth,
+        _collinear,
+        _few_runs,
+        _prior_dominated,
+        _second_mode,
+        _effects,
+    )
     found = [finding for of in checks for finding in of(fit)]
     return tuple(sorted(found, key=lambda f: -SEVERITIES.index(f.severity)))
 
@@ -63,6 +75,32 @@ def _at_bound(fit: Fit) -> Iterator[Finding]:
             f"{name} ran to its bound: the data do not tell it from 0",
             float(np.median(fit.flat(name))) if name in fit.draws else float("nan"),
             f"Choose a law without {name}, or let its prior count",
+        )
+
+
+def _energy(fit: Fit) -> Iterator[Finding]:
+    least = min(fit.stats.get("e_bfmi", ()), default=1.0)
+    if not least >= E_BFMI:
+        yield Finding(
+            "ENERGY",
+            "warning",
+            f"the E-BFMI of a chain is {least:.2f}, below {E_BFMI}: it is slow between the tails and the middle",
+            least,
+            "Draw longer, and doubt the tails of the intervals",
+        )
+
+
+def _tree_depth(fit: Fit) -> Iterator[Finding]:
+    if "tree_depth" not in fit.stats:
+        return
+    share = float(np.mean(fit.stats["tree_depth"] >= fit.stats["depth"]))
+    if share > DEEPEST:
+        yield Finding(
+            "TREE_DEPTH",
+            "warning",
+            f"{share:.0%} of the draws needed the deepest tree allowed, of {fit.stats['depth']} doublings",
+            share,
+            "Allow a greater depth, or give priors or runs that narrow the posterior",
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array, lax, random
 from numpyro.infer.hmc import hmc
 
-from bayescale import parallel
+from bayescale import diagnostics, parallel
 from bayescale.fit import Fit
 from bayescale.infer.density import Density
 from bayescale.infer.mode import Frame, find, frame
@@ -158,6 +158,8 @@ def _sample(
         "num_steps": sampled.num_steps,
         "accept_prob": sampled.accept_prob,
         "energy": sampled.energy,
+        "tree_depth": np.ceil(np.log2(sampled.num_steps + 1)).astype(np.int32),
+        "e_bfmi": diagnostics.e_bfmi(sampled.energy).tolist(),
         "gradients": int(sampled.num_steps.sum()),
         "warmup_gradients": int(moves.num_steps[:, :warmup].sum()),
         "warmup": warmup,
