@@ -48,6 +48,15 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_compiled_code():
+    """Each compiled function takes memory maps, of which a process may have 65,530; past that XLA crashes."""
+    yield
+    import jax
+
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def benchmark():
     """A benchmark as a module, by name: what it simulates and measures serves tests too."""
