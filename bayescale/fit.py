@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -125,6 +125,12 @@ class Fit:
         Raises:
             ValueError: a factor by which parameters differ is not said, or has no such level.
         """
+        self.require(levels)
+        with parallel.workbench():
+            return self.natural(self.relative(levels))
+
+    def require(self, levels: Mapping[str, str]) -> None:
+        """Refuse levels that do not say which parameters are meant, as `parameters` does."""
         self._check(levels)
         if unsaid := {p.by for p in self.model.pooling} - set(levels):
             by = sorted(unsaid)[0]
@@ -132,8 +138,6 @@ class Fit:
             raise ValueError(
                 f"{varying} differ by {by}; say which {by}: one of {', '.join(self.runs.levels[by])}"
             )
-        with parallel.workbench():
-            return self.natural(self.relative(levels))
 
     def centre(self) -> dict[str, np.ndarray]:
         """The parameters of the law that levels differ from, in natural units, name -> (draws,)."""
@@ -145,24 +149,24 @@ class Fit:
 
         Where no level is named, parameters are at their centre, plus the deviations in `extra`.
         """
-        found: dict[str, Any] = {name: jnp.asarray(self.flat(name)) for name in self.model.priors}
+        found: dict[str, Any] = {name: self.flat(name) for name in self.model.priors}
         for pooling in self.model.pooling:
             for p in pooling.vary:
                 name = p + varies_by(pooling.by)
                 if pooling.by in levels:
                     shift = self.flat(name)[:, self._index(pooling.by, levels[pooling.by])]
                 elif extra is not None and name in extra:
-                    shift = extra[name]
+                    shift = np.asarray(extra[name])
                 else:
                     continue
-                found[p] = shifted(
-                    self.model.law.priors[p], found[p], jnp.asarray(shift), self.model.law.response
+                found[p] = np.asarray(
+                    shifted(self.model.law.priors[p], found[p], shift, self.model.law.response)
                 )
         return found
 
     def natural(self, relative: Draws) -> dict[str, np.ndarray]:
         """Parameters of the law relative to the reference run, in natural units."""
-        own = {p: jnp.asarray(relative[p]) for p in self.model.law.parameters}
+        own = {p: np.asarray(relative[p]) for p in self.model.law.parameters}
         changed = self.model.law.to_natural(own, self.runs.reference, self.runs.unit)
         return {p: np.asarray(v) for p, v in changed.items()}
 
@@ -184,8 +188,8 @@ class Fit:
         """The response of the law at parameters in natural units, as `parameters()` returns them."""
         law = self.model.law
         with parallel.workbench():
-            own = {p: jnp.asarray(parameters[p]) for p in law.parameters}
-            points = {c: jnp.asarray(v, float) for c, v in self.complete(covariates).items()}
+            own = {p: np.asarray(parameters[p]) for p in law.parameters}
+            points = self.complete(covariates)
             relative = law.to_reference(own, self.runs.reference, self.runs.unit)
             at = {c: points[c] / self.runs.reference[c] for c in law.covariates}
             return np.asarray(self.runs.unit * law(at, relative))
@@ -217,25 +221,19 @@ class Fit:
         if kind == "new_level":
             self._check(levels)
         else:
-            self.parameters(**levels)  # says what is missing
+            self.require(levels)
         grid = self._grid(points)
         with parallel.workbench():
             if kind == "mean":
-                relative = self.relative(levels)
-                own = {p: relative[p] for p in self.model.priors}
-                return np.asarray(jax.vmap(lambda one: self.model.mean(grid, one))(own))
+                own = {p: values[:, None] for p, values in self.relative(levels).items()}
+                return np.asarray(self.model.mean(grid, own))
             assert key is not None
             key_levels, key_shocks, key_noise = random.split(key, 3)
             extra = self._new_levels(key_levels) if kind == "new_level" else None
             relative = self.relative(levels, extra)
             shocks = self._new_shocks(key_shocks, len(grid))
             keys = random.split(key_noise, len(self))
-
-            def draw(key, own, shock):
-                mean = shocked(self.model.mean(grid, own), shock, self.model.law.response)
-                return self.model.noise(mean, grid, own).sample(key)
-
-            return np.asarray(jax.vmap(draw)(keys, relative, shocks))
+            return np.asarray(_drawn(self.model, grid, keys, relative, shocks))
 
     def _new_levels(self, key: jax.Array) -> dict[str, jax.Array]:
         names = [p + varies_by(pooling.by) for pooling in self.model.pooling for p in pooling.vary]
@@ -300,6 +298,19 @@ class Fit:
 
     def _repr_html_(self) -> str:
         return self.summary().to_html()
+
+
+@partial(jax.jit, static_argnums=0)
+def _drawn(
+    model: Model, grid: Runs, keys: jax.Array, parameters: dict[str, jax.Array], shocks: jax.Array
+) -> jax.Array:
+    """A response at each point for each draw of the parameters, (draws, points)."""
+
+    def draw(key, own, shock):
+        mean = shocked(model.mean(grid, own), shock, model.law.response)
+        return model.noise(mean, grid, own).sample(key)
+
+    return jnp.asarray(jax.vmap(draw)(keys, parameters, shocks))
 
 
 def of_chains(values: np.ndarray) -> np.ndarray:

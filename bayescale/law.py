@@ -4,11 +4,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jax import Array
 from jax.typing import ArrayLike
 from numpyro.distributions import Distribution
 
@@ -131,20 +130,22 @@ class Law:
         terms = tuple(term._replace(covariate=column) for term in self.terms)
         return replace(self, columns={AXIS: column}, terms=terms)
 
-    def __call__(self, covariates: Values, parameters: Values) -> Array:
-        """The mean response, elementwise; covariates and parameters by name, all in the same units."""
+    def __call__(self, covariates: Values, parameters: Values) -> ArrayLike:
+        """The mean response, elementwise; covariates and parameters by name, all in the same units.
+
+        NumPy arrays give a NumPy array where the formula allows: nothing has to be compiled for it.
+        """
         own = {p: parameters[p] for p in self._names(inspect.Parameter.KEYWORD_ONLY)}
         value = self.mean(*(covariates[c] for c in self._axes), **own)
-        return jnp.asarray(value * self._factor(covariates, parameters))
+        return value * self._factor(covariates, parameters)
 
-    def _factor(self, covariates: Values, parameters: Values) -> Array:
+    def _factor(self, covariates: Values, parameters: Values) -> ArrayLike:
         """What the irrelevant covariates multiply the law by."""
-        exponent = sum(
-            (parameters[f"gamma_{c}"] * jnp.log(covariates[c]) for c in self.irrelevant), start=jnp.zeros(())
-        )
-        return jnp.exp(exponent)
+        if not self.irrelevant:
+            return 1.0
+        return jnp.exp(sum(parameters[f"gamma_{c}"] * jnp.log(covariates[c]) for c in self.irrelevant))
 
-    def to_natural(self, parameters: Values, reference: Values, unit: ArrayLike) -> dict[str, Array]:
+    def to_natural(self, parameters: Values, reference: Values, unit: ArrayLike) -> dict[str, Any]:
         """Parameters relative to the reference run, in natural units; as they are where `natural` is not given.
 
         Args:
@@ -153,14 +154,14 @@ class Law:
             unit: the response that counts as 1.
         """
         if self.natural is None:
-            return {p: jnp.asarray(v) for p, v in parameters.items()}
+            return dict(parameters)
         own = {p: parameters[p] for p in self._names(inspect.Parameter.KEYWORD_ONLY)}
         # (x / x0)^gamma is x^gamma in a response measured in x0^-gamma.
         unit = unit / self._factor(reference, parameters)
         changed = self.natural(*(reference[c] for c in self._axes), unit, **own)
-        return {p: jnp.asarray(v) for p, v in {**parameters, **changed}.items()}
+        return {**parameters, **changed}
 
-    def to_reference(self, parameters: Values, reference: Values, unit: ArrayLike) -> dict[str, Array]:
+    def to_reference(self, parameters: Values, reference: Values, unit: ArrayLike) -> dict[str, Any]:
         """Parameters in natural units, relative to the reference run: the inverse of `to_natural`."""
         return self.to_natural(parameters, {c: 1 / reference[c] for c in self.covariates}, 1 / unit)
 

@@ -194,7 +194,7 @@ class Model:
 
     def mean(self, runs: Runs, parameters: Mapping[str, ArrayLike]) -> Array:
         """The mean response, (runs,), in natural units, of parameters relative to the reference run."""
-        relative = {c: jnp.asarray(runs.columns[c]) / runs.reference[c] for c in self.law.covariates}
+        relative = {c: runs.columns[c] / runs.reference[c] for c in self.law.covariates}
         mean = runs.unit * self.law(relative, parameters)
         return jnp.broadcast_to(mean, jnp.broadcast_shapes(jnp.shape(mean), jnp.shape(runs.weight)))
 

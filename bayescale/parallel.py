@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 
@@ -13,10 +14,13 @@ from jax.experimental.compilation_cache import compilation_cache
 def workbench() -> Iterator[None]:
     """Double precision, the processor, and compiled code kept between processes, for the work of one fit.
 
+    What NumPy computes there overflows as silently as what JAX does; whoever needs finite numbers checks.
+
     The user's settings are left as they were. One fit of a table of runs is many small steps, and an
     accelerator would be slower at it; batches of fits are another matter.
     """
-    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]), _compilations_kept():
+    cpu = jax.default_device(jax.devices("cpu")[0])
+    with jax.enable_x64(True), cpu, _compilations_kept(), np.errstate(all="ignore"):
         yield
 
 

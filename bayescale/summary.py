@@ -3,8 +3,6 @@
 import html
 from dataclasses import asdict, dataclass
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import random
 from numpyro.distributions import Distribution, biject_to
@@ -182,6 +180,6 @@ def _variances(fit: Fit) -> tuple[dict[str, float], dict[str, float]]:
         for index, (name, prior) in enumerate(priors.items()):
             inverse = biject_to(prior.support).inv
             draws = prior.sample(random.fold_in(random.key(0), index), (PRIOR_DRAWS,))
-            before[name] = float(jnp.var(inverse(draws)))
-            after[name] = float(jax.device_get(jnp.var(inverse(jnp.asarray(fit.flat(name))))))
+            before[name] = float(np.var(np.asarray(inverse(draws))))
+            after[name] = float(np.var(np.asarray(inverse(fit.flat(name)))))
     return before, after

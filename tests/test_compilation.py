@@ -1,5 +1,7 @@
 """How many times an inference traces a law; a second fit of the same shape traces and compiles nothing."""
 
+import contextlib
+
 import jax
 import numpy as np
 import pytest
@@ -54,18 +56,34 @@ def test_a_law_is_traced_a_few_times_and_not_again(method, pooling):
     assert len(traced) <= 6, f"{first} calls at first, then {len(calls)}, of them {len(traced)} with tracers"
 
 
-def test_a_second_fit_compiles_nothing():
-    model = Model(POWER, noise.log_normal, effects=())
-    METHODS["nuts"](jax.random.key(0), model, simulated(0))
-    compiled = []
+@contextlib.contextmanager
+def compilations():
+    """The names of the functions that are compiled meanwhile."""
+    names = []
 
-    def listen(event, duration, **_):
+    def listen(event, duration, *, fun_name="", **_):
         if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(duration)
+            names.append(fun_name)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
-        METHODS["nuts"](jax.random.key(1), model, simulated(1))
+        yield names
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
-    assert compiled == []
+
+
+@pytest.mark.parametrize("by", ["corpus", None])
+def test_the_sampler_compiled_while_the_mode_is_sought_is_the_one_that_samples(by):
+    """That needs the shapes of the frame to be told rightly before there is one."""
+    pooling = (Pooling(("A", "alpha"), by=by),) if by else ()
+    with compilations() as names:
+        METHODS["nuts"](jax.random.key(0), Model(POWER, noise.student_t, pooling, effects=()), simulated(0))
+    assert names.count("jit(chunk)") == 1
+
+
+def test_a_second_fit_compiles_nothing():
+    model = Model(POWER, noise.log_normal, effects=())
+    METHODS["nuts"](jax.random.key(0), model, simulated(0))
+    with compilations() as names:
+        METHODS["nuts"](jax.random.key(1), model, simulated(1))
+    assert not names

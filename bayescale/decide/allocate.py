@@ -51,7 +51,7 @@ def compute_optimal(
     """
     _check(fit, compute, bounds)
     if not centre:
-        fit.parameters(**levels)  # says what is missing
+        fit.require(levels)
     elif levels:
         raise ValueError(f"centre=True and {', '.join(levels)}=... contradict each other; give one of them")
     with parallel.workbench():

@@ -209,6 +209,24 @@ def frame(density: Density, mode: Mode, runs: Runs) -> Frame:
     return Frame(chart, jnp.asarray(moved), jnp.asarray(root))
 
 
+def shapes(density: Density, runs: Runs) -> Frame:
+    """The shapes that the frame of a mode will have, which are known before the mode is."""
+
+    def zeros() -> Frame:
+        factors = density.model.factors
+        levels = {by: jnp.zeros((len(runs.levels[by]), len(names))) for by, names in factors.items()}
+        chart = Chart(
+            anchor=anchor(density.model, runs),
+            loss=jnp.zeros(()),
+            sigma=jnp.zeros(()) if "sigma" in density.model.noise.parameters else None,
+            centre={by: one[0] for by, one in levels.items()},
+            levels={by: Local(one, one[:, :, None] * one[:, None, :]) for by, one in levels.items()},
+        )
+        return Frame(chart, jnp.zeros(density.size), jnp.eye(density.size))
+
+    return jax.eval_shape(zeros)
+
+
 @partial(jax.jit, static_argnames="density")
 def _recentred(density: Density, position: Array, chart: Chart) -> tuple[Array, Array]:
     """The position in the frame, and how it changes with the position without one."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from numpyro.infer.hmc import hmc
 from bayescale import diagnostics, parallel
 from bayescale.fit import Fit
 from bayescale.infer.density import Density
-from bayescale.infer.mode import Frame, find, frame
+from bayescale.infer.mode import Frame, find, frame, shapes
 from bayescale.model import Model
 from bayescale.provenance import provenance
 from bayescale.runs import Runs
@@ -85,7 +86,11 @@ def nuts(
         began = time.perf_counter()
         key_mode, *keys = random.split(key, 3)
         density = Density.of(model, runs)
-        mode = find(density, runs, key_mode)
+        # The sampler is compiled while the mode is sought.
+        with ThreadPoolExecutor() as aside:
+            for stage in _staged(density, runs, chains, warmup, target, depth):
+                aside.submit(stage.compile)
+            mode = find(density, runs, key_mode)
         if not np.isfinite(mode.log_density):
             raise ValueError(
                 f"{runs.source}: no parameters were found under which {model.law.name} can give these runs"
@@ -167,6 +172,17 @@ def _sample(
         "seconds_sampling": time.perf_counter() - began - seconds_warmup,
     }
     return {name: np.asarray(value) for name, value in found.items()}, stats
+
+
+def _staged(
+    density: Density, runs: Runs, chains: int, warmup: int, target: float, depth: int
+) -> list[jax.stages.Lowered]:
+    """What `_sample` will call, traced and not yet compiled; that needs the shapes of the frame only."""
+    start, chunk, _ = _compiled(density, warmup, target, depth)
+    data = (runs, shapes(density, runs))
+    keys = jax.eval_shape(lambda: random.split(random.key(0), chains))
+    begun = start.trace(jax.ShapeDtypeStruct((chains, density.size), float), keys, *data)
+    return [chunk.lower(begun.out_info, *data), begun.lower()]
 
 
 class _Move(NamedTuple):
