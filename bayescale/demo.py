@@ -36,7 +36,6 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     runs = data.load(TABLE)
     key, key_point, key_new = jax.random.split(jax.random.key(seed), 3)
     law = models.load("chinchilla")
-    naive = optimize(key_point, Model(law, noise.log_normal, effects=()), runs, priors=False)
     # Thirty runs teach neither the weight of the tails of the noise nor shocks by model size, so both are left out.
     model = Model(law, noise.log_normal, pooling=(Pooling(("A",), by="family"),), effects=())
     if as_json or not sys.stderr.isatty():
@@ -44,6 +43,7 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     else:
         with bar() as report:
             fit = nuts(key, model, runs, target=TARGET, report=report)
+    naive = optimize(key_point, Model(law, noise.log_normal, effects=()), runs, priors=False)
     folder.mkdir(parents=True, exist_ok=True)
     save(fit, folder / "fit.nc")
     plot.figure(fit).savefig(folder / "fit.png", dpi=150)

@@ -121,6 +121,13 @@ def to_parameters(
     return found, volume
 
 
+def at_loss(law: Law, own: str, coordinate: Array, parameters: Mapping[str, Array]) -> dict[str, Array]:
+    """The parameters with `own` where it gives the loss of the mode, from the coordinate that says how far it is."""
+    term = next(t for t in law.terms if t.amplitude == own)
+    log = coordinate / parameters[term.exponent] if term.inside else coordinate
+    return {**parameters, own: parameters[own] * jnp.exp(-log)}
+
+
 def to_coordinates(
     law: Law, chart: Chart, own: str | None, parameters: Mapping[str, Array]
 ) -> dict[str, Array]:

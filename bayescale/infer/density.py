@@ -1,6 +1,7 @@
 """The log posterior of a model as a function of one flat, unconstrained vector."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,6 @@ from numpyro import handlers
 from numpyro.distributions import Distribution, biject_to
 from numpyro.distributions.distribution import validation_enabled
 from numpyro.distributions.transforms import Transform
-from numpyro.infer.util import log_density
 
 from bayescale.infer import chart as charts
 from bayescale.infer.chart import Chart
@@ -103,8 +103,9 @@ class Density:
         moved = vector.at[places].set(to)
         before, after = self.constrain(vector), self.constrain(moved)
         for by in self.model.factors:
-            after[f"{by}_raw"] = before[f"{by}_raw"] * self.scales(by, before) / self.scales(by, after)
-        return self.unconstrain(after)
+            raw = before[f"{by}_raw"] * self.scales(by, before) / self.scales(by, after)
+            moved = moved.at[self.indices(f"{by}_raw")].set(raw.ravel())
+        return moved
 
     def scales(self, by: str, values: Mapping[str, Array]) -> Array:
         """The scales of the deviations of a factor, (parameters,)."""
@@ -152,8 +153,10 @@ class Density:
         if chart is None:
             return None
         centres, louder = chart.centre, jnp.ones(())
-        if chart.anchor and charts.own_amplitude(self.model) is not None:
-            held = self.constrain(vector.at[self.place(charts.loss_place(self.model.law))].set(0.0), chart)
+        own = charts.own_amplitude(self.model)
+        if chart.anchor and own is not None:
+            coordinate = vector[self.place(charts.loss_place(self.model.law))]
+            held = charts.at_loss(self.model.law, own, coordinate, values)
             centres = {by: self.model.centre(by, held) for by in chart.levels}
         if chart.sigma is not None:
             louder = (chart.sigma / values["sigma"]) ** 2
@@ -183,40 +186,60 @@ class Density:
     def log_posterior(self, vector: Array, runs: Runs, chart: Chart | None = None) -> Array:
         """Log prior and log likelihood, with the Jacobian of the transforms, of a flat vector."""
         values, volume = self._constrain(vector, chart)
-        levels = self._levels(values, vector, chart)
+        total = volume + self._log_shared(values)
+        alone = {s.name for s in self.sites if s.shape == ()}
         with validation_enabled(False):
-            found = log_density(self.model, (runs, levels), {}, values)[0]
-        return found + volume  # pyright: ignore[reportReturnType]
+            for name, site in self._trace(values, runs, self._levels(values, vector, chart)).items():
+                if site["type"] == "sample" and name not in alone:
+                    weight = 1.0 if site["scale"] is None else site["scale"]
+                    total += jnp.sum(weight * site["fn"].log_prob(site["value"]))
+        return total
 
     @partial(jax.jit, static_argnums=0)
     def log_prior(self, vector: Array) -> Array:
         """The log prior of a flat vector, with the Jacobian of the transforms."""
         values, volume = self._constrain(vector, None)
+        raw = (jnp.sum(STANDARD.log_prob(values[s.name])) for s in self.sites if s.shape != ())
+        return volume + self._log_shared(values) + sum(raw)
+
+    def _log_shared(self, values: Mapping[str, Array]) -> Array:
+        """The log prior of what levels share; those of one family at once, which is much less to compile."""
+        families = defaultdict(list)
+        for s in self.sites:
+            if s.shape == ():
+                numbers, family = jax.tree.flatten(s.prior)
+                families[family, *map(np.shape, numbers)].append((numbers, values[s.name]))
+        total = jnp.zeros(())
         with validation_enabled(False):
-            return volume + sum(jnp.sum(s.prior.log_prob(values[s.name])) for s in self.sites)
+            for (family, *_), members in families.items():
+                numbers, at = zip(*members, strict=True)
+                numbers = [np.array(alike) for alike in zip(*numbers, strict=True)]
+                prior = jax.vmap(lambda own, x, family=family: jax.tree.unflatten(family, own).log_prob(x))
+                total += jnp.sum(prior(numbers, jnp.stack(at)))
+        return total
 
     @partial(jax.jit, static_argnums=0)
     def log_likelihood(self, vector: Array, runs: Runs) -> Array:
         """The weighted log likelihood of a flat vector, without any prior."""
         with validation_enabled(False):
-            site = self._trace(vector, runs, None)["response"]
+            site = self._trace(self.constrain(vector), runs, None)["response"]
             return jnp.sum(runs.weight * site["fn"].log_prob(site["value"]))
 
     @partial(jax.jit, static_argnums=0)
     def values(self, vector: Array, runs: Runs, chart: Chart | None = None) -> dict[str, Array]:
         """Every site but the responses at a flat vector, the deviations of levels in place of their raw values."""
+        values = self.constrain(vector, chart)
         return {
             name: site["value"]
-            for name, site in self._trace(vector, runs, chart).items()
+            for name, site in self._trace(values, runs, self._levels(values, vector, chart)).items()
             if name != "response"
             and not name.endswith(("_raw", "_change"))
             and site["type"] in ("sample", "deterministic")
         }
 
-    def _trace(self, vector: Array, runs: Runs, chart: Chart | None) -> dict:
-        values = self.constrain(vector, chart)
-        with handlers.block(), handlers.trace() as trace, handlers.substitute(data=values):
-            self.model(runs, self._levels(values, vector, chart))
+    def _trace(self, values: Mapping[str, Array], runs: Runs, levels: dict[str, Local] | None) -> dict:
+        with handlers.block(), handlers.trace() as trace, handlers.substitute(data=dict(values)):
+            self.model(runs, levels)
         return trace
 
     def recentre(self, vector: Array, chart: Chart) -> Array:
