@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -172,15 +172,32 @@ class Density:
     @partial(jax.jit, static_argnums=(0, 2))
     def prior_draws(self, key: Array, count: int) -> Array:
         """Flat vectors drawn from the prior, (count, size), the deviations of levels at zero."""
+        families = self._families()
+        values = {s.name: jnp.zeros((count, *s.shape)) for s in self.sites}
+        for key, (names, numbers, prior) in zip(random.split(key, len(families)), families, strict=True):  # noqa: B020
+            keys = random.split(key, len(names))
+            drawn = jax.vmap(lambda own, key, prior=prior: prior(own).sample(key, (count,)))(numbers, keys)
+            values |= dict(zip(names, drawn, strict=True))
+        return jax.vmap(self.unconstrain)(values)
 
-        def draw(key):
-            values = {}
-            for site, key in zip(self.sites, random.split(key, len(self.sites)), strict=True):  # noqa: B020
-                raw = site.name.endswith("_raw")
-                values[site.name] = jnp.zeros(site.shape) if raw else site.prior.sample(key)
-            return self.unconstrain(values)
+    def _families(self) -> list[tuple[list[str], list[np.ndarray], Callable[[list], Distribution]]]:
+        """The priors of what levels share, those of one family together: there is much less to compile.
 
-        return jax.vmap(draw)(random.split(key, count))
+        Returns:
+            Of each family the names, the numbers its priors differ by, each (names, ...), and the prior of such
+            numbers.
+        """
+        found = defaultdict(list)
+        for s in self.sites:
+            if s.shape == ():
+                numbers, family = jax.tree.flatten(s.prior)
+                found[family, *map(np.shape, numbers)].append((s.name, numbers))
+        families = []
+        for (family, *_), members in found.items():
+            names, numbers = zip(*members, strict=True)
+            stacked = [np.array(alike) for alike in zip(*numbers, strict=True)]
+            families.append((list(names), stacked, partial(jax.tree.unflatten, family)))
+        return families
 
     @partial(jax.jit, static_argnums=0)  # traced once, however many functions it is compiled into
     def log_posterior(self, vector: Array, runs: Runs, chart: Chart | None = None) -> Array:
@@ -203,19 +220,13 @@ class Density:
         return volume + self._log_shared(values) + sum(raw)
 
     def _log_shared(self, values: Mapping[str, Array]) -> Array:
-        """The log prior of what levels share; those of one family at once, which is much less to compile."""
-        families = defaultdict(list)
-        for s in self.sites:
-            if s.shape == ():
-                numbers, family = jax.tree.flatten(s.prior)
-                families[family, *map(np.shape, numbers)].append((numbers, values[s.name]))
+        """The log prior of what levels share."""
         total = jnp.zeros(())
         with validation_enabled(False):
-            for (family, *_), members in families.items():
-                numbers, at = zip(*members, strict=True)
-                numbers = [np.array(alike) for alike in zip(*numbers, strict=True)]
-                prior = jax.vmap(lambda own, x, family=family: jax.tree.unflatten(family, own).log_prob(x))
-                total += jnp.sum(prior(numbers, jnp.stack(at)))
+            for names, numbers, prior in self._families():
+                at = jnp.stack([values[name] for name in names])
+                log_prob = jax.vmap(lambda own, x, prior=prior: prior(own).log_prob(x))
+                total += jnp.sum(log_prob(numbers, at))
         return total
 
     @partial(jax.jit, static_argnums=0)

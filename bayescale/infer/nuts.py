@@ -180,8 +180,10 @@ def _staged(
     """What `_sample` will call, traced and not yet compiled; that needs the shapes of the frame only."""
     start, chunk, _ = _compiled(density, warmup, target, depth)
     data = (runs, shapes(density, runs))
-    keys = jax.eval_shape(lambda: random.split(random.key(0), chains))
-    begun = start.trace(jax.ShapeDtypeStruct((chains, density.size), float), keys, *data)
+    vectors, keys = jax.eval_shape(
+        lambda: (jnp.zeros((chains, density.size)), random.split(random.key(0), chains))
+    )
+    begun = start.trace(vectors, keys, *data)
     return [chunk.lower(begun.out_info, *data), begun.lower()]
 
 
