@@ -1,19 +1,17 @@
 """Fit: draws, with the model and the runs behind them."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import random
 
-from bayescale import diagnostics, parallel
-from bayescale.model import Model, effect_of, shocked, varies_by
+from bayescale import diagnostics, forecast, parallel
+from bayescale.model import Model, varies_by
 from bayescale.pooling import shifted
 from bayescale.runs import Runs
 
@@ -189,7 +187,7 @@ class Fit:
         law = self.model.law
         with parallel.workbench():
             own = {p: np.asarray(parameters[p]) for p in law.parameters}
-            points = self.complete(covariates)
+            points = forecast.complete(covariates)
             relative = law.to_reference(own, self.runs.reference, self.runs.unit)
             at = {c: points[c] / self.runs.reference[c] for c in law.covariates}
             return np.asarray(self.runs.unit * law(at, relative))
@@ -222,64 +220,17 @@ class Fit:
             self._check(levels)
         else:
             self.require(levels)
-        grid = self._grid(points)
+        grid = forecast.grid(self.model, self.runs, points)
         with parallel.workbench():
             if kind == "mean":
-                own = {p: values[:, None] for p, values in self.relative(levels).items()}
-                return np.asarray(self.model.mean(grid, own))
+                return np.asarray(forecast.means(self.model, grid, self.relative(levels)))
             assert key is not None
             key_levels, key_shocks, key_noise = random.split(key, 3)
-            extra = self._new_levels(key_levels) if kind == "new_level" else None
+            extra = forecast.new_levels(self.model, self.flat, key_levels) if kind == "new_level" else None
             relative = self.relative(levels, extra)
-            shocks = self._new_shocks(key_shocks, len(grid))
+            shocks = forecast.new_shocks(self.model, self.flat, key_shocks, (len(self), len(grid)))
             keys = random.split(key_noise, len(self))
-            return np.asarray(_drawn(self.model, grid, keys, relative, shocks))
-
-    def _new_levels(self, key: jax.Array) -> dict[str, jax.Array]:
-        names = [p + varies_by(pooling.by) for pooling in self.model.pooling for p in pooling.vary]
-        scales = {name: jnp.asarray(self.flat(f"{name}_scale")) for name in names}
-        keys = random.split(key, max(len(names), 1))
-        return {n: scales[n] * random.normal(k, scales[n].shape) for n, k in zip(names, keys, strict=False)}
-
-    def _new_shocks(self, key: jax.Array, points: int) -> jax.Array:
-        """One shock for each draw and point, from the effects together."""
-        total = jnp.zeros((len(self), points))
-        for effect in self.model.effects or ():
-            key, own = random.split(key)
-            scale = jnp.asarray(self.flat(f"{effect_of(effect.by)}_scale"))[:, None]
-            total += scale * random.normal(own, total.shape)
-        return total
-
-    def _grid(self, points: Mapping[str, npt.ArrayLike]) -> Runs:
-        """The points as a table of runs without responses, measured as this fit's own."""
-        needed = (*self.model.law.covariates, *self.model.noise.covariates)
-        columns = {c: np.atleast_1d(np.asarray(v, float)) for c, v in self.complete(points).items()}
-        missing = [c for c in needed if c not in columns]
-        if missing:
-            raise ValueError(
-                f"{self.model.law.name} needs {', '.join(needed)} at each point; {missing[0]} is missing"
-            )
-        for c, values in columns.items():
-            if not (np.isfinite(values) & (values > 0)).all():
-                raise ValueError(f"{c} at a point is {values[~(values > 0)][:1]}; it is a positive number")
-        if self.runs.kind == "success" and "trials" not in columns:
-            columns["trials"] = np.ones(1)
-        columns = dict(zip(columns, np.broadcast_arrays(*columns.values()), strict=True))
-        size = len(next(iter(columns.values()))) if columns else 1
-        return self.runs.replace(columns=columns, response=None, factors={}, weight=np.ones(size), levels={})
-
-    def complete(self, points: Mapping[str, npt.ArrayLike]) -> dict[str, np.ndarray]:
-        """The points with what follows from C = 6ND where the law needs it."""
-        found = {c: np.asarray(v, float) for c, v in points.items()}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # zeros are refused later, by name
-            if {"N", "D"} <= set(found):
-                found.setdefault("C", 6 * found["N"] * found["D"])
-            elif {"N", "C"} <= set(found):
-                found["D"] = found["C"] / (6 * found["N"])
-            elif {"D", "C"} <= set(found):
-                found["N"] = found["C"] / (6 * found["D"])
-        return found
+            return np.asarray(forecast.responses(self.model, grid, keys, relative, shocks))
 
     # ---- Words
 
@@ -298,19 +249,6 @@ class Fit:
 
     def _repr_html_(self) -> str:
         return self.summary().to_html()
-
-
-@partial(jax.jit, static_argnums=0)
-def _drawn(
-    model: Model, grid: Runs, keys: jax.Array, parameters: dict[str, jax.Array], shocks: jax.Array
-) -> jax.Array:
-    """A response at each point for each draw of the parameters, (draws, points)."""
-
-    def draw(key, own, shock):
-        mean = shocked(model.mean(grid, own), shock, model.law.response)
-        return model.noise(mean, grid, own).sample(key)
-
-    return jnp.asarray(jax.vmap(draw)(keys, parameters, shocks))
 
 
 def of_chains(values: np.ndarray) -> np.ndarray:

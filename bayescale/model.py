@@ -66,6 +66,12 @@ class Model:
         if len(set(pairs)) < len(pairs):
             raise ValueError("a parameter varies twice by the same factor; name it once")
 
+        priors = dict(self.priors)
+        for by in self.factors:
+            priors |= {f"the scale of {name}": prior for name, prior in self.priors_of_scales(by).items()}
+        for name, prior in priors.items():
+            if shape := prior.shape():
+                raise ValueError(f"the prior of {name} is of the shape {shape}; a parameter is one number")
         names = [effect.by for effect in self.effects or ()]
         if len(set(names)) < len(names):
             raise ValueError("two effects are by the same factor; name it once")

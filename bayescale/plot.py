@@ -15,6 +15,7 @@ from bayescale import parallel
 from bayescale.columns import MEANINGS, label
 from bayescale.decide.allocate import compute_optimal
 from bayescale.fit import Fit
+from bayescale.forecast import complete
 
 # Okabe and Ito's colours, which the colour-blind tell apart; yellow is left out, since print loses it.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -273,7 +274,7 @@ def _thinned(fit: Fit) -> Fit:
 
 
 def _column(fit: Fit, covariate: str) -> np.ndarray:
-    columns = fit.complete(fit.runs.columns)
+    columns = complete(fit.runs.columns)
     if covariate not in columns:
         raise ValueError(f"the runs have no column {covariate}; they have {', '.join(columns)}")
     return np.asarray(columns[covariate], float)

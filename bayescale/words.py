@@ -12,6 +12,7 @@ from numpyro.distributions import Distribution
 from bayescale import models
 from bayescale.columns import label
 from bayescale.fit import Fit
+from bayescale.forecast import complete
 from bayescale.law import Law
 
 COMPUTE = ("C", "N", "D")  # what a forecast goes beyond: compute where it is known
@@ -93,7 +94,7 @@ def of_predictions(
     fit: Fit, columns: Mapping[str, Sequence[float]], draws: np.ndarray
 ) -> list[dict[str, Any]]:
     """The quantiles of predictions, and how far beyond the runs each point lies."""
-    completed = {c: np.atleast_1d(v) for c, v in fit.complete(columns).items()}
+    completed = {c: np.atleast_1d(v) for c, v in complete(columns).items()}
     rows = []
     for i in range(draws.shape[1]):
         q5, q50, q95 = np.quantile(draws[:, i], [0.05, 0.5, 0.95]).tolist()

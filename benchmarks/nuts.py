@@ -8,6 +8,8 @@ Effective sample sizes are ArviZ's, in bulk, the least over log A, log B, log E,
 
 - Whole processes, by turns: from start to exit, with a cold and a warm cache of compiled code; the peers get
   one too. Where a run falls short of the effective sample size, its sampling is extrapolated, and counted.
+- Shares of a whole process: importing, and compiling or reading what was compiled before. Ours compiles in two
+  threads, and the other traces meanwhile, so compilations are summed, and shares may add to more than 1.
 - Then all in this process, compiled before. The time of nutpie is shared between warm-up and sampling by
   their gradients.
 

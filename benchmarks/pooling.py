@@ -8,21 +8,16 @@ corpora of 5 runs each. Each is sampled in three forms of the same posterior: by
 """
 
 import argparse
-import json
-import os
-import platform
 import time
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import record
 
 if TYPE_CHECKING:
     from bayescale.model import Model
     from bayescale.runs import Runs
 
-RESULTS = Path(__file__).parent / "results" / "pooling.json"
 DESIGNS = {"strong": (3, 80), "weak": (40, 5)}  # corpora, and runs of each
 VARY = ("E", "A", "B")
 TRUTH = {"E": 1.8, "A": 0.5, "B": 0.5, "alpha": 0.35, "beta": 0.35}  # A and B are the terms at the centre
@@ -30,7 +25,6 @@ SCALES = {"E": 0.05, "A": 0.3, "B": 0.3}  # how far corpora differ, in e-folds
 SIGMA = 0.01
 FORMS = ("rule", "non-centred", "centred")
 CERTAIN = 1e12  # the precision of a level whose data say everything
-PACKAGES = ("bayescale", "jax", "jaxlib", "numpyro", "numpy")
 
 
 def simulate(design: str, seed: int = 0) -> tuple["Runs", dict[str, np.ndarray]]:
@@ -101,13 +95,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3, help="tables simulated of each design")
     seeds = parser.parse_args().seeds
-    results: dict[str, Any] = {
-        "command": f"python benchmarks/pooling.py --seeds {seeds}",
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "versions": {name: version(name) for name in PACKAGES},
-        "measured": [],
-    }
+    results = record.header(f"python benchmarks/pooling.py --seeds {seeds}") | {"measured": []}
     print(f"{'design':8} {'form':12} seed diverging leapfrogs  R-hat   ESS  ESS/1000 gradients  seconds")
     for design in DESIGNS:
         for seed in range(seeds):
@@ -119,9 +107,8 @@ def main() -> None:
                     f"{one['ess']:5} {one['ess_per_1000_gradients']:19} {one['seconds']:8}",
                     flush=True,
                 )
-            RESULTS.parent.mkdir(exist_ok=True)
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {RESULTS}")
+            record.write("pooling", results)
+    print(f"written to {record.write('pooling', results)}")
 
 
 if __name__ == "__main__":

@@ -9,22 +9,17 @@ and covers more often than 90%.
 """
 
 import argparse
-import json
-import os
-import platform
 import time
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import record
 
 if TYPE_CHECKING:
     from bayescale.fit import Fit
     from bayescale.law import Law
     from bayescale.runs import Runs
 
-RESULTS = Path(__file__).parent / "results" / "recovery.json"
 SIZE = 100
 SIGMA = 0.01
 UNIT = 2.0  # nats; what priors call 1
@@ -33,7 +28,6 @@ CENTRE = {"N": 1e9, "D": 2e10, "experts": 32.0}
 # Where the median of the prior says nothing of the parameters: a break that does not bend, a decay that is over
 # in a third of the design, and a floor that noise then puts above the least loss measured.
 TRUTHS = {"broken_power": {"shift": 0.3, "alpha": 0.2}, "exponential": {"kappa": 0.1}}
-PACKAGES = ("bayescale", "jax", "jaxlib", "numpyro", "numpy")
 
 
 class Study(NamedTuple):
@@ -151,16 +145,8 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=10, help="tables of each law")
     parser.add_argument("--draws", type=int, default=1000, help="of each of 4 chains")
     arguments = parser.parse_args()
-    results: dict[str, Any] = {
-        "command": f"python benchmarks/recovery.py --replicates {arguments.replicates} --draws {arguments.draws}",
-        "runs": SIZE,
-        "sigma": SIGMA,
-        "decades": DECADES,
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "versions": {name: version(name) for name in PACKAGES},
-        "laws": {},
-    }
+    command = f"python benchmarks/recovery.py --replicates {arguments.replicates} --draws {arguments.draws}"
+    results = record.header(command) | {"runs": SIZE, "sigma": SIGMA, "decades": DECADES, "laws": {}}
     print(f"{'law':18} converged  coverage of 90%  worst |z|  worst distance / parameters  seconds")
     for name in models.names():
         one = measure(name, arguments.replicates, arguments.draws)
@@ -171,9 +157,8 @@ def main() -> None:
             f"{max(one['distance']):16.1f} / {len(one['z']):<9} {one['seconds']:8}",
             flush=True,
         )
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {RESULTS}")
+        record.write("recovery", results)
+    print(f"written to {record.write('recovery', results)}")
 
 
 if __name__ == "__main__":

@@ -72,12 +72,13 @@ def compilations():
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
+@pytest.mark.parametrize("key", [jax.random.key, jax.random.PRNGKey])
 @pytest.mark.parametrize("by", ["corpus", None])
-def test_the_sampler_compiled_while_the_mode_is_sought_is_the_one_that_samples(by):
+def test_the_sampler_compiled_while_the_mode_is_sought_is_the_one_that_samples(by, key):
     """That needs the shapes of the frame to be told rightly before there is one."""
     pooling = (Pooling(("A", "alpha"), by=by),) if by else ()
     with compilations() as names:
-        METHODS["nuts"](jax.random.key(0), Model(POWER, noise.student_t, pooling, effects=()), simulated(0))
+        METHODS["nuts"](key(0), Model(POWER, noise.student_t, pooling, effects=()), simulated(0))
     assert names.count("jit(chunk)") == 1
 
 

@@ -3,6 +3,7 @@
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
@@ -10,6 +11,7 @@ from scipy import stats
 
 from bayescale import models, noise
 from bayescale.fit import Fit
+from bayescale.forecast import complete
 from bayescale.model import Model
 from bayescale.pooling import Effect, Pooling
 from bayescale.runs import Runs
@@ -49,6 +51,18 @@ def hand_made(shape=(4, 10_000), **changes):
 
 def law(N, shift=0.0):
     return LOSS.min() * A * np.exp(shift) * (N / N0) ** -ALPHA
+
+
+def test_a_law_may_need_its_parameters_one_draw_at_a_time():
+    """Written for one set of parameters, as a user would: a loop with a carry of the shape of the runs."""
+
+    def mean(x, *, A, alpha):
+        return jax.lax.fori_loop(0, 1, lambda _, carry: carry * x**-alpha, jnp.full_like(x, A))
+
+    fit = hand_made((2, 5))
+    slow = fit.replace(model=MODEL.replace(law=LAW.replace(mean=mean)))
+    at = {"N": [1e8, 1e9, 1e10]}
+    np.testing.assert_allclose(slow.predict(at, corpus="web"), fit.predict(at, corpus="web"), rtol=1e-12)
 
 
 def test_parameters_are_those_of_the_level_in_natural_units():
@@ -153,11 +167,11 @@ def test_predictions_that_cannot_be_made():
 
 def test_what_follows_from_six_n_d():
     fit = hand_made((1, 2))
-    assert fit.complete({"N": 2.0, "D": 5.0})["C"] == 60
-    assert fit.complete({"N": 2.0, "C": 60.0})["D"] == 5
-    assert fit.complete({"D": 5.0, "C": 60.0})["N"] == 2
-    assert fit.complete({"N": 2.0, "D": 5.0, "C": 1.0})["C"] == 1  # what is given stands
-    assert set(fit.complete({"N": 2.0})) == {"N"}
+    assert complete({"N": 2.0, "D": 5.0})["C"] == 60
+    assert complete({"N": 2.0, "C": 60.0})["D"] == 5
+    assert complete({"D": 5.0, "C": 60.0})["N"] == 2
+    assert complete({"N": 2.0, "D": 5.0, "C": 1.0})["C"] == 1  # what is given stands
+    assert set(complete({"N": 2.0})) == {"N"}
     with pytest.raises(ValueError, match=r"D at a point is .*; it is a positive number"):
         fit.predict({"D": 0.0, "C": 1e20}, corpus="web")
 

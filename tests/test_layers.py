@@ -19,6 +19,7 @@ LAYERS = (
     ("pooling",),
     ("data",),
     ("model",),
+    ("forecast",),
     ("fit",),
     ("summary",),
     ("infer",),

@@ -155,6 +155,17 @@ def test_a_parameter_that_the_law_does_not_have():
         chinchilla(pooling=[Pooling(("gamma",), by="corpus")])
 
 
+def test_a_prior_of_several_numbers_is_refused():
+    law = models.load("power").replace(priors={"A": dist.LogNormal(np.zeros(1), 0.5)})
+    with pytest.raises(
+        ValueError, match=r"^the prior of A is of the shape \(1,\); a parameter is one number$"
+    ):
+        Model(law, noise.log_normal)
+    wide = Pooling(("A",), by="corpus", scale=dist.HalfNormal(np.ones(2)))
+    with pytest.raises(ValueError, match=r"^the prior of the scale of A_by_corpus is of the shape \(2,\)"):
+        Model(models.load("power"), noise.log_normal, (wide,))
+
+
 def test_a_parameter_that_varies_twice():
     with pytest.raises(ValueError, match=r"^a parameter varies twice by the same factor; name it once$"):
         chinchilla(pooling=[Pooling(("E",), by="corpus"), Pooling(("A", "E"), by="corpus")])

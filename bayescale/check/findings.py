@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpyro.distributions import constraints
 
 from bayescale.fit import Fit
 from bayescale.model import effect_of
@@ -14,6 +15,7 @@ RIVAL = 5.0  # nats: a mode lower by more has under 1% of the weight of the best
 CORRELATION, SPREAD = 0.95, 0.5  # of ln N and ln D; the sd of ln D/N: 90% of runs within a factor of 5
 RUNS = 3  # for each parameter
 E_BFMI = 0.3  # below it, Betancourt 2016, arXiv:1604.00695, the energies of a chain hardly move
+REACHED = 0.2  # the share of draws in which the floor may be within the noise of the least loss
 DEEPEST = 0.01  # the share of draws that may need the deepest tree allowed
 
 
@@ -49,6 +51,7 @@ def findings(fit: Fit) -> tuple[Finding, ...]:
         _collinear,
         _few_runs,
         _prior_dominated,
+        _floor_reached,
         _second_mode,
         _effects,
     )
@@ -149,6 +152,25 @@ def _prior_dominated(fit: Fit) -> Iterator[Finding]:
                 contraction,
                 f"See how the answer changes with the prior of {name}, or add runs that tell it",
             )
+
+
+def _floor_reached(fit: Fit) -> Iterator[Finding]:
+    floor = fit.model.law.priors.get("E")
+    if floor is None or floor.support is not constraints.unit_interval or "E" in fit.model.varying:
+        return  # of what levels differ in, the centre tells nothing
+    contraction = fit.summary()["E"].contraction
+    if "sigma" not in fit.draws or contraction is None or contraction < CONTRACTION:
+        return  # where the prior tells the floor, no run has reached it
+    share = float(np.mean(fit.flat("E") > np.exp(-2 * fit.flat("sigma"))))
+    if share > REACHED:
+        yield Finding(
+            "FLOOR_REACHED",
+            "warning",
+            f"the runs have come down to the floor: in {share:.0%} of the draws E is within two scales of the noise of "
+            "the least loss measured, where its prior ends. The least of many noisy losses may lie below the floor",
+            share,
+            "Give E a prior that reaches higher, such as law.replace(priors={'E': LogNormal(0, 0.1)})",
+        )
 
 
 def _second_mode(fit: Fit) -> Iterator[Finding]:

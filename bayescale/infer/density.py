@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -104,7 +104,7 @@ class Density:
         before, after = self.constrain(vector), self.constrain(moved)
         for by in self.model.factors:
             raw = before[f"{by}_raw"] * self.scales(by, before) / self.scales(by, after)
-            moved = moved.at[self.indices(f"{by}_raw")].set(raw.ravel())
+            moved = moved.at[self.places(f"{by}_raw")].set(raw.ravel())
         return moved
 
     def scales(self, by: str, values: Mapping[str, Array]) -> Array:
@@ -138,9 +138,13 @@ class Density:
                 volume += jnp.sum(s.transform.log_abs_det_jacobian(raw[s.name], values[s.name]))
         return values, volume
 
+    def places(self, name: str) -> np.ndarray:
+        """The places in the flat vector of a site."""
+        return next(np.arange(s.start, s.start + s.size) for s in self.sites if s.name == name)
+
     def place(self, name: str) -> int:
         """The place in the flat vector of a site of one number."""
-        return next(s.start for s in self.sites if s.name == name)
+        return int(self.places(name)[0])
 
     def _levels(
         self, values: Mapping[str, Array], vector: Array, chart: Chart | None
@@ -174,30 +178,36 @@ class Density:
         """Flat vectors drawn from the prior, (count, size), the deviations of levels at zero."""
         families = self._families()
         values = {s.name: jnp.zeros((count, *s.shape)) for s in self.sites}
-        for key, (names, numbers, prior) in zip(random.split(key, len(families)), families, strict=True):  # noqa: B020
+        for key, (names, prior) in zip(random.split(key, len(families)), families, strict=True):  # noqa: B020
+            if len(names) == 1:
+                values[names[0]] = jnp.asarray(prior.sample(key, (count,)))
+                continue
             keys = random.split(key, len(names))
-            drawn = jax.vmap(lambda own, key, prior=prior: prior(own).sample(key, (count,)))(numbers, keys)
+            drawn = jax.vmap(lambda one, key: one.sample(key, (count,)))(prior, keys)
             values |= dict(zip(names, drawn, strict=True))
         return jax.vmap(self.unconstrain)(values)
 
-    def _families(self) -> list[tuple[list[str], list[np.ndarray], Callable[[list], Distribution]]]:
-        """The priors of what levels share, those of one family together: there is much less to compile.
+    def _families(self) -> list[tuple[list[str], Distribution]]:
+        """The priors of what levels share, those of one family stacked: there is much less to compile.
 
-        Returns:
-            Of each family the names, the numbers its priors differ by, each (names, ...), and the prior of such
-            numbers.
+        What is not NumPyro's or ours may not go through `jax.tree`, and stays alone.
         """
-        found = defaultdict(list)
+        families = defaultdict(list)
         for s in self.sites:
             if s.shape == ():
-                numbers, family = jax.tree.flatten(s.prior)
-                found[family, *map(np.shape, numbers)].append((s.name, numbers))
-        families = []
-        for (family, *_), members in found.items():
-            names, numbers = zip(*members, strict=True)
-            stacked = [np.array(alike) for alike in zip(*numbers, strict=True)]
-            families.append((list(names), stacked, partial(jax.tree.unflatten, family)))
-        return families
+                known = type(s.prior).__module__.startswith(
+                    ("numpyro.distributions.continuous", "bayescale.")
+                )
+                families[jax.tree.structure(s.prior) if known else s.name].append(s)
+        return [
+            (
+                [s.name for s in alike],
+                jax.tree.map(lambda *numbers: np.array(numbers), *[s.prior for s in alike]),
+            )
+            if len(alike) > 1
+            else ([alike[0].name], alike[0].prior)
+            for alike in families.values()
+        ]
 
     @partial(jax.jit, static_argnums=0)  # traced once, however many functions it is compiled into
     def log_posterior(self, vector: Array, runs: Runs, chart: Chart | None = None) -> Array:
@@ -223,10 +233,12 @@ class Density:
         """The log prior of what levels share."""
         total = jnp.zeros(())
         with validation_enabled(False):
-            for names, numbers, prior in self._families():
-                at = jnp.stack([values[name] for name in names])
-                log_prob = jax.vmap(lambda own, x, prior=prior: prior(own).log_prob(x))
-                total += jnp.sum(log_prob(numbers, at))
+            for names, prior in self._families():
+                if len(names) == 1:
+                    total += prior.log_prob(values[names[0]])
+                else:
+                    at = jnp.stack([values[name] for name in names])
+                    total += jnp.sum(jax.vmap(lambda one, x: one.log_prob(x))(prior, at))
         return total
 
     @partial(jax.jit, static_argnums=0)
@@ -266,5 +278,5 @@ class Density:
             scales = self.scales(by, values)
             mean, root = conditional(scales, self.model.centre(by, values), known)
             raw = (root.mT @ (values[f"{by}_raw"] * scales - mean)[..., None])[..., 0]
-            moved = moved.at[self.indices(f"{by}_raw")].set(raw.ravel())
+            moved = moved.at[self.places(f"{by}_raw")].set(raw.ravel())
         return moved

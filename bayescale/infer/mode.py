@@ -248,7 +248,7 @@ def _chart(density: Density, mode: Mode, anchor: dict[str, Array]) -> Chart:
     at_mode, loss, sigma = jax.device_get(_at_mode(density, jnp.asarray(mode.position), anchor))
     levels = {}
     for by, (raw, scales, centre) in at_mode.items():
-        places = density.indices(f"{by}_raw").reshape(raw.shape)
+        places = density.places(f"{by}_raw").reshape(raw.shape)
         curvature = mode.precision[places[:, :, None], places[:, None, :]]
         levels[by] = local(curvature, raw, scales, centre)
     centres = {by: jnp.asarray(centre) for by, (_, _, centre) in at_mode.items()}

@@ -88,15 +88,15 @@ def nuts(
         density = Density.of(model, runs)
         # The sampler is compiled while the mode is sought.
         with ThreadPoolExecutor() as aside:
-            for stage in _staged(density, runs, chains, warmup, target, depth):
+            for stage in _staged(keys[0], density, runs, chains, warmup, target, depth):
                 aside.submit(stage.compile)
             mode = find(density, runs, key_mode)
+            seconds = {"seconds_mode": time.perf_counter() - began}
         if not np.isfinite(mode.log_density):
             raise ValueError(
                 f"{runs.source}: no parameters were found under which {model.law.name} can give these runs"
             )
         coordinates = frame(density, mode, runs)
-        seconds = {"seconds_mode": time.perf_counter() - began}
         fit, discarded = None, 0
         for attempt, tried in enumerate([target, max(target, RETRY)][: 1 + retry]):
             more = {"target": tried, "attempt": attempt + 1, "chains": chains, "rival": mode.rival, **seconds}
@@ -175,14 +175,12 @@ def _sample(
 
 
 def _staged(
-    density: Density, runs: Runs, chains: int, warmup: int, target: float, depth: int
+    key: Array, density: Density, runs: Runs, chains: int, warmup: int, target: float, depth: int
 ) -> list[jax.stages.Lowered]:
     """What `_sample` will call, traced and not yet compiled; that needs the shapes of the frame only."""
     start, chunk, _ = _compiled(density, warmup, target, depth)
     data = (runs, shapes(density, runs))
-    vectors, keys = jax.eval_shape(
-        lambda: (jnp.zeros((chains, density.size)), random.split(random.key(0), chains))
-    )
+    vectors, keys = jax.eval_shape(lambda: (jnp.zeros((chains, density.size)), random.split(key, chains)))
     begun = start.trace(vectors, keys, *data)
     return [chunk.lower(begun.out_info, *data), begun.lower()]
 
