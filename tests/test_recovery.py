@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from bayescale import models, noise
+from bayescale.check.findings import findings
 from bayescale.infer.nuts import nuts
-from bayescale.infer.optimize import optimize
+from bayescale.infer.optimize import laplace, optimize
 from bayescale.model import Model
 
 QUICK = ("chinchilla", "power", "power_floor")
@@ -41,3 +42,16 @@ def test_the_posterior_holds_the_truth(recovery, name):
     assert fit.converged, fit.verdict
     _, _, distance = recovery.errors(study, fit)
     assert distance < stats.chi2(len(model.priors)).isf(ALARM)
+
+
+def test_runs_that_have_reached_the_floor_are_told(recovery, monkeypatch):
+    """The least of many noisy losses then lies below the floor, and the prior excludes the truth."""
+    monkeypatch.setitem(recovery.TRUTHS, "exponential", {"kappa": 0.25})
+    study = recovery.simulate("exponential", 3)
+    assert study.truth["E"] > study.runs.unit
+    fit = laplace(jax.random.key(0), Model(study.law, noise.log_normal, effects=()), study.runs)
+    assert "FLOOR_REACHED" in [finding.code for finding in findings(fit)]
+    monkeypatch.undo()
+    sound = recovery.simulate("exponential", 3)
+    fit = laplace(jax.random.key(0), Model(sound.law, noise.log_normal, effects=()), sound.runs)
+    assert "FLOOR_REACHED" not in [finding.code for finding in findings(fit)]
