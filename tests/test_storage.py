@@ -244,8 +244,8 @@ def test_prior_that_has_no_name(fit, tmp_path):
     law = fit.model.law.replace(priors={"A": dist.TruncatedNormal(0.0, 1.0, low=0.0)})
     with pytest.raises(ValueError, match=r"the prior of A is LeftTrunc.*it can Beta, .*Weibull"):
         storage.save(fit.replace(model=fit.model.replace(law=law)), tmp_path / "a.nc")
-    pooling = (Pooling(("E",), "corpus", dist.Normal(np.zeros(2), 1.0)),)
-    with pytest.raises(ValueError, match="the prior of the scale of the pooling by corpus is Normal"):
+    pooling = (Pooling(("E",), "corpus", dist.TruncatedNormal(0.0, 1.0, low=0.0)),)
+    with pytest.raises(ValueError, match="the prior of the scale of the pooling by corpus is LeftTrunc"):
         storage.save(fit.replace(model=fit.model.replace(pooling=pooling)), tmp_path / "a.nc")
     assert not os.listdir(tmp_path)
 
