@@ -13,11 +13,18 @@ if TYPE_CHECKING:
     from bayescale import plot as plot
     from bayescale.check.findings import Finding as Finding
     from bayescale.check.findings import findings as findings
+    from bayescale.check.replicates import findings_of_study as findings_of_study
+    from bayescale.check.replicates import narrow as narrow
+    from bayescale.check.sensitivity import sensitivity as sensitivity
     from bayescale.decide.allocate import compute_optimal as compute_optimal
     from bayescale.fit import Fit as Fit
+    from bayescale.infer.bootstrap import bootstrap as bootstrap
+    from bayescale.infer.bootstrap import load_study as load_study
     from bayescale.infer.nuts import nuts as nuts
     from bayescale.infer.optimize import laplace as laplace
     from bayescale.infer.optimize import optimize as optimize
+    from bayescale.infer.resample import Resampling as Resampling
+    from bayescale.infer.study import Study as Study
     from bayescale.law import Law as Law
     from bayescale.law import irrelevant as irrelevant
     from bayescale.model import Model as Model
@@ -37,12 +44,19 @@ _HOMES = {
     "Model": "model",
     "Noise": "noise",
     "Pooling": "pooling",
+    "Resampling": "infer.resample",
     "Runs": "runs",
+    "Study": "infer.study",
+    "bootstrap": "infer.bootstrap",
     "findings": "check.findings",
+    "findings_of_study": "check.replicates",
+    "narrow": "check.replicates",
+    "sensitivity": "check.sensitivity",
     "compute_optimal": "decide.allocate",
     "irrelevant": "law",
     "laplace": "infer.optimize",
     "load": "storage",
+    "load_study": "infer.bootstrap",
     "nuts": "infer.nuts",
     "optimize": "infer.optimize",
     "save": "storage",

@@ -44,27 +44,9 @@ def law_of(name: str):
 
     if not name.endswith(".py"):
         return models.load(name)
-    import importlib.util
+    from bayescale.recipe import law_in
 
-    from bayescale.law import Law
-
-    path = Path(name)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{name}: there is no such file; --law is a name of `bayescale laws`, or a file"
-        )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{name}: {type(error).__name__}: {error}") from error
-    if not isinstance(getattr(module, "law", None), Law):
-        raise ValueError(
-            f"{name} defines no law; end it with law = Law(name=..., mean=..., priors=..., source=...)"
-        )
-    return module.law
+    return law_in(Path(name))
 
 
 def model_of(kind: str, *, law, along, irrelevant, noise, delta, noise_scale, vary, by, effect):
@@ -105,4 +87,41 @@ def point_of(text: str) -> dict[str, float]:
         if value is None:
             raise ValueError(f"--at {name}={cell}: {cell} is not a number; write it as 7e10 or 70B")
         found[name] = value
+    return found
+
+
+def count_of(text: str, option: str) -> int:
+    """A count such as "1000000", "1e6" or "1M"."""
+    from bayescale.columns import number
+
+    value = number(text)
+    if value is None or value != int(value) or value < 1:
+        raise ValueError(f"{option} is {text!r}; it is a whole number from 1 on, such as 1000000 or 1M")
+    return int(value)
+
+
+def quantities_of(law, compute: str | None, at: tuple[str, ...]):
+    """What a study is asked for: the parameters of the law, an allocation for a budget, the response at points."""
+    from bayescale.columns import number
+    from bayescale.decide.allocate import compute_optimal
+
+    found = {p: p for p in law.parameters}
+    if compute:
+        budget = number(compute)
+        if budget is None:
+            raise ValueError(f"--compute is {compute!r}; it is a number of FLOP, such as 5.76e23")
+        if set(law.covariates) != {"N", "D"}:
+            raise ValueError(
+                f"--compute: law {law.name} is not a law in N and D, which a budget could be split into"
+            )
+
+        def split(fit):
+            return compute_optimal(fit, budget, centre=True, bounds=(1.0, 1e20))
+
+        found["N at budget"] = lambda fit: split(fit)[0]
+        found["D at budget"] = lambda fit: split(fit)[1]
+        found["D/N at budget"] = lambda fit: split(fit)[1] / split(fit)[0]
+    for text in at:
+        point = point_of(text)
+        found[f"{law.response} at {text}"] = lambda fit, point=point: fit.mean(fit.centre(), **point)
     return found

@@ -16,6 +16,7 @@ from bayescale.pooling import shifted
 from bayescale.runs import Runs
 
 R_HAT, ESS, PARETO_K = 1.01, 400, 0.7  # beyond these a fit has not converged
+UNFINISHED = 1e-3  # the share of the replicates of a bootstrap that may be unfinished
 KINDS = ("mean", "new_run", "new_level")
 Draws = Mapping[str, npt.ArrayLike]
 
@@ -28,7 +29,7 @@ class Fit:
         model: the model, with its effects chosen.
         runs: the table it was fitted to.
         draws: site -> (chains, draws, ...), relative to the reference run.
-        method: "nuts", "laplace", "map" or "maximum_likelihood".
+        method: "nuts", "laplace", "map", "maximum_likelihood" or "bootstrap".
         stats: what the method says of its work.
     """
 
@@ -65,6 +66,8 @@ class Fit:
         if self.method == "nuts":
             return self._trouble_of_chains()
         found = []
+        if (bad := self.stats.get("unfinished", 0)) > UNFINISHED * self.stats.get("replicates", 1):
+            found.append(f"{bad} of {self.stats['replicates']} replicates reached no minimum")
         if self.stats["at_bound"]:
             found.append(f"{', '.join(self.stats['at_bound'])} ran to the bound")
         elif not self.stats["mode_converged"]:
@@ -110,6 +113,10 @@ class Fit:
             )
         if self.method == "laplace":
             return f"converged (laplace): Pareto-k {self.stats['pareto_k']:.2f}; a look, not a posterior"
+        if self.method == "bootstrap":
+            return (
+                f"converged (bootstrap): {len(self)} replicates, {self.stats['unfinished']} more unfinished"
+            )
         return f"converged ({self.method}): {self.stats['mode_agreed']} of {self.stats['mode_starts']} starts agree"
 
     # ---- Parameters

@@ -142,18 +142,22 @@ class Model:
         local = local or {}
         parameters = {name: numpyro.sample(name, prior) for name, prior in self.priors.items()}
         shifts = {by: self._deviations(by, runs, parameters, local.get(by)) for by in self.factors}
-        shock = jnp.zeros(())
-        for by, names in self.factors.items():
-            for name, shift in zip(names, shifts[by].T, strict=True):
-                own = shift[runs.factors[by]]
-                if name == effect_of(by):
-                    shock += own
-                else:
-                    p = name.removesuffix(varies_by(by))
-                    parameters[p] = shifted(self.law.priors[p], parameters[p], own, self.law.response)
-        mean = shocked(self.mean(runs, parameters), shock, self.law.response)
+        mean = self.expected(runs, parameters, shifts)
         with numpyro.handlers.scale(scale=runs.weight):
             numpyro.sample("response", self.noise(mean, runs, parameters), obs=runs.response)
+
+    def expected(self, runs: Runs, parameters: Mapping[str, ArrayLike], shifts: Mapping[str, Array]) -> Array:
+        """The mean response, (runs,), where levels deviate by `shifts`, factor -> (levels, deviations)."""
+        own, shock = dict(parameters), jnp.zeros(())
+        for by, names in self.factors.items():
+            for name, shift in zip(names, shifts[by].T, strict=True):
+                of_run = shift[runs.factors[by]]
+                if name == effect_of(by):
+                    shock += of_run
+                else:
+                    p = name.removesuffix(varies_by(by))
+                    own[p] = shifted(self.law.priors[p], own[p], of_run, self.law.response)
+        return shocked(self.mean(runs, own), shock, self.law.response)
 
     def _deviations(
         self, by: str, runs: Runs, parameters: Mapping[str, ArrayLike], local: Local | None

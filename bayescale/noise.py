@@ -27,8 +27,11 @@ class Noise:
             units. What comes after the `*` are parameters.
         priors: the prior of each parameter.
         response: "loss" or "success".
-        settings: the numbers that are given and not fitted, such as Huber's delta.
+        settings: the parameters of the likelihood that are given and not fitted, such as Huber's delta.
         scaled_by: what the logarithm of the scale is linear in; see `scaled`.
+        residuals: the scale on which residuals add: "log", "linear", or None where there are none.
+        separable: whether log density = -loss(response, mean) / sigma^2 - c(sigma), so that sigma has no say in
+            what mean fits best.
     """
 
     name: str
@@ -37,6 +40,8 @@ class Noise:
     response: str = "loss"
     settings: Mapping[str, float] = field(default_factory=dict)
     scaled_by: tuple[str, ...] = ()
+    residuals: str | None = "log"
+    separable: bool = False
 
     def __post_init__(self):
         for name in ("priors", "settings"):
@@ -55,7 +60,8 @@ class Noise:
     @property
     def _own(self) -> tuple[str, ...]:
         signature = inspect.signature(self.likelihood).parameters
-        return tuple(n for n, p in signature.items() if p.kind is inspect.Parameter.KEYWORD_ONLY)
+        named = (n for n, p in signature.items() if p.kind is inspect.Parameter.KEYWORD_ONLY)
+        return tuple(n for n in named if n not in self.settings)
 
     def replace(self, **changes) -> "Noise":
         """The noise with some of its fields changed; new `priors` are laid over those there are."""
@@ -80,8 +86,16 @@ class Noise:
                 f"the scale cannot depend on {by!r}: give each covariate, or ratio such as D/N, once"
             )
         return replace(
-            self, scaled_by=(*self.scaled_by, by), priors={**self.priors, _slope(by): dist.Normal(0.0, 0.3)}
+            self,
+            scaled_by=(*self.scaled_by, by),
+            priors={**self.priors, _slope(by): dist.Normal(0.0, 0.3)},
+            separable=False,
         )
+
+    def opened(self) -> "Noise":
+        """The noise with its settings as parameters, which a refit holds: one function is compiled for all of them."""
+        priors = {name: dist.LogNormal(math.log(value), 1.0) for name, value in self.settings.items()}
+        return replace(self, settings={}, priors={**self.priors, **priors})
 
     def __call__(self, mean: Array, runs: Runs, parameters: Mapping[str, ArrayLike]) -> Distribution:
         """The distribution of the responses, (runs,), about `mean`, (runs,)."""
@@ -90,7 +104,7 @@ class Noise:
             above, *below = (jnp.asarray(runs.columns[c]) / runs.reference[c] for c in ratio.split("/"))
             relative = above / below[0] if below else above
             own["sigma"] = own["sigma"] * relative ** parameters[_slope(ratio)]
-        return self.likelihood(mean, runs, **own)
+        return self.likelihood(mean, runs, **own, **self.settings)
 
 
 def _slope(ratio: str) -> str:
@@ -150,6 +164,10 @@ def _student_t(mean, runs, *, sigma, nu):
     return _of_log(dist.StudentT(nu, jnp.log(mean), sigma))
 
 
+def _huber(mean, runs, *, sigma, delta):
+    return _of_log(HuberDistribution(jnp.log(mean), sigma, delta))
+
+
 def _gaussian(mean, runs, *, sigma):
     return dist.Normal(mean, sigma * runs.unit)
 
@@ -167,19 +185,22 @@ def _beta_binomial(mean, runs, *, concentration):
 # The scatter of log loss between runs: seeds give .001 to .04, and the Chinchilla points .004.
 _SIGMA = dist.LogNormal(math.log(0.01), 1.0)  # 90% between 0.002 and 0.052
 
-log_normal = Noise("log_normal", _log_normal, {"sigma": _SIGMA})
+log_normal = Noise("log_normal", _log_normal, {"sigma": _SIGMA}, separable=True)
 student_t = Noise(
     "student_t",
     _student_t,
     {"sigma": _SIGMA, "nu": dist.Gamma(2.0, 0.1)},  # nu: 90% between 3.6 and 47; 2.9 on the Chinchilla points
 )
-gaussian = Noise("gaussian", _gaussian, {"sigma": _SIGMA})  # relative to the least loss
-binomial = Noise("binomial", _binomial, {}, response="success")
+gaussian = Noise(
+    "gaussian", _gaussian, {"sigma": _SIGMA}, residuals="linear", separable=True
+)  # relative to the least loss
+binomial = Noise("binomial", _binomial, {}, response="success", residuals=None)
 beta_binomial = Noise(
     "beta_binomial",
     _beta_binomial,
     {"concentration": dist.LogNormal(math.log(50.0), 1.5)},  # 90% between 4 and 590 trials' worth
     response="success",
+    residuals=None,
 )
 
 
@@ -191,18 +212,21 @@ def huber(delta: float = 1e-3) -> Noise:
     if not 0 < delta < math.inf:
         raise ValueError(f"Huber's delta is {delta}; it is positive and finite, on the scale of the log loss")
 
-    def likelihood(mean, runs, *, sigma):
-        return _of_log(HuberDistribution(jnp.log(mean), sigma, delta))
+    # Where the tails are everything the density is Laplace's with scale sigma^2 / delta, and that is what is some 0.01.
+    middle = math.log(0.01) + min(0.0, math.log(delta / 1e-3)) / 2
+    priors = {"sigma": dist.LogNormal(middle, 1.0)}
+    return Noise("huber", _huber, priors, settings={"delta": delta}, separable=True)
 
-    return Noise("huber", likelihood, {"sigma": _SIGMA}, settings={"delta": delta})
 
+# Least absolute deviations of the log loss: Huber's density with a middle narrower than any data tell.
+lad = replace(huber(1e-7), name="lad")
 
 _NAMED = {n.name: n for n in (log_normal, student_t, gaussian, binomial, beta_binomial)}
 
 
 def names() -> list[str]:
     """The names of all kinds of noise."""
-    return sorted([*_NAMED, "huber"])
+    return sorted([*_NAMED, "huber", "lad"])
 
 
 def load(name: str, **settings: float) -> Noise:
@@ -214,6 +238,8 @@ def load(name: str, **settings: float) -> Noise:
     """
     if name == "huber":
         return huber(**settings)
+    if name == "lad" and settings in ({}, lad.settings):
+        return lad
     if name not in _NAMED:
         raise KeyError(f"there is no noise {name!r}; there are {', '.join(names())}")
     if settings:

@@ -2,26 +2,69 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
+from jax.sharding import AxisType, PartitionSpec
 
 
 @contextlib.contextmanager
 def workbench() -> Iterator[None]:
-    """Double precision, the processor, and compiled code kept between processes, for the work of one fit.
+    """The bench on the processor, for the work of one fit.
 
-    What NumPy computes there overflows as silently as what JAX does; whoever needs finite numbers checks.
-
-    The user's settings are left as they were. One fit of a table of runs is many small steps, and an
-    accelerator would be slower at it; batches of fits are another matter.
+    One fit of a table of runs is many small steps, and an accelerator would be slower at it; batches of fits are
+    another matter.
     """
-    cpu = jax.default_device(jax.devices("cpu")[0])
-    with jax.enable_x64(True), cpu, _compilations_kept(), np.errstate(all="ignore"):
+    with bench(), jax.default_device(jax.devices("cpu")[0]):
         yield
+
+
+@contextlib.contextmanager
+def bench() -> Iterator[None]:
+    """Double precision, and compiled code kept between processes.
+
+    What NumPy computes there overflows as silently as what JAX does; whoever needs finite numbers checks. The user's
+    settings are left as they were.
+    """
+    with jax.enable_x64(True), _compilations_kept(), np.errstate(all="ignore"):
+        yield
+
+
+def devices() -> int:
+    """How many devices of this process share the work of a batch."""
+    return jax.local_device_count()
+
+
+def spread(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of one number and of what is shared, as one of as many numbers as there are devices.
+
+    Each device does its share with the same compiled code, and stops when its own share is done, so that what comes
+    out for a number does not depend on how many devices there are.
+
+    Args:
+        function: (number, *shared) -> a tree of arrays.
+
+    Returns:
+        (numbers, (devices,); *shared) -> the tree, each array with (devices,) in front.
+    """
+    # With automatic axes a while loop on one device would wait for those on the others.
+    mesh = jax.make_mesh((devices(),), ("devices",), axis_types=(AxisType.Auto,), devices=jax.local_devices())
+
+    def of_device(numbers, *shared):
+        return jax.tree.map(lambda leaf: leaf[None], function(numbers[0], *shared))
+
+    def of_all(numbers, *shared):
+        specs = (PartitionSpec("devices"), *(PartitionSpec() for _ in shared))
+        mapped = jax.shard_map(
+            of_device, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("devices"), check_vma=False
+        )
+        return mapped(numbers, *shared)
+
+    return jax.jit(of_all)
 
 
 def cache_folder() -> Path:

@@ -1,5 +1,11 @@
-"""Recipe: a model as plain data, and the model that the data describe. No code is stored and none is run."""
+"""Recipe: a model as plain data, and the model that the data describe.
 
+No code is stored. What is run is the file of a law of the user's own, where the user names it.
+"""
+
+import importlib.util
+import inspect
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,7 +68,7 @@ def as_data(model: Model) -> dict[str, Any]:
         "ours": law.name in models.names() and models.load(law.name).mean is law.mean,
         "law_priors": {p: prior_as_data(prior, p) for p, prior in law.priors.items()},
         "spread": {p: float(v) for p, v in law.spread.items()},
-        "columns": law.columns,
+        "columns": dict(law.columns),
         "irrelevant": law.irrelevant,
         "noise": scatter.name,
         "settings": scatter.settings,
@@ -71,6 +77,43 @@ def as_data(model: Model) -> dict[str, Any]:
         "pooling": [[p.vary, p.by, scale] for p, scale in zip(model.pooling, scales, strict=False)],
         "effects": effects,
     }
+
+
+def law_in(path: Path) -> Law:
+    """The law that a file of the user's defines; the file is run.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it fails, or it defines no law.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: there is no such file; --law is a name of `bayescale laws`, or a file"
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
+    if not isinstance(getattr(module, "law", None), Law):
+        raise ValueError(
+            f"{path} defines no law; end it with law = Law(name=..., mean=..., priors=..., source=...)"
+        )
+    return module.law
+
+
+def source_of(law: Law) -> str | None:
+    """The file of a law that is none of `bayescale.models`, as text: what another machine needs to have it."""
+    if law.name in models.names() and models.load(law.name).mean is law.mean:
+        return None
+    file = inspect.getsourcefile(law.mean)
+    if file is None or not Path(file).is_file():
+        raise ValueError(
+            f"law {law.name} is in no file; a study that is kept, or spread over workers, needs it in one"
+        )
+    return Path(file).read_text(encoding="utf-8")
 
 
 def as_prior(said: list) -> Distribution:

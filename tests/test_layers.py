@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ENGINE = ROOT / "bayescale"
 # A module may import those of the rows above its own; of its own row only those named before it.
 LAYERS = (
-    ("columns", "table", "priors", "parallel", "diagnostics", "provenance"),
+    ("columns", "table", "priors", "parallel", "diagnostics", "provenance", "quantiles", "intervals"),
+    ("blocks", "settings", "ledger"),
     ("readers", "factors"),
     ("intake",),
     ("runs",),
@@ -19,16 +20,15 @@ LAYERS = (
     ("pooling",),
     ("data",),
     ("model",),
+    ("netcdf", "recipe"),
     ("forecast",),
     ("fit",),
-    ("summary",),
+    ("summary", "storage"),
     ("infer",),
     ("check", "compare", "decide", "design"),
     ("plot",),
     ("report",),
-    ("netcdf", "recipe"),
-    ("storage",),
-    ("words", "progress", "arguments"),  # of the command line
+    ("words", "progress", "arguments", "workers", "options"),  # of the command line
     ("cli",),
     ("demo",),
     ("__main__",),
@@ -36,7 +36,21 @@ LAYERS = (
 # What a module below may fetch from above, inside a function and nowhere else.
 LATE = {("fit", "summary"), ("cli", "demo")}
 # Inside infer, whose files build on each other.
-INFER = ("newton", "chart", "density", "mode", "optimize", "nuts")
+INFER = (
+    *("newton", "chart", "density", "mode", "optimize", "nuts"),
+    *(
+        "powers",
+        "terms",
+        "objective",
+        "refit",
+        "resample",
+        "plan",
+        "replicates",
+        "parcel",
+        "study",
+        "bootstrap",
+    ),
+)
 HEAVY = ("arviz", "pandas", "xarray")
 # The command line finds laws by name, storage reads them back by name, and the user finds them in the package.
 KNOW_LAWS = ("recipe", "words", "arguments", "cli", "demo", "__main__", "")

@@ -262,7 +262,15 @@ def test_a_scale_depends_on_a_covariate_once(by):
 
 
 def test_every_name_loads():
-    assert noise.names() == ["beta_binomial", "binomial", "gaussian", "huber", "log_normal", "student_t"]
+    assert noise.names() == [
+        "beta_binomial",
+        "binomial",
+        "gaussian",
+        "huber",
+        "lad",
+        "log_normal",
+        "student_t",
+    ]
     for name in noise.names():
         assert noise.load(name).name == name
         assert set(noise.load(name).parameters) == set(noise.load(name).priors)
@@ -270,7 +278,7 @@ def test_every_name_loads():
 
 
 def test_an_unknown_name():
-    known = "beta_binomial, binomial, gaussian, huber, log_normal, student_t"
+    known = "beta_binomial, binomial, gaussian, huber, lad, log_normal, student_t"
     with pytest.raises(KeyError, match=f"there is no noise 'cauchy'; there are {known}"):
         noise.load("cauchy")
 

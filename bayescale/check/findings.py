@@ -1,6 +1,6 @@
 """Findings: what the statistics have to say of a fit and of the design behind it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +55,11 @@ def findings(fit: Fit) -> tuple[Finding, ...]:
         _second_mode,
         _effects,
     )
-    found = [finding for of in checks for finding in of(fit)]
+    return sorted_by_severity([finding for of in checks for finding in of(fit)])
+
+
+def sorted_by_severity(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings, the most severe first."""
     return tuple(sorted(found, key=lambda f: -SEVERITIES.index(f.severity)))
 
 

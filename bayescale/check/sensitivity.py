@@ -1,0 +1,131 @@
+"""Sensitivity: how an estimate changes with what was decided without the data having a say."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jax import Array
+
+from bayescale import noise as noises
+from bayescale.infer.bootstrap import bootstrap
+from bayescale.infer.resample import Resampling
+from bayescale.infer.study import Quantity, Study
+from bayescale.law import Law
+from bayescale.model import Model
+from bayescale.noise import Noise
+from bayescale.runs import Runs
+
+REPLICATES = 1024  # one block: a standard error to 2%
+
+
+@dataclass(frozen=True)
+class Row:
+    """The answers under one decision.
+
+    Attributes:
+        changed: what was decided: "drop", "delta", "noise", "law" or "support"; "" for the model as given.
+        to: what it was set to.
+        dropped: how many runs were left out.
+        converged: whether the fit and its replicates ended at minima.
+        answers: quantity -> (estimate, low, high).
+    """
+
+    changed: str
+    to: str
+    dropped: int
+    converged: bool
+    answers: Mapping[str, tuple[float, float, float]]
+
+
+def sensitivity(
+    key: Array,
+    model: Model,
+    runs: Runs,
+    *,
+    quantities: Mapping[str, Quantity] | None = None,
+    drop: Iterable[int] = (),
+    delta: Iterable[float] = (),
+    noise: Iterable[Noise] = (),
+    law: Iterable[Law] = (),
+    support: Mapping[str, Iterable[float]] | None = None,
+    resampling: Resampling | None = None,
+    priors: bool = False,
+    level: float = 0.9,
+) -> tuple[Row, ...]:
+    """Estimates and bootstrap intervals under one changed decision after the other.
+
+    Args:
+        key: the random key.
+        model: the model; its row comes first.
+        runs: the table.
+        quantities: name -> the name of a parameter, or a function of a fit; the parameters of the law, if None. A law
+            that has no such parameter has no such answer.
+        drop: how many of the highest losses are left out; runs that tie with the last of them go with it.
+        delta: Huber's delta, of the noise that has one.
+        noise: other kinds of noise.
+        law: other laws.
+        support: covariate, or ratio such as "D/N" -> the shares of runs that are left out at each of its ends.
+        resampling: how replicates are drawn.
+        priors: whether the priors count.
+        level: the probability of the intervals.
+
+    Raises:
+        ValueError: fewer runs are left than the law has parameters; or nothing has a delta.
+    """
+    wanted = dict(quantities) if quantities is not None else {p: p for p in model.law.parameters}
+    whole = np.asarray(runs.weight, float)
+
+    def row(changed: str, to: str, other: Model, kept: np.ndarray) -> Row:
+        if kept.sum() < len(other.law.parameters):
+            raise ValueError(
+                f"{changed} {to}: {kept.sum()} runs are left, and {other.law.name} has {len(other.law.parameters)} "
+                "parameters"
+            )
+        some = runs.replace(weight=whole * kept)
+        study = bootstrap(key, other, some, replicates=REPLICATES, resampling=resampling, priors=priors)
+        answers = {name: _answer(study, of, level) for name, of in wanted.items() if _has(study, of)}
+        return Row(changed, to, int((~kept).sum()), study.converged, answers)
+
+    everything = np.ones(len(runs), bool)
+    rows = [row("", "", model, everything)]
+    rows += [row("drop", str(k), model, _without_highest(runs, k)) for k in drop]
+    for value in delta:
+        if "delta" not in model.noise.settings:
+            raise ValueError(f"{model.noise.name} noise has no delta; take huber")
+        rows.append(row("delta", f"{value:g}", model.replace(noise=noises.huber(value)), everything))
+    rows += [row("noise", other.name, model.replace(noise=other), everything) for other in noise]
+    rows += [row("law", other.name, model.replace(law=other), everything) for other in law]
+    for by, shares in (support or {}).items():
+        rows += [row(f"support {by}", f"{share:g}", model, _inner(runs, by, share)) for share in shares]
+    return tuple(rows)
+
+
+def _has(study: Study, quantity: Quantity) -> bool:
+    law, noise = study.point.model.law, study.point.model.noise
+    return callable(quantity) or quantity in (*law.parameters, *noise.parameters)
+
+
+def _answer(study: Study, quantity: Quantity, level: float) -> tuple[float, float, float]:
+    interval = study.interval(quantity, level=level)
+    return study.estimate(quantity), interval.low.value, interval.high.value
+
+
+def _without_highest(runs: Runs, count: int) -> np.ndarray:
+    """Which runs are below the `count` highest responses, (runs,)."""
+    response = np.asarray(runs.response)
+    if not 0 <= count < len(runs):
+        raise ValueError(f"drop is {count}; it is from 0 to {len(runs) - 1}, one less than there are runs")
+    return response < np.sort(response)[-count] if count else np.ones(len(runs), bool)
+
+
+def _inner(runs: Runs, by: str, share: float) -> np.ndarray:
+    """Which runs are left without a share of them at either end of a covariate, or of a ratio of two."""
+    above, *below = by.split("/")
+    for column in (above, *below):
+        if column not in runs.columns:
+            raise ValueError(f"there is no column {column} to cut by; there are {', '.join(runs.columns)}")
+    if len(below) > 1 or not 0 <= share < 0.5:
+        raise ValueError(f"support is {by!r} by {share}; it is a covariate or a ratio, and a share below 0.5")
+    values = np.asarray(runs.columns[above]) / (np.asarray(runs.columns[below[0]]) if below else 1.0)
+    low, high = np.quantile(values, [share, 1 - share])
+    return (values >= low) & (values <= high)
