@@ -3,17 +3,16 @@
 Only Click is imported here; each verb imports what it needs, so that help and mistakes cost nothing.
 """
 
-import functools
 import gc
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bayescale import arguments
+from bayescale.options import MODEL, as_json, modelling, reading, seed
 
 METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
 
@@ -37,31 +36,6 @@ def main() -> None:
     """Fit scaling laws with uncertainty."""
     # Tracing makes millions of objects and hardly any rubbish; looking for it so often takes a tenth of the time.
     gc.set_threshold(500_000)
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
-
-
-def reading(function: Callable) -> Callable:
-    """The options of a verb that reads a table of runs."""
-    options = [
-        click.option("--response", help="Column of the response; found where there is one."),
-        click.option("--factor", "factors", multiple=True, help="Column that groups runs; may be repeated."),
-        click.option("--where", help="Rows that count, as 'in_fit_subset = 1'."),
-        click.option(
-            "--name",
-            "names",
-            multiple=True,
-            help="Which column is which, as N=params_total; may be repeated.",
-        ),
-        click.option(
-            "--vocabulary", type=float, help="Tokens of the tokenizer; no loss may be above its logarithm."
-        ),
-        click.option("--separator", default=",", show_default=True, help="Separator of a .csv file."),
-        click.option("--keep-duplicates", is_flag=True, help="Count rows that are the same in every column."),
-    ]
-    return functools.reduce(lambda f, option: option(f), reversed(options), function)
 
 
 def _print(value: dict) -> None:
@@ -160,21 +134,7 @@ def check_data(runs: str, as_json: bool, **options: Any) -> None:
 
 @main.command()
 @click.argument("runs")
-@click.option("--law", required=True, help="Name of a law, or a file: ./my_law.py.")
-@click.option("--along", help="Column of a law in one axis: N, D, C or another.")
-@click.option("--irrelevant", multiple=True, help="Covariate whose exponent may be zero; may be repeated.")
-@click.option(
-    "--noise", default=None, help="log_normal, student_t, huber, gaussian; binomial, beta_binomial."
-)
-@click.option("--delta", type=float, default=1e-3, show_default=True, help="Huber's delta.")
-@click.option("--noise-scale", multiple=True, help="What the log scale of the noise is linear in, as D/N.")
-@click.option(
-    "--vary", multiple=True, help="Parameters that differ, as E,B; may be repeated, each with its --by."
-)
-@click.option("--by", multiple=True, help="The factor by which they differ.")
-@click.option(
-    "--effect", multiple=True, help="Factor whose levels share a shock, or none; found where levels repeat."
-)
+@modelling("Student-t and beta-binomial where nothing is said.")
 @click.option("--method", type=click.Choice(METHODS), default="nuts", show_default=True)
 @click.option("--chains", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Draws of each chain.")
@@ -193,10 +153,7 @@ def fit(runs: str, output: str, as_json: bool, seed: int, **options: Any) -> Non
     from bayescale.storage import save
 
     own = {name: options.pop(name) for name in ("method", "chains", "draws", "warmup", "target")}
-    model = {
-        name: options.pop(name)
-        for name in ("law", "along", "irrelevant", "noise", "delta", "noise_scale", "vary", "by", "effect")
-    }
+    model = {name: options.pop(name) for name in MODEL}
     if not Path(output).absolute().parent.is_dir():
         raise FileNotFoundError(f"{output}: there is no folder {Path(output).absolute().parent}")
     table = arguments.table_of(runs, **options)
@@ -210,6 +167,135 @@ def fit(runs: str, output: str, as_json: bool, seed: int, **options: Any) -> Non
         return _print({**words.of_fit(found), "findings": words.of_findings(findings), "file": output})
     show(found, findings)
     click.echo(f"the fit is in {output}")
+
+
+@main.command()
+@click.argument("runs")
+@modelling("Huber's and binomial where nothing is said.")
+@click.option("--replicates", default="4096", show_default=True, help="How many, as 1000000 or 1M.")
+@click.option(
+    "--kind",
+    type=click.Choice(["pairs", "bayesian", "residual", "wild", "parametric"]),
+    default="pairs",
+    show_default=True,
+    help="What is resampled.",
+)
+@click.option(
+    "--cluster", multiple=True, help="Factor whose levels are resampled as a whole; may be repeated."
+)
+@click.option("--signs", type=click.Choice(["rademacher", "webb"]), default="rademacher", show_default=True)
+@click.option("--priors", is_flag=True, help="Let the priors count.")
+@click.option("--errors", is_flag=True, help="Standard errors in each replicate, for studentised intervals.")
+@click.option(
+    "--interval",
+    type=click.Choice(["percentile", "basic", "bca", "studentised"]),
+    default="percentile",
+    show_default=True,
+)
+@click.option("--level", type=click.FloatRange(0, 1, True, True), default=0.95, show_default=True)
+@click.option("--compute", help="Budget in FLOP, as 5.76e23: the best N, D and D/N for it too.")
+@click.option("--at", multiple=True, help="A point, as N=7e10,D=1.4e12: the loss there too; may be repeated.")
+@click.option(
+    "--out", type=click.Path(file_okay=False), help="Folder of the study, from which it can be resumed."
+)
+@click.option("--resume", is_flag=True, help="Go on with the study in --out.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that share the work.")
+@click.option("--dask", help="Address of a Dask scheduler whose workers share the work.")
+@click.option("--double", is_flag=True, help="Double precision from the first step on.")
+@seed
+@reading
+@as_json
+def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
+    """Refit a law to resampled runs, and give each number its interval."""
+    import jax
+
+    from bayescale import words, workers
+    from bayescale.blocks import BLOCK
+    from bayescale.check.replicates import findings_of_study
+    from bayescale.infer.bootstrap import bootstrap as run
+    from bayescale.infer.resample import Resampling
+
+    replicates = arguments.count_of(options.pop("replicates"), "--replicates")
+    own = {
+        name: options.pop(name) for name in ("out", "resume", "priors", "errors", "double", "compute", "at")
+    }
+    said = {name: options.pop(name) for name in ("interval", "level", "workers", "dask")}
+    resampling = Resampling(options.pop("kind"), options.pop("cluster"), options.pop("signs"))
+    if own["resume"] and not own["out"]:
+        raise ValueError("--resume goes on with the study in a folder; say which, as --out study/")
+    model = {name: options.pop(name) for name in MODEL}
+    options["factors"] = tuple(dict.fromkeys((*options["factors"], *resampling.cluster)))
+    table = arguments.table_of(runs, **options)
+    model["noise"] = model["noise"] or ("huber" if table.kind == "loss" else "binomial")
+    made = arguments.model_of(table.kind, **model)
+    quantities = arguments.quantities_of(made.law, own["compute"], own["at"])
+    if not as_json:
+        for note in table.notes:
+            click.echo(f"note: {note}")
+    with (
+        workers.of(said["workers"], said["dask"]) as (executor, in_flight),
+        _watched(as_json, BLOCK) as report,
+    ):
+        study = run(
+            jax.random.key(seed),
+            made,
+            table,
+            replicates=replicates,
+            resampling=resampling,
+            priors=own["priors"],
+            errors=own["errors"],
+            mixed=not own["double"],
+            folder=own["out"],
+            resume=own["resume"],
+            executor=executor,
+            in_flight=in_flight,
+            report=report,
+        )
+    rows = words.of_study(study, quantities, kind=said["interval"], level=said["level"])
+    findings = findings_of_study(study)
+    if as_json:
+        return _print(
+            {
+                "law": made.law.name,
+                "noise": made.noise.name,
+                "resampling": vars(resampling),
+                "interval": said["interval"],
+                "level": said["level"],
+                "replicates": study.replicates,
+                "counts": vars(study.counts),
+                "converged": study.converged,
+                "point": study.point.verdict,
+                "quantities": rows,
+                "findings": words.of_findings(findings),
+                "folder": own["out"],
+            }
+        )
+    tail, columns = 100 * (1 - said["level"]) / 2, ("standard_error", "low", "median", "high")
+    _table(
+        ["quantity", "estimate", "standard error", f"{tail:g}%", "50%", f"{100 - tail:g}%"],
+        [
+            (r["quantity"], f"{r['estimate']:.5g}", *(words.with_error(r[column]) for column in columns))
+            for r in rows
+        ],
+        title=f"{made.law.name}, {made.noise.name} noise, {len(table)} runs, {said['interval']} intervals; "
+        "± is the Monte-Carlo error",
+    )
+    for finding in findings:
+        click.echo(str(finding))
+    click.echo(f"point: {study.point.verdict}")
+    click.secho(study.verdict, bold=True, fg=None if study.converged else "red")
+    if own["out"]:
+        click.echo(f"the study is in {own['out']}")
+
+
+def _watched(quiet: bool, size: int):
+    import contextlib
+
+    if quiet or not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    from bayescale.progress import bar_of_blocks
+
+    return bar_of_blocks(size)
 
 
 def show(found, findings) -> None:

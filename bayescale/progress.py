@@ -1,7 +1,8 @@
-"""The progress bar of a terminal."""
+"""The progress bars of a terminal."""
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from bayescale.infer.nuts import Progress, Report
 
@@ -29,5 +30,29 @@ def bar() -> Iterator[Report]:
                     f"{progress.divergences} divergences, {progress.seconds_left:.0f} s left"
                 ),
             )
+
+        yield report
+
+
+@contextlib.contextmanager
+def bar_of_blocks(size: int) -> Iterator[Callable[[int, int], None]]:
+    """A bar that tells how many replicates there are, in blocks of a size, how fast they come and the time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"))
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("replicates", total=None, said="compiling")
+        begun: list[tuple[float, int]] = []
+
+        def report(done: int, total: int) -> None:
+            if len(begun) < 2:  # what was there before, and the first, which was compiled for
+                begun.append((time.monotonic(), done))
+            since, before = begun[-1]
+            rate = (done - before) * size / max(time.monotonic() - since, 1e-9)
+            left = f"{(total - done) * size / rate:.0f} s left" if rate > 0 else "compiling"
+            said = f"{done * size:,} of {total * size:,}, {rate:,.0f} a second, {left}"
+            bars.update(task, total=total, completed=done, said=said)
 
         yield report

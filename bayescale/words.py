@@ -13,6 +13,7 @@ from bayescale import models
 from bayescale.columns import label
 from bayescale.fit import Fit
 from bayescale.forecast import complete
+from bayescale.infer.study import Quantity, Study
 from bayescale.law import Law
 
 COMPUTE = ("C", "N", "D")  # what a forecast goes beyond: compute where it is known
@@ -68,6 +69,39 @@ def of_fit(fit: Fit) -> dict[str, Any]:
             "stats": stats,
         }
     )
+
+
+def of_study(
+    study: Study, quantities: Mapping[str, Quantity], *, kind: str, level: float
+) -> list[dict[str, Any]]:
+    """Estimate, standard error and interval of quantities, each but the first with its Monte-Carlo error."""
+    rows = []
+    for name, quantity in quantities.items():
+        interval = study.interval(quantity, kind=kind, level=level)
+        (median,) = study.quantiles(quantity, [0.5])
+        rows.append(
+            {
+                "quantity": name,
+                "estimate": study.estimate(quantity),
+                "standard_error": study.describe(quantity).sd._asdict(),
+                "low": interval.low._asdict(),
+                "median": median._asdict(),
+                "high": interval.high._asdict(),
+                "left_out": interval.left_out,
+            }
+        )
+    return rows
+
+
+def with_error(value: Mapping[str, float]) -> str:
+    """A number and its Monte-Carlo error, to the digits that the error leaves."""
+    number, error = value["value"], value["error"]
+    if not math.isfinite(number):
+        return str(number)
+    if not (math.isfinite(error) and error > 0):
+        return f"{number:.4g}"
+    digits = max(2, math.floor(math.log10(abs(number) / error)) + 2) if number else 2
+    return f"{number:.{min(digits, 8)}g} ± {error:.1g}"
 
 
 def of_findings(findings: Iterable) -> list[dict[str, Any]]:
