@@ -108,7 +108,10 @@ def source_of(law: Law) -> str | None:
     """The file of a law that is none of `bayescale.models`, as text: what another machine needs to have it."""
     if law.name in models.names() and models.load(law.name).mean is law.mean:
         return None
-    file = inspect.getsourcefile(law.mean)
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(law.mean))
+    except TypeError:  # what is called is no function: a partial one, say
+        file = None
     if file is None or not Path(file).is_file():
         raise ValueError(
             f"law {law.name} is in no file; a study that is kept, or spread over workers, needs it in one"

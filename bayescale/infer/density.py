@@ -61,6 +61,7 @@ class Density:
         for by in model.factors:
             priors |= {f"{name}_scale": prior for name, prior in model.priors_of_scales(by).items()}
         shapes: dict[str, tuple[int, ...]] = {}
+        runs = runs.replace(weight=np.ones(len(runs)))  # NumPyro refuses a weight of 0
 
         def look():  # only the shapes are wanted, so nothing is computed
             with validation_enabled(False):

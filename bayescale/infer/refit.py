@@ -198,7 +198,8 @@ def minima(
     if mixed:
         near = _flow(looked, start.astype(jnp.float32), own, wanted, lanes, single=True)
         # A step that Newton's method would take last needs no look in single precision.
-        start = jnp.where(jnp.isfinite(near.trial), near.trial, start).astype(start.dtype)
+        moved = wanted[:, None] & jnp.isfinite(near.trial)
+        start = jnp.where(moved, near.trial.astype(start.dtype), start)
     found = _flow(looked, start, own, wanted, lanes, single=False)
     at_bound = found.at_bound > 0
     converged = (found.done > 0) & ~jnp.any(at_bound, axis=1)

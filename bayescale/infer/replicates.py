@@ -12,15 +12,12 @@ from jax import Array, lax, random
 from bayescale import parallel
 from bayescale.blocks import BLOCK
 from bayescale.infer.objective import Objective
-from bayescale.infer.plan import Plan, plan_of
+from bayescale.infer.plan import FEW_RUNS, Plan, plan_of
 from bayescale.infer.refit import minima
 from bayescale.infer.resample import Resampling
 from bayescale.model import Model
 from bayescale.runs import Runs
 
-FEW_RUNS = (
-    60  # with fewer, the first start reaches the best minimum in 98% of replicates only: take every start
-)
 UNFINISHED, CONVERGED, AT_BOUND = 0, 1, 2  # the state of a replicate
 
 
@@ -158,13 +155,13 @@ def _refitted(
     def attempt(i, best):
         rung, start = i // len(plan.starts), i % len(plan.starts)
         position, value, state, looks = best
-        begins = (start == 0) & (
-            rung > 0
-        )  # a new rung: what was reached on the last is no result on this one
+        # On a new rung what was reached on the one before is where to begin, and no result.
+        begins, last = (start == 0) & (rung > 0), rung == len(plan.bases) - 1
         state = jnp.where(begins, UNFINISHED, state).astype(jnp.uint8)
-        again = (rung == 0) & (every | (state == UNFINISHED))
+        # Few runs take every start, and so does whatever did not end at a minimum.
+        again = ((rung == 0) & every) | (last & (state != CONVERGED))
         wanted = jnp.broadcast_to((start == 0) | again, (fits,))
-        begin = jnp.where(rung == 0, jnp.broadcast_to(plan.starts[start], first.shape), position)
+        begin = jnp.where(begins, position, jnp.broadcast_to(plan.starts[start], first.shape))
         found = minima(objective, begin, plan.bases[rung], runs, changes, wanted, mixed=mixed)
         ended = jnp.where(
             found.converged, CONVERGED, jnp.where(jnp.any(found.at_bound, axis=1), AT_BOUND, UNFINISHED)

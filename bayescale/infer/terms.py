@@ -66,7 +66,7 @@ def jets(log_prob: LogProb, mean: Array, scatter: Array, weight: Array) -> Jets:
     """The jets of runs, which do not touch each other: a step common to all their means shows each one's own slope."""
 
     def common(step):
-        return -log_prob(mean + step[0], scatter + step[1:])
+        return -log_prob(mean + step[0], (scatter + step[1:]).astype(scatter.dtype))
 
     def slopes(step):
         value, slope = common(step), jax.jacfwd(common)(step)

@@ -1,0 +1,143 @@
+"""Batched minimisation: against closed forms, known estimates, and itself in other batches."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayescale import models, noise
+from bayescale.infer import refit
+from bayescale.infer.objective import Objective
+from bayescale.infer.refit import minima
+from bayescale.model import Model
+from bayescale.runs import Runs
+
+pytestmark = pytest.mark.usefixtures("workbench")
+
+POWER = Model(models.load("power").along("N"), noise.log_normal, effects=())
+FLOOR = Model(models.load("power_floor").along("N"), noise.log_normal, effects=())
+
+
+def simulated(seed=0, count=40, floor=0.0, alpha=0.2):
+    rng = np.random.default_rng(seed)
+    N = 10 ** rng.uniform(7, 10, count)
+    loss = (floor + 2 * (N / 1e9) ** -alpha) * np.exp(0.02 * rng.normal(size=count))
+    return Runs.make({"N": N, "loss": loss})
+
+
+def batch(objective, count, seed=0):
+    base = objective.density.prior_draws(jax.random.key(seed), count)
+    return base[:, objective.places], base[0]
+
+
+@pytest.fixture(scope="module")
+def regression():
+    runs = simulated()
+    rng = np.random.default_rng(1)
+    weights = rng.multinomial(40, np.ones(40) / 40, size=50).astype(float)
+    return runs, weights
+
+
+def test_weighted_power_laws_are_weighted_regressions(regression):
+    """Of the log loss on ln N, which has a closed form; to 1e-5 standard errors and far better."""
+    runs, weights = regression
+    objective = Objective.of(POWER, runs)
+    start, base = batch(objective, 50)
+    for mixed in (True, False):
+        found = minima(objective, start, base, runs, {"weight": jnp.asarray(weights)}, mixed=mixed)
+        assert found.converged.all()
+        assert not found.at_bound.any()
+        x = np.log(np.asarray(runs.columns["N"]) / np.asarray(runs.reference["N"]))
+        y = np.log(np.asarray(runs.response) / np.asarray(runs.unit))
+        for position, weight in zip(np.asarray(found.position), weights, strict=True):
+            slope, level = np.polyfit(x, y, 1, w=np.sqrt(weight))
+            assert position[0] == pytest.approx(level, abs=1e-8)
+            assert np.exp(position[1]) == pytest.approx(-slope, rel=1e-6)
+
+
+def test_a_fit_does_not_depend_on_what_else_is_in_its_batch_but_for_rounding(regression):
+    runs, weights = regression
+    objective = Objective.of(POWER, runs)
+    start, base = batch(objective, 50)
+    whole = minima(objective, start, base, runs, {"weight": jnp.asarray(weights)})
+    some = minima(objective, start[:7], base, runs, {"weight": jnp.asarray(weights[:7])})
+    np.testing.assert_allclose(some.position, whole.position[:7], atol=1e-6)
+
+
+def test_fits_that_are_not_wanted_stay_where_they_are(regression):
+    runs, weights = regression
+    objective = Objective.of(POWER, runs)
+    start, base = batch(objective, 50)
+    wanted = jnp.arange(50) % 3 == 0
+    found = minima(objective, start, base, runs, {"weight": jnp.asarray(weights)}, wanted)
+    np.testing.assert_array_equal(found.position[~wanted], start[~wanted])
+    assert found.converged[wanted].all()
+    assert not found.converged[~wanted].any()
+
+
+def test_other_responses_and_other_bases():
+    """Each fit with responses of its own, and with a scale of its own that is held."""
+    runs = simulated()
+    objective = Objective.of(POWER, runs)
+    start, base = batch(objective, 4)
+    responses = np.asarray(runs.response) * np.array([[1.0], [2.0], [4.0], [8.0]])
+    bases = jnp.tile(base, (4, 1)).at[:, objective.density.place("sigma")].add(jnp.arange(4.0))
+    found = minima(objective, start, bases, runs, {"response": jnp.asarray(responses)})
+    assert found.converged.all()
+    np.testing.assert_allclose(np.diff(found.position[:, 0]), np.log(2), atol=1e-8)
+    np.testing.assert_allclose(found.value[:-1] / found.value[1:], np.e**2, rtol=1e-6)
+
+
+def test_a_floor_that_runs_to_zero_is_at_its_bound():
+    """Runs on a power law whose residuals bend the other way: no floor is best."""
+    N = np.geomspace(1e7, 1e10, 20)
+    runs = Runs.make({"N": N, "loss": 3 * np.exp(-0.1 * np.log(N / 1e9) - 0.01 * np.log(N / 1e9) ** 2)})
+    objective = Objective.of(FLOOR, runs)
+    start, base = batch(objective, 16)
+    found = minima(objective, start, base, runs, {})
+    place = [s.name for s in objective.density.sites].index("E")
+    assert not found.converged.any()
+    assert found.at_bound[:, place].all()
+    assert not np.delete(np.asarray(found.at_bound), place, axis=1).any()
+    assert np.exp(np.asarray(found.position)[:, place]).max() < 1e-6
+
+
+def test_what_cannot_be_evaluated_is_unfinished_and_says_so():
+    runs = simulated(1, floor=1.5)
+    objective = Objective.of(FLOOR, runs)
+    start, base = batch(objective, 3)
+    start = start.at[1].set(jnp.nan)
+    found = minima(objective, start, base, runs, {})
+    assert not found.converged[1]
+    assert not found.at_bound[1].any()
+    assert found.converged[0]
+    assert found.converged[2]
+
+
+@pytest.mark.parametrize("factor", [1 / 240, 1.0, 1e3])
+def test_the_scale_of_the_objective_does_not_matter(factor):
+    """Weights multiply the objective; the stopping rule is relative to it."""
+    runs = simulated(2, floor=1.5)
+    objective = Objective.of(FLOOR, runs)
+    start, base = batch(objective, 8)
+    base = base.at[objective.density.place("sigma")].set(np.log(0.02))
+    found = minima(objective, start, base, runs.replace(weight=np.full(40, factor)), {})
+    whole = minima(objective, start, base, runs, {})
+    assert found.converged.all()
+    np.testing.assert_allclose(found.position, whole.position, atol=1e-5)
+
+
+def test_many_parameters_are_left_to_the_library():
+    """The damped step of a positive definite matrix, both ways."""
+    rng = np.random.default_rng(0)
+    for size in (5, 12, 13, 30):
+        root = rng.normal(size=(size, size))
+        hessian, slope = root @ root.T + np.eye(size), rng.normal(size=size)
+        damping = rng.uniform(size=size)
+        step, sound = refit._solve(jnp.asarray(hessian), jnp.asarray(damping), jnp.asarray(slope))
+        assert sound
+        np.testing.assert_allclose(step, -np.linalg.solve(hessian + np.diag(damping), slope), rtol=1e-8)
+        _, sound = refit._solve(
+            jnp.asarray(hessian - 100 * np.eye(size)), jnp.zeros(size), jnp.asarray(slope)
+        )
+        assert not sound
