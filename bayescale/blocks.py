@@ -82,7 +82,7 @@ def compute(
 
     Raises:
         ValueError: `work` gave something else than the blocks asked for.
-        RuntimeError: a worker died, or the executor was shut down. Dask tries elsewhere first, a few times.
+        ChildProcessError: a worker died, or the executor was shut down. Dask tries elsewhere first, a few times.
         OSError: a block cannot be kept.
         Exception: what `work` raises. Whatever the error, the blocks that were finished are kept.
     """
@@ -114,7 +114,7 @@ def compute(
         goes_on = "the study may be resumed (resume=True, --resume)"
         if isinstance(store, Memory):
             goes_on = "they are in memory only; a study in a folder may be resumed"
-        raise RuntimeError(
+        raise ChildProcessError(
             f"a worker died, often for want of memory, or the workers were shut down; {done} of {count} blocks are "
             f"safe, and {goes_on}"
         ) from error

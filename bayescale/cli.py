@@ -223,6 +223,8 @@ def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
     resampling = Resampling(options.pop("kind"), options.pop("cluster"), options.pop("signs"))
     if own["resume"] and not own["out"]:
         raise ValueError("--resume goes on with the study in a folder; say which, as --out study/")
+    if said["interval"] == "studentised" and not own["errors"]:
+        raise ValueError("--interval studentised needs the standard errors of --errors")
     model = {name: options.pop(name) for name in MODEL}
     options["factors"] = tuple(dict.fromkeys((*options["factors"], *resampling.cluster)))
     table = arguments.table_of(runs, **options)

@@ -109,12 +109,14 @@ def test_a_worker_that_dies(tmp_path, kept):
     store = Ledger.open(tmp_path, {}, resume=False) if kept else Memory()
     compute(work, store, 3)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as dying:
-        with pytest.raises(RuntimeError, match="a worker died, often for want of memory") as caught:
+        with pytest.raises(ChildProcessError, match="a worker died, often for want of memory") as caught:
             compute(work_and_die, store, 8, executor=dying, in_flight=1)
-        assert type(caught.value) is RuntimeError
+        assert type(caught.value) is ChildProcessError
         goes_on = r"the study may be resumed (resume=True, --resume)" if kept else "they are in memory only; "
         assert f"5 of 8 blocks are safe, and {goes_on}" in str(caught.value)
-        with pytest.raises(RuntimeError, match="5 of 8 blocks are safe"):  # a pool that is broken already
+        with pytest.raises(
+            ChildProcessError, match="5 of 8 blocks are safe"
+        ):  # a pool that is broken already
             compute(work, store, 8, executor=dying)
     compute(work, store, 8)
     assert_complete(store, 8)
@@ -149,7 +151,7 @@ def test_errors_of_other_executors(error):
     """The call that finished with the failed one is kept, and what waits is cancelled."""
     store, executor = Memory(), ByHand(error)
     ours = isinstance(error, KilledWorker | CancelledError)
-    with pytest.raises(RuntimeError if ours else type(error)) as caught:
+    with pytest.raises(ChildProcessError if ours else type(error)) as caught:
         compute(work, store, 9, executor=executor, in_flight=3)
     assert (caught.value.__cause__ if ours else caught.value) is error
     if not isinstance(error, KeyboardInterrupt):  # whoever interrupts does not wait

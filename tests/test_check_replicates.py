@@ -44,7 +44,7 @@ def test_a_bound_and_few_clusters_and_the_monte_carlo_error_are_told():
         jax.random.key(0),
         POWER,
         simulated(),
-        replicates=4096,
+        replicates=1024,
         resampling=Resampling("wild", ["corpus"], "webb"),
     )
     assert not {"FEW_CLUSTERS", "MONTE_CARLO", "REPLICATES_AT_BOUND"} & set(codes(findings_of_study(webb)))

@@ -1,9 +1,11 @@
 """The command line: what each verb prints, and that bad input gives one clear line and exit status 2."""
 
 import json
+import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -180,3 +182,98 @@ def test_a_posterior_from_the_command_line(table, tmp_path):
 def test_missing_files_are_one_line(tmp_path):
     assert "nothing.csv" in refused("fit", tmp_path / "nothing.csv", "--law", "chinchilla")
     assert "nothing.nc" in refused("predict", tmp_path / "nothing.nc", "--at", "N=1")
+
+
+# Bootstraps.
+
+
+def simulated_file(folder):
+    rng = np.random.default_rng(0)
+    N = 10 ** rng.uniform(7, 10, 64)
+    loss = 3 * (N / 1e9) ** -0.1 * np.exp(0.02 * rng.normal(size=64))
+    rows = [f"{n:.6g},{value:.6g},c{i % 16}" for i, (n, value) in enumerate(zip(N, loss, strict=True))]
+    file = folder / "runs.csv"
+    file.write_text("\n".join(["params,loss,corpus", *rows]) + "\n")
+    return str(file)
+
+
+POWER = ("--law", "power", "--along", "N")
+
+
+def test_a_bootstrap_from_the_command_line(tmp_path):
+    runs, out = simulated_file(tmp_path), str(tmp_path / "study")
+    first = run(
+        "bootstrap",
+        runs,
+        *POWER,
+        "--replicates",
+        "1500",
+        "--cluster",
+        "corpus",
+        "--out",
+        out,
+        "--at",
+        "N=1e10",
+    )
+    assert first.exit_code == 0, first.output
+    assert "1500 replicates: 1500 converged, 0 with a parameter at its bound, 0 unfinished" in first.output
+    assert "loss at N=1e10" in first.output
+    assert "±" in first.output
+    again = run("bootstrap", runs, *POWER, "--replicates", "1500", "--cluster", "corpus", "--out", out)
+    assert again.exit_code == 2
+    assert "holds a study already; pass resume=True (--resume)" in again.output
+    other = ("--replicates", "3000", "--cluster", "corpus", "--out", out, "--resume", "--json")
+    more = run("bootstrap", runs, *POWER, *other)
+    found = json.loads(more.stdout)
+    assert found["counts"] == {"converged": 3000, "at_bound": 0, "unfinished": 0}
+    (alpha,) = [row for row in found["quantities"] if row["quantity"] == "alpha"]
+    assert alpha["low"]["value"] < alpha["estimate"] < alpha["high"]["value"]
+    assert alpha["standard_error"]["error"] < alpha["standard_error"]["value"] / 10
+    seed = run("bootstrap", runs, *POWER, *other, "--seed", "1")
+    assert seed.exit_code == 2
+    assert "was begun with key" in seed.output
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            ("--replicates", "some"),
+            "--replicates is 'some'; it is a whole number from 1 on, such as 1000000 or 1M",
+        ),
+        (("--cluster", "recipe"), "recipe"),
+        (("--kind", "wild", "--cluster", "a", "--cluster", "b"), "a wild bootstrap has one cluster"),
+        (("--resume",), "--resume goes on with the study in a folder; say which, as --out study/"),
+        (
+            ("--compute", "1e21"),
+            "--compute: law power is not a law in N and D, which a budget could be split into",
+        ),
+        (("--compute", "lots"), "--compute is 'lots'; it is a number of FLOP, such as 5.76e23"),
+        (("--workers", "2", "--dask", "tcp://localhost:1"), "--workers and --dask contradict each other"),
+        (("--interval", "studentised"), "--interval studentised needs the standard errors of --errors"),
+    ],
+)
+def test_bootstraps_that_cannot_be(tmp_path, given, message):
+    found = run("bootstrap", simulated_file(tmp_path), *POWER, *given)
+    assert found.exit_code == 2
+    assert message in found.output
+    assert "Traceback" not in found.output
+
+
+def test_a_scheduler_that_does_not_answer():
+    distributed = pytest.importorskip("distributed")
+    from bayescale import workers
+
+    assert distributed.__version__
+    message = r"^no Dask scheduler answers at tcp://127.0.0.1:9; start one with"
+    with pytest.raises(OSError, match=message), workers.of(None, "tcp://127.0.0.1:9"):
+        pass
+
+
+def test_numbers_are_shown_to_the_digits_their_error_leaves():
+    from bayescale.words import with_error
+
+    assert with_error({"value": 0.0151093, "error": 7e-5}) == "0.01511 ± 7e-05"
+    assert with_error({"value": 1353.0, "error": 41.9}) == "1.35e+03 ± 4e+01"
+    assert with_error({"value": 2.5, "error": 0.0}) == "2.5"
+    assert with_error({"value": math.inf, "error": math.nan}) == "inf"

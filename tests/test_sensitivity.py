@@ -87,7 +87,7 @@ def test_delta_noise_law_and_support(all_points):
     ("given", "message"),
     [
         ({"drop": [245]}, "drop is 245; it is from 0 to 244, one less than there are runs"),
-        ({"drop": [242]}, "drop 242: 3 runs are left, and chinchilla has 5 parameters"),
+        ({"drop": [242]}, "drop 242: 2 runs are left, and chinchilla has 5 parameters"),
         (
             {"support": {"D/N/C": [0.1]}},
             "support is 'D/N/C' by 0.1; it is a covariate or a ratio, and a share",

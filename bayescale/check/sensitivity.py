@@ -72,6 +72,9 @@ def sensitivity(
     Raises:
         ValueError: fewer runs are left than the law has parameters; or nothing has a delta.
     """
+    deltas = list(delta)
+    if deltas and "delta" not in model.noise.settings:
+        raise ValueError(f"{model.noise.name} noise has no delta; take huber")
     wanted = dict(quantities) if quantities is not None else {p: p for p in model.law.parameters}
     whole = np.asarray(runs.weight, float)
 
@@ -89,10 +92,7 @@ def sensitivity(
     everything = np.ones(len(runs), bool)
     rows = [row("", "", model, everything)]
     rows += [row("drop", str(k), model, _without_highest(runs, k)) for k in drop]
-    for value in delta:
-        if "delta" not in model.noise.settings:
-            raise ValueError(f"{model.noise.name} noise has no delta; take huber")
-        rows.append(row("delta", f"{value:g}", model.replace(noise=noises.huber(value)), everything))
+    rows += [row("delta", f"{d:g}", model.replace(noise=noises.huber(d)), everything) for d in deltas]
     rows += [row("noise", other.name, model.replace(noise=other), everything) for other in noise]
     rows += [row("law", other.name, model.replace(law=other), everything) for other in law]
     for by, shares in (support or {}).items():

@@ -71,7 +71,7 @@ def bootstrap(
 
     Raises:
         ValueError: the table cannot teach the model or be resampled so, or the folder holds another study.
-        RuntimeError: a worker died.
+        ChildProcessError: a worker died.
         OSError: a block cannot be written.
     """
     if not 0 < replicates <= 2**32:
