@@ -116,7 +116,7 @@ def quantities_of(law, compute: str | None, at: tuple[str, ...]):
             )
 
         def split(fit):
-            return compute_optimal(fit, budget, centre=True, bounds=(1.0, 1e20))
+            return compute_optimal(fit, budget, centre=True, strict=False, bounds=(1.0, 1e20))
 
         found["N at budget"] = lambda fit: split(fit)[0]
         found["D at budget"] = lambda fit: split(fit)[1]

@@ -225,6 +225,10 @@ def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
         raise ValueError("--resume goes on with the study in a folder; say which, as --out study/")
     if said["interval"] == "studentised" and not own["errors"]:
         raise ValueError("--interval studentised needs the standard errors of --errors")
+    if said["interval"] == "bca" and len(resampling.cluster) > 1:
+        raise ValueError("clusters that cross have no BCa interval; take --interval percentile")
+    if said["interval"] == "studentised" and options["vary"]:
+        raise ValueError("levels have no standard errors of their own; take --interval percentile")
     model = {name: options.pop(name) for name in MODEL}
     options["factors"] = tuple(dict.fromkeys((*options["factors"], *resampling.cluster)))
     table = arguments.table_of(runs, **options)
@@ -282,6 +286,11 @@ def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
         title=f"{made.law.name}, {made.noise.name} noise, {len(table)} runs, {said['interval']} intervals; "
         "± is the Monte-Carlo error",
     )
+    for row in rows:
+        if row["refused"]:
+            click.echo(f"{row['quantity']} has no {said['interval']} interval: {row['refused']}")
+        elif row["left_out"]:
+            click.echo(f"{row['quantity']} is not known in {row['left_out']} replicates, which are left out")
     for finding in findings:
         click.echo(str(finding))
     click.echo(f"point: {study.point.verdict}")

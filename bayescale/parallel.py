@@ -30,7 +30,8 @@ def bench() -> Iterator[None]:
     What NumPy computes there overflows as silently as what JAX does; whoever needs finite numbers checks. The user's
     settings are left as they were.
     """
-    with jax.enable_x64(True), _compilations_kept(), np.errstate(all="ignore"):
+    random_bits = jax.threefry_partitionable(True)  # the same whatever the user's environment says
+    with jax.enable_x64(True), random_bits, _compilations_kept(), np.errstate(all="ignore"):
         yield
 
 

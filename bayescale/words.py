@@ -14,7 +14,9 @@ from bayescale.columns import label
 from bayescale.fit import Fit
 from bayescale.forecast import complete
 from bayescale.infer.study import Quantity, Study
+from bayescale.intervals import Interval
 from bayescale.law import Law
+from bayescale.quantiles import Number
 
 COMPUTE = ("C", "N", "D")  # what a forecast goes beyond: compute where it is known
 
@@ -77,7 +79,12 @@ def of_study(
     """Estimate, standard error and interval of quantities, each but the first with its Monte-Carlo error."""
     rows = []
     for name, quantity in quantities.items():
-        interval = study.interval(quantity, kind=kind, level=level)
+        refused = None
+        try:
+            interval = study.interval(quantity, kind=kind, level=level)
+        except ValueError as error:  # of this quantity; the others have theirs
+            unknown = Number(math.nan, math.nan)
+            interval, refused = Interval(unknown, unknown, level, kind), str(error)
         (median,) = study.quantiles(quantity, [0.5])
         rows.append(
             {
@@ -88,6 +95,7 @@ def of_study(
                 "median": median._asdict(),
                 "high": interval.high._asdict(),
                 "left_out": interval.left_out,
+                "refused": refused,
             }
         )
     return rows

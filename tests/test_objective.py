@@ -173,11 +173,32 @@ def test_the_sandwich_is_that_of_a_regression():
     alpha = float(density.constrain(base)["alpha"])
     resid = y - design @ np.array([beta[0], alpha])
     design = design * [1.0, alpha]
-    bend = np.diag([0.0, np.sum(resid * x) * alpha])
+    once, twice = np.ones(len(x)), np.where(np.asarray(runs.factors["corpus"]) == 0, 2.0, 1.0)
     for units in (np.arange(len(runs)), np.asarray(runs.factors["corpus"])):
-        scores = np.array([(design * resid[:, None])[units == u].sum(axis=0) for u in np.unique(units)])
-        bread = np.linalg.inv(design.T @ design + bend)
-        count = len(scores)
-        factor = count / (count - 1) * (len(x) - 1) / (len(x) - 2)
-        ours = objective.covariance(base[objective.places], base, runs, jnp.asarray(units))
-        np.testing.assert_allclose(ours, factor * bread @ scores.T @ scores @ bread, rtol=1e-6)
+        for times in (once, twice):  # a unit that was drawn twice is two units
+            own = runs.replace(weight=times)
+            scores = [(design * resid[:, None])[units == u].sum(axis=0) for u in np.unique(units)]
+            drawn = np.array([times[units == u][0] for u in np.unique(units)])
+            meat = sum(t * np.outer(s, s) for t, s in zip(drawn, scores, strict=True))
+            bread = np.linalg.inv(
+                design.T @ (times[:, None] * design) + np.diag([0, np.sum(times * resid * x) * alpha])
+            )
+            factor = drawn.sum() / (drawn.sum() - 1) * (times.sum() - 1) / (times.sum() - 2)
+            ours = objective.covariance(
+                base[objective.places], base, own, jnp.asarray(times), jnp.asarray(units)
+            )
+            np.testing.assert_allclose(ours, factor * bread @ meat @ bread, rtol=1e-6)
+
+
+def test_the_scale_of_weights_does_not_matter_to_the_sandwich():
+    law = law_named("power")
+    runs = simulated(law)
+    objective = Objective.of(Model(law, noise.log_normal, effects=()), runs)
+    base = objective.density.unconstrain({"A": 2.0, "alpha": 0.1, "sigma": 0.1})
+    units, times = jnp.arange(len(runs)), jnp.ones(len(runs))
+    free = base[objective.places]
+    whole = objective.covariance(free, base, runs, times, units)
+    small = objective.covariance(
+        free, base, runs.replace(weight=np.full(len(runs), 1 / len(runs))), times, units
+    )
+    np.testing.assert_allclose(small, whole, rtol=1e-9)

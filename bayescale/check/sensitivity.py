@@ -92,7 +92,9 @@ def sensitivity(
     everything = np.ones(len(runs), bool)
     rows = [row("", "", model, everything)]
     rows += [row("drop", str(k), model, _without_highest(runs, k)) for k in drop]
-    rows += [row("delta", f"{d:g}", model.replace(noise=noises.huber(d)), everything) for d in deltas]
+    for d in deltas:
+        other = model.noise.replace(name="huber", settings={"delta": noises.huber(d).settings["delta"]})
+        rows.append(row("delta", f"{d:g}", model.replace(noise=other), everything))
     rows += [row("noise", other.name, model.replace(noise=other), everything) for other in noise]
     rows += [row("law", other.name, model.replace(law=other), everything) for other in law]
     for by, shares in (support or {}).items():

@@ -26,6 +26,7 @@ def compute_optimal(
     *,
     bounds: tuple[float, float] = (1e6, 1e14),
     centre: bool = False,
+    strict: bool = True,
     **levels: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The parameters and tokens at which `compute` FLOP give the least loss, one answer for each draw.
@@ -37,6 +38,7 @@ def compute_optimal(
         compute: the budget, in FLOP.
         bounds: the least and the most parameters considered.
         centre: whether to take the parameters that levels differ from, instead of those of a level.
+        strict: whether it is an error that the optimum of a draw is at a bound; if not, that draw is not a number.
         levels: the level of each factor by which parameters differ, as corpus="web".
 
     Returns:
@@ -62,9 +64,9 @@ def compute_optimal(
         log_n, least, most = jax.device_get(
             _minimum(_bare(fit.model.law, fit.model.noise), units, own, compute, low, high)
         )
-    if least.any() or most.any():
+    if strict and (least.any() or most.any()):
         raise ValueError(_at_bound(compute, bounds, least, most))
-    N = np.exp(log_n)
+    N = np.where(least | most, np.nan, np.exp(log_n))
     return N, compute / (6 * N)
 
 

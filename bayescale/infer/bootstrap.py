@@ -18,7 +18,7 @@ from bayescale.blocks import BLOCK, Memory, compute
 from bayescale.fit import Fit
 from bayescale.infer import plan
 from bayescale.infer.objective import Objective
-from bayescale.infer.parcel import Parcel
+from bayescale.infer.parcel import Parcel, place
 from bayescale.infer.replicates import Job
 from bayescale.infer.resample import Resampling
 from bayescale.infer.study import Study
@@ -85,17 +85,22 @@ def bootstrap(
         )
     folder = Path(folder) if folder is not None else None
     key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else random.wrap_key_data(key)
+    if random.key_data(key).shape != (2,):
+        raise ValueError(
+            "the random key is not one of jax.random.key(seed) as it comes; other kinds are not told apart"
+        )
     *keys, of_replicates = random.split(key, 3)
     data = np.asarray(random.key_data(of_replicates))
     job = Job(model, runs, priors, resampling, data, NO_PLAN, NO_PLAN, mixed=mixed, errors=errors)
-    begun = _begun(folder, job) if folder is not None and resume else None
+    begun_at = place() if executor is None else executor.submit(place).result()
+    begun = _begun(folder, job, begun_at) if folder is not None and resume else None
     job, point = _planned(job, keys, provenance(key), begun)
     blocks = -(-replicates // BLOCK)
     with contextlib.ExitStack() as stack:
         if folder is None:
             store: Ledger | Memory = Memory()
         else:
-            store = stack.enter_context(Ledger.open(folder, _settings(job), resume=resume))
+            store = stack.enter_context(Ledger.open(folder, _settings(job, begun_at), resume=resume))
             if not (folder / POINT).exists():
                 storage.save(point, folder / POINT)
         if executor is None:  # a thread computes the next blocks while this one writes the last to the disk
@@ -104,7 +109,9 @@ def bootstrap(
                 job, store, blocks, executor=here, together=parallel.devices(), in_flight=2, report=report
             )
         else:
-            compute(Parcel(job), store, blocks, executor=executor, in_flight=in_flight, report=report)
+            compute(
+                Parcel(job, begun_at), store, blocks, executor=executor, in_flight=in_flight, report=report
+            )
     return Study(point, job, store, replicates)
 
 
@@ -122,6 +129,8 @@ def load_study(folder: str | Path, *, law: Law | None = None) -> Study:
     ledger = Ledger.read_only(folder)
     point = storage.load(Path(folder) / POINT, law=law)
     said = ledger.settings
+    if law is not None and _hash(recipe.source_of(law)) != said["law"]:
+        raise ValueError(f"{folder}: the file of law {law.name} is not what it was when the study was begun")
     job = Job(
         point.model,
         point.runs,
@@ -138,12 +147,14 @@ def load_study(folder: str | Path, *, law: Law | None = None) -> Study:
     return Study(point, job, ledger, blocks * BLOCK)
 
 
-def _settings(job: Job) -> dict[str, Any]:
+def _settings(job: Job, begun_at: dict[str, Any]) -> dict[str, Any]:
     """All that a block depends on, as plain data."""
     return {
         "study": "bootstrap",
         "algorithm": ALGORITHM,
         "runs": job.runs.hash,
+        "reference": {name: repr(float(np.asarray(v))) for name, v in job.runs.reference.items()},
+        "unit": float(np.asarray(job.runs.unit)),
         "model": recipe.as_data(job.model),
         "law": _hash(recipe.source_of(job.model.law)),
         "priors": job.priors,
@@ -155,10 +166,7 @@ def _settings(job: Job) -> dict[str, Any]:
         "key": job.key.tolist(),
         "mixed": job.mixed,
         "errors": job.errors,
-        "platform": jax.devices()[0].platform,
-        "versions": {
-            name: value for name, value in provenance(random.key(0))["versions"].items() if name != "numpy"
-        },
+        **begun_at,
         "plan": {"starts": job.starts.tolist(), "bases": job.bases.tolist()},
     }
 
@@ -167,7 +175,7 @@ def _hash(text: str | None) -> str | None:
     return text and hashlib.sha256(text.encode()).hexdigest()
 
 
-def _begun(folder: Path, job: Job) -> dict[str, np.ndarray] | None:
+def _begun(folder: Path, job: Job, begun_at: dict[str, Any]) -> dict[str, np.ndarray] | None:
     """Where the refits of the study in a folder begin, if there is one.
 
     Raises:
@@ -177,7 +185,7 @@ def _begun(folder: Path, job: Job) -> dict[str, np.ndarray] | None:
         return None
     said = Ledger.read_only(folder).settings
     # The plan is of its model, so what else there is has to be the same before it is of use.
-    check_same(folder, said, as_json(_settings(job) | {"plan": said.get("plan")}))
+    check_same(folder, said, as_json(_settings(job, begun_at) | {"plan": said.get("plan")}))
     return _arrays(said["plan"])
 
 

@@ -124,30 +124,32 @@ class Objective:
         shifts = {by: values[f"{by}_raw"] * self.density.scales(by, values) for by in model.factors}
         return model.expected(runs, values, shifts)
 
-    def covariance(self, free: Array, base: Array, runs: Runs, units: Array) -> Array:
+    def covariance(self, free: Array, base: Array, runs: Runs, times: Array, units: Array) -> Array:
         """The sandwich covariance of an estimate, (free, free), where runs of one unit depend on each other.
 
         Args:
             free: the estimate, (free,).
             base: a flat vector, (size,).
-            runs: the table.
+            runs: the table, as the estimate was found from it.
+            times: how often each run is in it, (runs,): a unit that was drawn twice is two units.
             units: the index of the unit of each run, (runs,).
 
         Source:
             Cameron and Miller 2015, doi:10.3368/jhr.50.2.317, equation 11 with the correction that follows it.
         """
+        once = jnp.asarray(runs.weight) / jnp.where(times > 0, times, 1)
 
         def of_run(vector):
             whole = base.at[self.places].set(vector)
             with validation_enabled(False):
-                return -jnp.asarray(runs.weight) * self._log_prob(whole, self.mean(whole, runs), runs)
+                return -once * self._log_prob(whole, self.mean(whole, runs), runs)
 
         scores = jax.ops.segment_sum(jax.jacfwd(of_run)(free), units, num_segments=len(runs))
+        drawn = jnp.maximum(jax.ops.segment_max(times, units, num_segments=len(runs)), 0)
         bread = jnp.linalg.inv(self.look(free, base, runs).hessian)
-        groups = jnp.sum(jax.ops.segment_max(jnp.asarray(runs.weight), units, num_segments=len(runs)) > 0)
-        count = jnp.sum(jnp.asarray(runs.weight))
+        groups, count = jnp.sum(drawn), jnp.sum(times)
         correction = groups / (groups - 1) * (count - 1) / (count - len(free))
-        return correction * bread @ (scores.T @ scores) @ bread
+        return correction * bread @ ((scores * drawn[:, None]).T @ scores) @ bread
 
     @cached_property
     def _noisy(self) -> np.ndarray:
@@ -197,7 +199,7 @@ def _as(leaf, kind):
 def opened(model: Model, priors: bool) -> Model:
     """The model as refits take it: the settings of its noise are parameters, and its powers are exponentials.
 
-    Where priors do not count their bounds do not either.
+    Where priors do not count, a floor of the loss has no bound but 0.
 
     That the floor lies below the least loss measured is what its prior says, not what the law does.
     """

@@ -10,12 +10,27 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+from jax import random
 
 from bayescale import recipe
 from bayescale.infer.replicates import Job
 from bayescale.infer.resample import Resampling
+from bayescale.provenance import provenance
 from bayescale.runs import Runs
+
+
+def place() -> dict[str, Any]:
+    """What the bits of a block depend on besides the study: the kind of device, and the versions."""
+    versions = {
+        name: value for name, value in provenance(random.key(0))["versions"].items() if name != "numpy"
+    }
+    return {
+        "platform": jax.devices()[0].platform,
+        "device": jax.devices()[0].device_kind,
+        "versions": versions,
+    }
 
 
 class Parcel:
@@ -25,7 +40,7 @@ class Parcel:
         ValueError: the job has a law that is in no file, or a prior or a noise that cannot be named.
     """
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Job, begun: dict[str, Any]):
         runs = job.runs
         arrays = {"response": runs.response, "weight": runs.weight, "key": job.key}
         arrays |= {"starts": job.starts, "bases": job.bases}
@@ -36,6 +51,7 @@ class Parcel:
         self.arrays = held.getvalue()
         self.text = json.dumps(
             {
+                "place": begun,
                 "model": recipe.as_data(job.model),
                 "law": recipe.source_of(job.model.law),
                 "reference": {name: float(np.asarray(v)) for name, v in runs.reference.items()},
@@ -59,6 +75,10 @@ class Parcel:
 def opened(text: str, arrays: bytes) -> Job:
     """The job in a parcel."""
     said: dict[str, Any] = json.loads(text)
+    if said["place"] != (here := place()):
+        raise ValueError(
+            f"this worker has {here}, and the study was begun with {said['place']}; take workers alike"
+        )
     with np.load(io.BytesIO(arrays), allow_pickle=False) as held:
         found = dict(held)
 

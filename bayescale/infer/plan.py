@@ -151,7 +151,7 @@ def _about(
         mean = objective.mean(base.at[objective.places].set(free), runs)
         return jnp.log(mean) if scale == "log" else mean
 
-    slopes = jax.jacfwd(fitted)(position)
+    slopes = jnp.sqrt(jnp.asarray(runs.weight))[:, None] * jax.jacfwd(fitted)(position)
     # Directions that nothing depends on, those of the noise, have no part in it.
     leverage = jnp.einsum("ij,ji->i", slopes, jnp.linalg.pinv(slopes))
     vector = base.at[objective.places].set(position)

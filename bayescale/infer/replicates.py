@@ -195,7 +195,9 @@ def _refitted(
         units = plan.about.units[0]
 
         def covariance(position, mine):
-            return objective.covariance(position, base, runs.replace(**mine), units)
+            own, table = runs.replace(**mine), jnp.asarray(runs.weight)
+            times = jnp.where(table > 0, jnp.asarray(own.weight) / jnp.where(table > 0, table, 1), 0)
+            return objective.covariance(position, base, own, times, units)
 
         found["covariance"] = lax.map(lambda one: covariance(*one), (position, changes), batch_size=32)
     return found | {"objective": value, "state": state, "looks": jnp.minimum(looks, 65535).astype(jnp.uint16)}

@@ -93,8 +93,8 @@ class Resampling:
         residual, there = about.residual, jnp.asarray(runs.weight) > 0
         if self.kind == "residual":
             order = jnp.argsort(~there, stable=True)
-            middle = jnp.sum(jnp.where(there, residual, 0.0)) / jnp.sum(there)
-            residual = (residual - middle)[order[random.randint(key, residual.shape, 0, jnp.sum(there))]]
+            # Not centred: the fit has balanced them in its own way, which is not about their mean if it is robust.
+            residual = residual[order[random.randint(key, residual.shape, 0, jnp.sum(there))]]
         else:
             signs = jnp.asarray(SIGNS[self.signs])
             residual *= signs[random.randint(key, self.counts(runs), 0, signs.size)][about.units[0]]

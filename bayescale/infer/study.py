@@ -36,7 +36,7 @@ class Study:
 
     Quantities are the name of a parameter, or a function of a `Fit` that gives one number for each draw, such as
     `lambda fit: bs.compute_optimal(fit, 5.76e23)[0]`. Replicates that did not end at a minimum are left out of every
-    answer, and counted.
+    answer, and counted; where a quantity is not a number in some, the interval says in how many.
 
     Attributes:
         point: the fit of the table itself.
@@ -132,18 +132,21 @@ class Study:
         Args:
             quantity: the name of a parameter, or a function of a fit.
             level: its probability.
-            kind: "percentile", "basic", "bca" or "studentised"; the last needs a study with errors.
+            kind: "percentile", "basic", "bca" or "studentised"; the last needs a study with errors, and a noise that is
+                smooth on the scale of the residuals: few of them lie within a small delta of Huber's to tell an error.
 
         Raises:
             ValueError: there is no such kind, or the replicates do not allow for it.
         """
-        chunks = self._chunks(quantity)
-        if kind == "percentile":
-            return intervals.percentile(chunks, level)
-        if kind == "basic":
-            return intervals.basic(chunks, self.estimate(quantity), level)
-        if kind == "bca":
-            return intervals.bca(chunks, self.estimate(quantity), self.jackknife(quantity), level)
+        chunks, ended = self._chunks(quantity), self.replicates - self.counts.unfinished
+        if kind in ("percentile", "basic", "bca"):
+            if kind == "percentile":
+                found = intervals.percentile(chunks, level)
+            elif kind == "basic":
+                found = intervals.basic(chunks, self.estimate(quantity), level)
+            else:
+                found = intervals.bca(chunks, self.estimate(quantity), self.jackknife(quantity), level)
+            return found._replace(left_out=ended - sum(len(values) for values in chunks()))
         if kind == "studentised":
             value, error = (one[0] for one in next(self._pairs(quantity, [self._of_table])))
             return intervals.studentised(partial(self._pairs, quantity), float(value), float(error), level)
@@ -169,8 +172,12 @@ class Study:
     @cached_property
     def _jackknife(self) -> np.ndarray:
         units = self.job.resampling.units(self.job.runs)[0]
-        kept = units[None, :] != np.arange(self.job.resampling.counts(self.job.runs)[0])[:, None]
-        return self.job.changed({"weight": np.asarray(self.job.runs.weight) * kept})
+        table, count = np.asarray(self.job.runs.weight), self.job.resampling.counts(self.job.runs)[0]
+        there = np.unique(units[table > 0])  # a unit without weight is not there to be left out
+        found = []
+        for some in np.split(there, range(BLOCK, min(count, len(there)), BLOCK)):
+            found.append(self.job.changed({"weight": table * (units[None, :] != some[:, None])}))
+        return np.concatenate(found)
 
     @cached_property
     def _of_table(self) -> np.ndarray:
@@ -202,7 +209,8 @@ class Study:
         def each() -> Iterator[np.ndarray]:
             for fit in self.fits():
                 if len(fit):
-                    yield np.asarray(function(fit), float)
+                    values = np.asarray(function(fit), float)
+                    yield values[~np.isnan(values)]
 
         if self.replicates > KEPT:
             return each
