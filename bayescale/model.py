@@ -148,7 +148,7 @@ class Model:
 
     def expected(self, runs: Runs, parameters: Mapping[str, ArrayLike], shifts: Mapping[str, Array]) -> Array:
         """The mean response, (runs,), where levels deviate by `shifts`, factor -> (levels, deviations)."""
-        own, shock = dict(parameters), jnp.zeros(())
+        own, shock = dict(parameters), 0.0
         for by, names in self.factors.items():
             for name, shift in zip(names, shifts[by].T, strict=True):
                 of_run = shift[runs.factors[by]]

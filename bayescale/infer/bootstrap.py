@@ -89,7 +89,8 @@ def bootstrap(
         raise ValueError(
             "the random key is not one of jax.random.key(seed) as it comes; other kinds are not told apart"
         )
-    *keys, of_replicates = random.split(key, 3)
+    with parallel.bench():
+        *keys, of_replicates = random.split(key, 3)
     data = np.asarray(random.key_data(of_replicates))
     job = Job(model, runs, priors, resampling, data, NO_PLAN, NO_PLAN, mixed=mixed, errors=errors)
     begun_at = place() if executor is None else executor.submit(place).result()
