@@ -74,8 +74,9 @@ def searched(job: "Job", weight: np.ndarray) -> np.ndarray:
     from bayescale import parallel
     from bayescale.infer.refit import minima
 
-    objective, base = job.objective, jnp.asarray(job.bases[-1])
+    objective = job.objective
     with parallel.bench():
+        base = jnp.asarray(job.bases[-1])
         others = objective.density.prior_draws(jax.random.key(1), STARTS - 1)[:, objective.places]
         value, position = np.full(len(weight), np.inf), np.tile(job.starts[0], (len(weight), 1))
         for start in (job.starts[0], *np.asarray(others)):
