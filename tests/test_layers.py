@@ -37,19 +37,8 @@ LAYERS = (
 LATE = {("fit", "summary"), ("cli", "demo")}
 # Inside infer, whose files build on each other.
 INFER = (
-    *("newton", "chart", "density", "mode", "optimize", "nuts"),
-    *(
-        "powers",
-        "terms",
-        "objective",
-        "refit",
-        "resample",
-        "plan",
-        "replicates",
-        "parcel",
-        "study",
-        "bootstrap",
-    ),
+    *("newton", "chart", "density", "tracing", "powers", "partials", "terms", "objective", "refit", "point"),
+    *("mode", "optimize", "nuts", "resample", "plan", "replicates", "parcel", "study", "bootstrap"),
 )
 HEAVY = ("arviz", "pandas", "xarray")
 # The command line finds laws by name, storage reads them back by name, and the user finds them in the package.

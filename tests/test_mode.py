@@ -1,7 +1,5 @@
 """Modes: the published estimate of the Chinchilla points from far starts, and scales of simulated groups."""
 
-import re
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +9,11 @@ from bayescale import models, noise
 from bayescale.infer import mode
 from bayescale.infer.density import Density
 from bayescale.infer.newton import minimise
+from bayescale.infer.objective import Objective
+from bayescale.infer.optimize import optimize
+from bayescale.infer.point import descend
 from bayescale.model import Model
-from bayescale.pooling import Effect, Pooling
+from bayescale.pooling import Pooling
 from bayescale.runs import Runs
 
 pytestmark = pytest.mark.usefixtures("workbench")
@@ -57,17 +58,15 @@ def huber_sum(runs, parameters):
 
 def test_the_huber_estimate_of_the_chinchilla_points(chinchilla):
     assert len(chinchilla) == 240
-    density = Density.of(Model(LAW, noise.huber(), effects=()), chinchilla)
-    found = mode.find(density, chinchilla, jax.random.key(0), priors=False)
-    assert found.converged
-    assert not found.at_bound.any()
-    assert (found.starts, found.settled, found.agreed, found.rival) == (16, 16, 16, float("inf"))
-    values = density.constrain(jnp.asarray(found.position))
+    fit = optimize(jax.random.key(0), Model(LAW, noise.huber(), effects=()), chinchilla, priors=False)
+    assert fit.converged
+    assert (fit.stats["mode_agreed"], fit.stats["mode_starts"], fit.stats["at_bound"]) == (64, 64, [])
+    values = {name: draws[0, 0] for name, draws in fit.draws.items()}
     same_estimate(values, chinchilla)
     assert float(huber_sum(chinchilla, values)) == pytest.approx(LEAST, rel=1e-6)
-    assert float(density.log_likelihood(jnp.asarray(found.position), chinchilla)) == pytest.approx(
-        found.log_density
-    )
+    density = Density.of(fit.model, chinchilla)
+    position = density.unconstrain(values)
+    assert float(density.log_likelihood(position, chinchilla)) == pytest.approx(fit.stats["log_density"])
 
 
 @pytest.mark.parametrize("scale", [1 / 240, 1.0, 1e3])
@@ -110,17 +109,15 @@ POWER = models.load("power_floor").along("N")
 def test_a_floor_that_the_data_deny_is_at_its_bound():
     """There is no floor in the truth, and at this seed the likelihood is greatest without one."""
     runs = simulated(floor=0.0, seed=6)
-    density = Density.of(Model(POWER, noise.log_normal, effects=()), runs)
-    found = mode.find(density, runs, jax.random.key(0), priors=False)
+    fit = optimize(jax.random.key(0), Model(POWER, noise.log_normal, effects=()), runs, priors=False)
     straight = np.polyfit(np.log(runs.columns["N"]), np.log(runs.response), 2)
     assert straight[0] < 0  # on the log-log plot they bend down, as no floor can
-    flagged = [s.name for s in density.sites if found.at_bound[s.start]]
-    assert flagged == ["E"]
-    assert not found.converged
-    assert found.settled == found.agreed == 16
+    assert fit.stats["at_bound"] == ["E"]
+    assert not fit.converged
+    assert fit.stats["mode_agreed"] == 64
     # The rest is the least-squares line on the logarithms.
     line = np.polyfit(np.log(runs.columns["N"]), np.log(runs.response), 1)
-    assert float(density.constrain(jnp.asarray(found.position))["alpha"]) == pytest.approx(-line[0], rel=1e-4)
+    assert fit.flat("alpha").item() == pytest.approx(-line[0], rel=1e-4)
 
 
 def test_a_prior_keeps_the_floor_off_its_bound():
@@ -128,8 +125,8 @@ def test_a_prior_keeps_the_floor_off_its_bound():
     density = Density.of(Model(POWER, noise.log_normal, effects=()), runs)
     found = mode.find(density, runs, jax.random.key(0))
     position = jnp.asarray(found.position)
-    assert found.converged
-    assert found.log_density == pytest.approx(float(density.log_posterior(position, runs)))
+    assert found.stats["mode_converged"]
+    assert found.stats["log_density"] == pytest.approx(float(density.log_posterior(position, runs)))
     # A maximum by its derivatives, in the metric of its own curvature.
     slope = jax.grad(lambda v: density.log_posterior(v, runs))(position)
     assert float(slope @ found.covariance @ slope) < 1e-8
@@ -138,10 +135,10 @@ def test_a_prior_keeps_the_floor_off_its_bound():
 
 def test_starts_that_are_given():
     runs = simulated()
-    density = Density.of(Model(POWER, noise.log_normal, effects=()), runs)
-    starts = density.prior_draws(jax.random.key(1), 3)
-    found = mode.find(density, runs, jax.random.key(0), starts=starts)
-    assert (found.starts, found.settled, found.agreed) == (3, 3, 3)
+    objective = Objective.of(Model(POWER, noise.log_normal, effects=()), runs, priors=True)
+    drawn = objective.density.prior_draws(jax.random.key(1), 3)
+    found = descend(objective, drawn[:, objective.places], drawn[0], {}, runs)
+    assert (found.stats["mode_starts"], found.stats["mode_agreed"]) == (3, 3)
 
 
 def test_the_scale_between_groups_is_recovered():
@@ -150,7 +147,7 @@ def test_the_scale_between_groups_is_recovered():
     model = Model(POWER, noise.log_normal, pooling=(Pooling(("A",), by="corpus"),), effects=())
     density = Density.of(model, runs)
     found = mode.find(density, runs, jax.random.key(0))
-    assert found.converged
+    assert found.stats["mode_converged"]
     values = density.constrain(jnp.asarray(found.position))
     assert float(values["A_by_corpus_scale"]) == pytest.approx(0.3, rel=0.45)
     assert float(values["sigma"]) == pytest.approx(
@@ -166,11 +163,3 @@ def test_the_scale_between_groups_is_recovered():
         excess = np.asarray(runs.response)[rows] / float(runs.unit) - float(values["E"])
         # Precise to sigma loss / (A x) / sqrt(6), some 1.5%.
         assert own[level] == pytest.approx(np.log(np.median(excess / x)), abs=0.05)
-
-
-def test_levels_without_priors_have_no_mode():
-    runs = simulated(groups=6)
-    density = Density.of(Model(POWER, noise.log_normal, effects=(Effect("corpus"),)), runs)
-    message = "levels that share nothing but a likelihood have no scale; fit them with priors"
-    with pytest.raises(ValueError, match=re.escape(message)):
-        mode.find(density, runs, jax.random.key(0), priors=False)

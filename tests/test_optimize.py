@@ -52,7 +52,7 @@ def test_the_mode_of_the_posterior_is_near_and_says_how_it_was_found():
         -slope, abs=0.1 * scatter * np.sqrt(covariance[0, 0])
     )
     assert fit.method == "map"
-    assert fit.verdict == "converged (map): 16 of 16 starts agree"
+    assert fit.verdict == "converged (map): 64 of 64 starts agree"
     assert {"log_density", "versions", "key", "rival"} <= set(fit.stats)
 
 

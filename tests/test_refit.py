@@ -127,17 +127,38 @@ def test_the_scale_of_the_objective_does_not_matter(factor):
     np.testing.assert_allclose(found.position, whole.position, atol=1e-5)
 
 
-def test_many_parameters_are_left_to_the_library():
-    """The damped step of a positive definite matrix, both ways."""
-    rng = np.random.default_rng(0)
-    for size in (5, 12, 13, 30):
-        root = rng.normal(size=(size, size))
-        hessian, slope = root @ root.T + np.eye(size), rng.normal(size=size)
-        damping = rng.uniform(size=size)
-        step, sound = refit._solve(jnp.asarray(hessian), jnp.asarray(damping), jnp.asarray(slope))
-        assert sound
-        np.testing.assert_allclose(step, -np.linalg.solve(hessian + np.diag(damping), slope), rtol=1e-8)
-        _, sound = refit._solve(
-            jnp.asarray(hessian - 100 * np.eye(size)), jnp.zeros(size), jnp.asarray(slope)
-        )
-        assert not sound
+def solved(hessian, slope, length=3.0, enough=1e-12):
+    return refit._solve(refit.Look(jnp.zeros(()), slope, hessian), jnp.asarray(length), jnp.asarray(enough))
+
+
+@pytest.mark.parametrize("size", [5, 12, 13, 30])
+def test_steps(size):
+    """Written out up to 12 parameters and by a library beyond: Newton's, or downhill where there is no such step."""
+    rng = np.random.default_rng(size)
+    root, slope = rng.normal(size=(size, size)), rng.normal(size=size)
+    hessian = root @ root.T + np.eye(size)
+    by, promise, alone, settled = solved(hessian, slope)
+    newton = -np.linalg.solve(hessian, slope)
+    np.testing.assert_allclose(by, newton, rtol=1e-8)
+    assert float(promise) == pytest.approx(-newton @ slope)
+    assert settled
+    assert not alone.any()
+    by, _, _, settled = solved(hessian - 10 * np.eye(size), slope)
+    assert not settled
+    assert by @ slope < 0
+
+
+@pytest.mark.parametrize("size", [5, 13])
+def test_what_nothing_depends_on_is_left_alone(size):
+    """And does not keep the rest from its Newton step: at first the third coordinate, then the sum of two."""
+    rng = np.random.default_rng(size)
+    root, slope = rng.normal(size=(size, size)), rng.normal(size=size)
+    for nothing in (np.eye(size)[2], (np.eye(size)[1] + np.eye(size)[3]) / np.sqrt(2)):
+        other = np.eye(size) - np.outer(nothing, nothing)
+        hessian = other @ (root @ root.T + np.eye(size)) @ other
+        by, promise, alone, settled = solved(hessian, other @ slope)
+        newton = -np.linalg.pinv(hessian) @ other @ slope
+        assert settled
+        assert float(promise) == pytest.approx(-newton @ slope)
+        np.testing.assert_allclose(other @ by, newton, rtol=1e-6, atol=1e-9)
+        assert (alone > 0.1).tolist() == (nothing > 0).tolist()

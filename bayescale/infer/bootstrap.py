@@ -16,9 +16,10 @@ from jax import Array, random
 from bayescale import parallel, recipe, storage
 from bayescale.blocks import BLOCK, Memory, compute
 from bayescale.fit import Fit
-from bayescale.infer import plan
 from bayescale.infer.objective import Objective
+from bayescale.infer.optimize import fitted, point
 from bayescale.infer.parcel import Parcel, place
+from bayescale.infer.plan import STARTS
 from bayescale.infer.replicates import Job
 from bayescale.infer.resample import Resampling
 from bayescale.infer.study import Study
@@ -29,7 +30,7 @@ from bayescale.provenance import provenance
 from bayescale.runs import Runs
 from bayescale.settings import as_json, check_same
 
-ALGORITHM = 1  # goes up with every change after which a replicate has other bits
+ALGORITHM = 2  # goes up with every change after which a replicate has other bits
 POINT = "fit.nc"
 NO_PLAN = np.zeros((0, 0))  # until there is one
 
@@ -199,16 +200,11 @@ def _planned(job: Job, keys, stats: dict[str, Any], begun) -> tuple[Job, Fit]:
     model, runs, (key_point, key_starts) = job.model, job.runs, keys
     with parallel.workbench():
         objective = Objective.of(model, runs, priors=job.priors)
-        found = plan.point(key_point, objective, model, runs)
+        found = point(key_point, objective, model, runs)
         if begun is None:
-            drawn = np.asarray(objective.density.prior_draws(key_starts, plan.STARTS - 1))[
-                :, objective.places
-            ]
+            drawn = np.asarray(objective.density.prior_draws(key_starts, STARTS - 1))[:, objective.places]
             # Where levels deviate, draws from the prior come without the deviations.
             others = drawn[: 0 if model.factors else None]
             begun = {"starts": np.concatenate([found.position[None], others]), "bases": found.bases}
-        vector = jnp.asarray(begun["bases"][-1]).at[objective.places].set(begun["starts"][0])
-        values = jax.device_get(objective.density.values(vector, runs))
-    draws = {n: np.asarray(v)[None, None] for n, v in values.items() if n not in objective.settings}
-    method = "map" if job.priors else "maximum_likelihood"
-    return replace(job, **begun), Fit(model, runs, draws, method, found.stats | stats)
+    reached = found._replace(position=begun["starts"][0], bases=begun["bases"])
+    return replace(job, **begun), fitted(objective, reached, model, runs, stats)

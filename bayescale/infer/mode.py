@@ -1,8 +1,8 @@
-"""The modes of a posterior or a likelihood, from many starts at once."""
+"""The modes of a posterior, and the coordinates in which it is about normal there."""
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,12 @@ from jax import Array, random
 
 from bayescale.infer.chart import Chart, anchor, at_anchor
 from bayescale.infer.density import Density
-from bayescale.infer.newton import Minimum, minimise
+from bayescale.infer.newton import minimise
+from bayescale.infer.objective import Objective
+from bayescale.infer.point import search
 from bayescale.pooling import Local
 from bayescale.runs import Runs
 
-STARTS = 16
 ROUNDS = 20  # of expectation and maximisation; a scale that shrinks to nothing never settles
 SETTLED = 0.02  # no scale changes by more than 2%
 SAMPLES = 32  # of the deviations, for the expectation
@@ -27,25 +28,14 @@ class Mode:
 
     Attributes:
         position: where it is, as a flat vector, (size,).
-        log_density: the log posterior there, or the log likelihood.
-        precision: the curvature there, (size, size).
-        converged: whether it is a mode.
-        at_bound: for each coordinate, whether it runs to its bound.
-        starts: how many starts there were.
-        settled: how many of the starts ended in some mode.
-        agreed: how many of the starts ended in this one.
-        rival: how much lower the log density of the second-best mode is; infinite where there is one only.
+        precision: the curvature of the log posterior there, (size, size).
+        stats: what there is to say of it, as of a `Fit`: log_density, mode_converged, at_bound, and of the starts
+            mode_agreed, mode_starts and rival.
     """
 
     position: np.ndarray
-    log_density: float
     precision: np.ndarray
-    converged: bool
-    at_bound: np.ndarray
-    starts: int
-    settled: int
-    agreed: int
-    rival: float
+    stats: dict[str, Any]
 
     @property
     def covariance(self) -> np.ndarray:
@@ -55,20 +45,8 @@ class Mode:
         return (vectors / np.maximum(values, 1 / 9)) @ vectors.T
 
 
-@partial(jax.jit, static_argnames="density")
-def _minima(density: Density, starts: Array, runs: Runs, priors: Array) -> Minimum:
-    """From each start the mode of the posterior, or where `priors` is 0, of the likelihood: compiled once for both."""
-
-    def objective(vector):
-        return -density.log_likelihood(vector, runs) - priors * density.log_prior(vector)
-
-    return jax.vmap(lambda start: minimise(objective, start))(starts)
-
-
-def find(
-    density: Density, runs: Runs, key: Array, *, starts: Array | None = None, priors: bool = True
-) -> Mode:
-    """The best of the modes that are reached from many starts.
+def find(density: Density, runs: Runs, key: Array) -> Mode:
+    """The best of the modes of the posterior that are reached from many starts.
 
     Where levels have deviations of their own, the joint mode would be worthless: deviations and noise
     can trade so that the density has no bound. There the scales maximise the density averaged over the deviations,
@@ -78,33 +56,18 @@ def find(
         density: the density of a model.
         runs: the table.
         key: for the starts, which are drawn from the prior.
-        starts: the starts, (starts, size), instead.
-        priors: whether to maximise the posterior, or the likelihood alone.
     """
     if len(density.indices("_raw")):
-        if not priors:
-            raise ValueError("levels that share nothing but a likelihood have no scale; fit them with priors")
         return _averaged(density, runs, key)
-    begin = density.prior_draws(key, STARTS) if starts is None else starts
-    minima: Minimum = jax.device_get(_minima(density, begin, runs, jnp.asarray(float(priors))))
-    value = np.where(np.isfinite(minima.value), minima.value, np.inf)
-    settled = minima.converged | minima.at_bound.any(axis=1)
-    # A start that stopped on the way is taken only where no other ended anywhere.
-    best = int(np.argmin(np.where(settled, value, np.inf) if settled.any() else value))
-    gap = np.where(np.isfinite(value), value, np.inf) - (value[best] if np.isfinite(value[best]) else 0)
-    same = 1e-6 * max(1.0, abs(float(value[best])))
-    others = gap[minima.converged & (gap > same)]
-    return Mode(
-        position=np.asarray(minima.position[best]),
-        log_density=-float(minima.value[best]),
-        precision=np.asarray(minima.hessian[best]),
-        converged=bool(minima.converged[best]),
-        at_bound=np.asarray(minima.at_bound[best]),
-        starts=len(begin),
-        settled=int(settled.sum()),
-        agreed=int((settled & (gap <= same)).sum()),
-        rival=float(others.min()) if len(others) else float("inf"),
-    )
+    objective = Objective.of(density.model, runs, priors=True)
+    found = search(key, objective, density.model.noise.settings, runs)
+    position, base = jnp.asarray(found.position), jnp.asarray(found.bases[-1])
+    return Mode(found.position, np.asarray(_curvature(objective, position, base, runs)), found.stats)
+
+
+@partial(jax.jit, static_argnames="objective")
+def _curvature(objective: Objective, position: Array, base: Array, runs: Runs) -> Array:
+    return objective.look(position, base, runs).hessian
 
 
 def _averaged(density: Density, runs: Runs, key: Array) -> Mode:
@@ -122,17 +85,9 @@ def _averaged(density: Density, runs: Runs, key: Array) -> Mode:
             converged = bool(last.converged)
             break
     assert last is not None
-    return Mode(
-        position=last.position,
-        log_density=float(last.log_density),
-        precision=last.precision,
-        converged=converged and shared.converged,
-        at_bound=np.zeros(density.size, bool),
-        starts=shared.starts,
-        settled=shared.settled,
-        agreed=shared.agreed,
-        rival=shared.rival,
-    )
+    converged &= shared.stats["mode_converged"]
+    own = {"log_density": float(last.log_density), "mode_converged": converged, "at_bound": []}
+    return Mode(last.position, last.precision, shared.stats | own)
 
 
 def _blocks(density: Density) -> tuple[np.ndarray, np.ndarray]:

@@ -92,15 +92,16 @@ def nuts(
                 aside.submit(stage.compile)
             mode = find(density, runs, key_mode)
             seconds = {"seconds_mode": time.perf_counter() - began}
-        if not np.isfinite(mode.log_density):
+        if not np.isfinite(mode.stats["log_density"]):
             raise ValueError(
                 f"{runs.source}: no parameters were found under which {model.law.name} can give these runs"
             )
         coordinates = frame(density, mode, runs)
         fit, discarded = None, 0
         for attempt, tried in enumerate([target, max(target, RETRY)][: 1 + retry]):
-            more = {"target": tried, "attempt": attempt + 1, "chains": chains, "rival": mode.rival, **seconds}
-            more |= {"mode_agreed": mode.agreed, "mode_starts": mode.starts, "depth": depth}
+            more = {"target": tried, "attempt": attempt + 1, "chains": chains, **seconds}
+            more |= {name: mode.stats[name] for name in ("mode_agreed", "mode_starts", "rival")}
+            more |= {"depth": depth}
             longer = 1 + attempt
             found, stats = _sample(
                 keys[attempt],

@@ -101,20 +101,28 @@ class Objective:
         def log_prob(mean, scattered):
             return self._log_prob(base.at[scatter].set(scattered), mean, runs)
 
-        if terms.known(model.law) and not model.factors:
+        of_law, of_noise, weight = free[~noisy], free[noisy], jnp.asarray(runs.weight)
+        if model.factors:
+
+            def mean_at(vector):
+                return self.mean(base.at[law].set(vector), runs)
+
+            found = terms.look_at_many(mean_at, of_law, of_noise, log_prob, weight)
+        elif terms.known(model.law):
 
             def linear(vector):
                 return terms.logs(model.law, self.density.constrain(base.at[law].set(vector)))
 
-            of_law = free[~noisy]
-            seen = terms.look(model.law, runs, linear(of_law), free[noisy], log_prob)
+            seen = terms.look(model.law, runs, linear(of_law), of_noise, log_prob)
             found = terms.pulled_back(linear, of_law, seen)
         else:
+            sites = [s for s in self.density.sites if s.start in law]
 
-            def mean(vector):
-                return self.mean(base.at[law].set(vector), runs)
+            def mean(*numbers):
+                values = {s.name: s.transform(number) for s, number in zip(sites, numbers, strict=True)}
+                return model.expected(runs, values, {})
 
-            found = terms.look_at_any(mean, free[~noisy], free[noisy], log_prob, jnp.asarray(runs.weight))
+            found = terms.look_at_any(mean, tuple(of_law), of_noise, log_prob, weight)
         back = np.argsort(np.concatenate([np.flatnonzero(~noisy), np.flatnonzero(noisy)]))
         return Look(found.value, found.gradient[back], found.hessian[back][:, back])
 

@@ -1,5 +1,7 @@
 """Point fits: the mode of the posterior or of the likelihood, and the normal distribution about it."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,9 @@ from jax.scipy.stats import norm
 from bayescale import diagnostics, parallel
 from bayescale.fit import Fit
 from bayescale.infer.density import Density
-from bayescale.infer.mode import Mode, find, frame
+from bayescale.infer.mode import find, frame
+from bayescale.infer.objective import Objective
+from bayescale.infer.point import Point, descend, search
 from bayescale.model import Model
 from bayescale.provenance import provenance
 from bayescale.runs import Runs
@@ -33,12 +37,33 @@ def optimize(key: Array, model: Model, runs: Runs, *, priors: bool = True) -> Fi
     """
     model = model.specialise(runs)
     with parallel.workbench():
-        density = Density.of(model, runs)
-        mode = find(density, runs, key, priors=priors)
-        values = jax.device_get(density.values(jnp.asarray(mode.position), runs))
-    draws = {name: np.asarray(value)[None, None] for name, value in values.items()}
-    method = "map" if priors else "maximum_likelihood"
-    return Fit(model, runs, draws, method, _stats(density, mode) | provenance(key))
+        objective = Objective.of(model, runs, priors=priors)
+        found = point(key, objective, model, runs)
+    return fitted(objective, found, model, runs, provenance(key))
+
+
+def point(key: Array, objective: Objective, model: Model, runs: Runs) -> Point:
+    """The best minimum that is reached from many starts; of a model with deviations, the mode given its scales."""
+    settings = model.noise.settings
+    if not model.factors:
+        return search(key, objective, settings, runs)
+    own = Density.of(model, runs)
+    mode = find(own, runs, key)
+    base = objective.density.unconstrain({**own.constrain(jnp.asarray(mode.position)), **settings})
+    found = descend(objective, base[None, objective.places], base, settings, runs)
+    starts = {name: mode.stats[name] for name in ("mode_agreed", "mode_starts", "rival")}
+    converged = found.stats["mode_converged"] and mode.stats["mode_converged"]
+    return found._replace(stats=found.stats | starts | {"mode_converged": converged})
+
+
+def fitted(objective: Objective, found: Point, model: Model, runs: Runs, stats: dict[str, Any]) -> Fit:
+    """The fit of one draw that a minimum is."""
+    with parallel.workbench():
+        vector = jnp.asarray(found.bases[-1]).at[objective.places].set(found.position)
+        values = jax.device_get(objective.density.values(vector, runs))
+    draws = {n: np.asarray(v)[None, None] for n, v in values.items() if n not in objective.settings}
+    method = "map" if objective.priors else "maximum_likelihood"
+    return Fit(model, runs, draws, method, found.stats | stats)
 
 
 def laplace(key: Array, model: Model, runs: Runs, *, draws: int = 4000) -> Fit:
@@ -60,16 +85,4 @@ def laplace(key: Array, model: Model, runs: Runs, *, draws: int = 4000) -> Fit:
         values = jax.device_get(jax.vmap(lambda v: density.values(v, runs, chart))(vectors))
     found = {name: np.asarray(value)[None] for name, value in values.items()}
     k = diagnostics.pareto_k(np.nan_to_num(np.asarray(weights), nan=-np.inf))
-    return Fit(model, runs, found, "laplace", _stats(density, mode) | {"pareto_k": k} | provenance(key))
-
-
-def _stats(density: Density, mode: Mode) -> dict:
-    bound = [s.name for s in density.sites if mode.at_bound[s.start : s.start + s.size].any()]
-    return {
-        "log_density": mode.log_density,
-        "mode_converged": mode.converged,
-        "at_bound": bound,
-        "mode_agreed": mode.agreed,
-        "mode_starts": mode.starts,
-        "rival": mode.rival,
-    }
+    return Fit(model, runs, found, "laplace", mode.stats | {"pareto_k": k} | provenance(key))

@@ -6,8 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Literal
-from jax.extend.core.primitives import jit_p, pow_p
+from jax.extend.core.primitives import pow_p
+
+from bayescale.infer.tracing import done, evaluate
 
 
 def as_exponentials(function: Callable) -> Callable:
@@ -21,30 +22,13 @@ def as_exponentials(function: Callable) -> Callable:
     def rewritten(*arguments, **named):
         traced, shape = jax.make_jaxpr(function, return_shape=True)(*arguments, **named)
         leaves = jax.tree.leaves((arguments, named))
-        return jax.tree.unflatten(jax.tree.structure(shape), _evaluate(traced, leaves))
+        return jax.tree.unflatten(jax.tree.structure(shape), evaluate(traced, leaves, _as_exponential))
 
     return rewritten
 
 
-def _evaluate(traced: Any, arguments: list) -> list:
-    """The results of traced operations, one after the other, with powers exchanged."""
-    values: dict[Any, Any] = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
-    values |= zip(traced.jaxpr.invars, arguments, strict=True)
-
-    def read(atom):
-        return atom.val if isinstance(atom, Literal) else values[atom]
-
-    for equation in traced.jaxpr.eqns:
-        inputs = [read(atom) for atom in equation.invars]
-        if equation.primitive is pow_p:
-            base, exponent = inputs
-            results = [jnp.exp(exponent * jnp.log(base))]
-        elif equation.primitive is jit_p:
-            results = _evaluate(equation.params["jaxpr"], inputs)
-        else:
-            bound = equation.primitive.get_bind_params(equation.params)
-            functions, parameters = bound if isinstance(bound, tuple) else ((), bound)  # JAX 0.11 and later
-            found = equation.primitive.bind(*functions, *inputs, **parameters)
-            results = found if equation.primitive.multiple_results else [found]
-        values |= zip(equation.outvars, results, strict=True)
-    return [read(atom) for atom in traced.jaxpr.outvars]
+def _as_exponential(operation: Any, inputs: list) -> list:
+    if operation.primitive is not pow_p:
+        return done(operation, inputs)
+    base, exponent = inputs
+    return [jnp.exp(exponent * jnp.log(base))]

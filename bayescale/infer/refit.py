@@ -1,4 +1,4 @@
-"""Many fits at once: a damped Newton's method over lanes, with the unfinished gathered as others finish."""
+"""Many fits at once: Newton's method with a trust length, over lanes that are refilled as fits end."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -18,14 +18,11 @@ LOOKS = 400  # until a fit is given up
 SINGLE = 16  # and until it goes on in double precision
 TOGETHER = 2  # looks, before the lanes that have ended are given to the next fits
 NEAR = 1e-3  # nats that a Newton step may still promise where double precision takes over
-DAMPING = 1e-3  # the first damping, after a step that failed
 LONGEST = 3.0  # no coordinate moves by more in a step; they are logarithms and logits
-SHORTER, LONGER = (
-    4,
-    4,
-)  # a step that led up is taken this much shorter, and one that led down allows for a longer
-TRIES = 30  # of damping, each 8 times the last, until the curvature is positive
-PIVOT = 1e-13  # of the largest curvature: a pivot below is rounding
+SHORTEST, SHORTER = 0.1, 0.5  # of a step that led up: the limits of the next one
+LONGER = 2  # times a step that led down: what the next one may be, where it was cut before
+PIVOT = 1e-13  # of the largest curvature: less is rounding
+WRITTEN_OUT = 12  # coordinates; with more the arithmetic, which grows with the cube, is left to a library
 
 
 class Refits(NamedTuple):
@@ -51,8 +48,6 @@ class _Lanes(NamedTuple):
 
     position: Array
     at: Look
-    scale: Array  # what a unit of damping is in each coordinate: the largest curvature seen
-    damping: Array
     length: Array  # how far a coordinate may move
     trial: Array  # where to look next
     done: Array
@@ -62,96 +57,115 @@ class _Lanes(NamedTuple):
 
 def _begin(start: Array) -> _Lanes:
     fits, free = start.shape
-    kind, zero = start.dtype, jnp.zeros(fits, start.dtype)
-    nowhere = Look(jnp.full(fits, jnp.inf, kind), jnp.zeros_like(start), jnp.zeros((fits, free, free), kind))
-    no = jnp.zeros(fits, bool)
-    return _Lanes(
-        start,
-        nowhere,
-        jnp.zeros_like(start),
-        zero,
-        zero + LONGEST,
-        start,
-        no,
-        start != start,
-        jnp.zeros(fits, int),
-    )
+    kind, zero, no = start.dtype, jnp.zeros(fits, start.dtype), jnp.zeros(fits, bool)
+    nowhere = Look(zero + jnp.inf, jnp.zeros_like(start), jnp.zeros((fits, free, free), kind))
+    return _Lanes(start, nowhere, zero + LONGEST, start, no, start != start, jnp.zeros(fits, int))
 
 
-def _solve(hessian: Array, damping: Array, slope: Array) -> tuple[Array, Array]:
-    """The Newton step of one fit, and whether all pivots of its damped Hessian are positive.
+class _Move(NamedTuple):
+    """What to do about directions that do not touch each other, or about one of them.
+
+    Attributes:
+        by: how far to move.
+        curve: the curvature that is reckoned with; 0 of a direction that is left alone.
+        bound: 1 where a long move promises nothing, 0 elsewhere.
+        settled: whether there is nothing to be had, or the curvature says how far to go for it.
+    """
+
+    by: Array
+    curve: Array
+    bound: Array
+    settled: Array
+
+
+def _along(slope: Array, curve: Array, largest: Array, length: Array, enough: Array) -> _Move:
+    """The move along directions with these slopes and curvatures."""
+    sound = curve > PIVOT * largest
+    # Where it bends down, or rounding hides how it bends, what a move may give is what the longest would.
+    at_most = LONGEST * jnp.abs(slope) + LONGEST**2 * jnp.abs(curve)
+    gain = jnp.where(sound, slope**2 / jnp.where(sound, curve, 1), at_most)
+    far = ~sound | (jnp.abs(slope) > BOUND_STEP * jnp.abs(curve))
+    left = (gain <= enough) & far
+    bent = jnp.maximum(jnp.abs(curve), jnp.abs(slope) / length)
+    curve = jnp.where(left, 0, jnp.where(sound, curve, bent))
+    by = jnp.where(curve > 0, -slope / jnp.where(curve > 0, curve, 1), 0)
+    return _Move(by, curve, left.astype(slope.dtype), sound | left)
+
+
+def _solve(at: Look, length: Array, enough: Array) -> tuple[Array, Array, Array, Array]:
+    """The step of one fit, what it promises, how far each coordinate moves along what is left alone, and whether
+    every direction is settled.
 
     Written out for one fit, it is some arithmetic on vectors of lanes; a call of a library for each would cost more.
     """
-    size = slope.size
-    if size > 12:  # the arithmetic written out grows with the cube
-        root = jnp.linalg.cholesky(hessian + jnp.diag(damping))
-        sound = jnp.all(jnp.isfinite(root))
-        step = jax.scipy.linalg.cho_solve(
-            (jnp.where(sound, root, jnp.eye(size, dtype=slope.dtype)), True), -slope
-        )
-        return step, sound
+    hessian, size = at.hessian, at.gradient.size
+    if size > WRITTEN_OUT:
+        values, vectors = jnp.linalg.eigh(hessian)
+        slope = vectors.T @ at.gradient
+        move = _along(slope, values, jnp.max(jnp.abs(values)), length, enough)
+        return vectors @ move.by, -slope @ move.by, jnp.abs(vectors @ move.bound), jnp.all(move.settled)
+    # Hessian = L diag(curves) L'; the slope along direction i is that of L^-1 gradient.
     lower = [[hessian[i, j] for j in range(size)] for i in range(size)]
-    pivot, right, sound = [], [-slope[i] for i in range(size)], jnp.array(True)
+    slope, move = [at.gradient[i] for i in range(size)], []
     for i in range(size):
-        own = hessian[i, i] + damping[i]
-        rest = own
+        pivot = hessian[i, i]
         for k in range(i):
-            rest = rest - lower[i][k] * lower[i][k] * pivot[k]
-        sound &= rest > PIVOT * jnp.abs(own)
-        rest = jnp.where(rest > 0, rest, 1)
-        pivot.append(rest)
+            pivot = pivot - lower[i][k] * lower[i][k] * move[k].curve
+            slope[i] = slope[i] - lower[i][k] * slope[k]
+        own = _along(slope[i], pivot, jnp.abs(hessian[i, i]), length, enough)
+        move.append(own)
         for j in range(i + 1, size):
-            sum_ = hessian[j, i]
+            rest = hessian[j, i]
             for k in range(i):
-                sum_ = sum_ - lower[j][k] * lower[i][k] * pivot[k]
-            lower[j][i] = sum_ / rest
-    for i in range(size):
-        for k in range(i):
-            right[i] = right[i] - lower[i][k] * right[k]
-    right = [value / p for value, p in zip(right, pivot, strict=True)]
+                rest = rest - lower[j][k] * lower[i][k] * move[k].curve
+            lower[j][i] = jnp.where(own.curve > 0, rest / jnp.where(own.curve > 0, own.curve, 1), 0)
+    by, bound = [own.by for own in move], [own.bound for own in move]
+    promise = -sum((one * its for one, its in zip(by, slope, strict=True)), start=jnp.zeros_like(by[0]))
     for i in reversed(range(size)):
         for k in range(i + 1, size):
-            right[i] = right[i] - lower[k][i] * right[k]
-    return jnp.stack(right), sound
+            by[i] = by[i] - lower[k][i] * by[k]
+            bound[i] = bound[i] - lower[k][i] * bound[k]
+    settled = jnp.all(jnp.stack([own.settled for own in move]))
+    return jnp.stack(by), promise, jnp.abs(jnp.stack(bound)), settled
 
 
 def _step(state: _Lanes, seen: Look, *, single: bool) -> _Lanes:
     """Take or leave what was seen at the trial point of one fit, and choose the next."""
     rounding = 1e-6 if single else 1e-14
-    finite = (
-        jnp.isfinite(seen.value) & jnp.all(jnp.isfinite(seen.gradient)) & jnp.all(jnp.isfinite(seen.hessian))
-    )
+    finite = jnp.isfinite(seen.value) & jnp.all(jnp.isfinite(seen.gradient))
+    finite &= jnp.all(jnp.isfinite(seen.hessian))
     first = ~jnp.isfinite(state.at.value)
-    take = (
-        finite & (first | (seen.value <= state.at.value + rounding * jnp.abs(state.at.value))) & ~state.done
-    )
+    down = first | (seen.value <= state.at.value + rounding * jnp.abs(state.at.value))
+    take = finite & down & ~state.done
     at = Look(*(jnp.where(take, new, old) for new, old in zip(seen, state.at, strict=True)))
     position = jnp.where(take, state.trial, state.position)
-    scale = jnp.maximum(state.scale, jnp.abs(jnp.diagonal(at.hessian)))
-    moved = jnp.max(jnp.abs(state.trial - state.position))
-    length = jnp.where(take, jnp.minimum(jnp.maximum(state.length, LONGER * moved), LONGEST), moved / SHORTER)
-    damping = jnp.where(take & (state.damping > 1e-6), state.damping / 10, jnp.where(take, 0, state.damping))
+    moved = state.trial - state.position
+    far = jnp.max(jnp.abs(moved))
+    longer = jnp.minimum(jnp.maximum(state.length, LONGER * far), LONGEST)
+    length = jnp.where(take, longer, far * jnp.where(finite, _least(state.at, seen, moved), SHORTEST))
 
-    usable = jnp.isfinite(at.value)
+    enough = jnp.asarray(NEAR) if single else DECREMENT * jnp.maximum(jnp.abs(at.value), 1)
+    by, promise, alone, settled = _solve(at, length, enough.astype(position.dtype))
+    usable, whole = jnp.isfinite(at.value), jnp.max(jnp.abs(by))
+    done = state.done | (usable & settled & ((promise <= enough) | (whole <= SHORT)))
+    at_bound = jnp.where(state.done, state.at_bound, done & (alone > BOUND_STEP))
+    step = by * jnp.minimum(1, length / jnp.where(whole > 0, whole, 1))
+    trial = position + jnp.where(usable & (single | ~done), step, 0)
+    return _Lanes(position, at, length, trial, done, at_bound, state.looks + ~state.done)
 
-    def damp(tried):
-        damping, _, _, tries = tried
-        step, sound = _solve(at.hessian, damping * scale, at.gradient)
-        return jnp.where(sound, damping, jnp.maximum(8 * damping, DAMPING)), step, sound, tries + 1
 
-    begin = (damping, jnp.zeros_like(position), jnp.array(False), 0)
-    damping, step, sound, _ = lax.while_loop(lambda t: ~t[2] & (t[3] < TRIES) & usable, damp, begin)
-    promise = -(step @ at.gradient)
-    enough = NEAR if single else DECREMENT * jnp.maximum(jnp.abs(at.value), 1)
-    nothing = sound & ((promise <= enough) | jnp.all(jnp.abs(step) <= SHORT))
-    done = state.done | (nothing & (damping == 0))
-    at_bound = jnp.where(state.done, state.at_bound, done & (jnp.abs(step) > BOUND_STEP))
-    damping = jnp.where(nothing, 0, damping)  # damping may hide that something is left: look again without
-    whole = jnp.max(jnp.abs(step))
-    step = step * jnp.minimum(1, length / jnp.where(whole > 0, whole, 1))
-    trial = position + jnp.where(sound & (single | ~done), step, 0)
-    return _Lanes(position, at, scale, damping, length, trial, done, at_bound, state.looks + ~state.done)
+def _least(before: Look, after: Look, moved: Array) -> Array:
+    """Where along a step that led up the cubic through both its ends is least, as a share of the step.
+
+    Source:
+        Nocedal and Wright 2006, Numerical Optimization, equation 3.59.
+    """
+    slope, slope_after = moved @ before.gradient, moved @ after.gradient
+    bend = slope + slope_after - 3 * (after.value - before.value)
+    root = jnp.sqrt(jnp.maximum(bend**2 - slope * slope_after, 0))
+    below = slope_after - slope + 2 * root
+    share = 1 - (slope_after + root - bend) / jnp.where(below != 0, below, 1)
+    return jnp.where(jnp.isfinite(share), jnp.clip(share, SHORTEST, SHORTER), SHORTEST)
 
 
 @partial(jax.jit, static_argnames=("objective", "mixed"))

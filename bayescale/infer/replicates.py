@@ -12,7 +12,8 @@ from jax import Array, lax, random
 from bayescale import parallel
 from bayescale.blocks import BLOCK
 from bayescale.infer.objective import Objective
-from bayescale.infer.plan import FEW_RUNS, Plan, plan_of
+from bayescale.infer.plan import Plan, plan_of
+from bayescale.infer.point import FEW_RUNS
 from bayescale.infer.refit import minima
 from bayescale.infer.resample import Resampling
 from bayescale.model import Model

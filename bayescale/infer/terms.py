@@ -8,7 +8,7 @@ so that one pass over the runs, contracted with products of 1 and the log covari
 everything a Newton step needs. How the noise depends on mu is still what the noise says.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from itertools import combinations_with_replacement
 from typing import NamedTuple
@@ -18,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from bayescale.infer.partials import partials
 from bayescale.law import Law
 from bayescale.runs import Runs
 
 Coordinates = Callable[[Array], Array]
 LogProb = Callable[[Array, Array], Array]
-WRITTEN_OUT = 12  # parameters; the products of more are left to a library
 
 
 class Look(NamedTuple):
@@ -148,30 +148,44 @@ def _whole(of_runs: Jets, gradient: Array, top: Array) -> Look:
     )
 
 
-def look_at_any(mean: Coordinates, vector: Array, scatter: Array, log_prob: LogProb, weight: Array) -> Look:
-    """The weighted negative log likelihood of any law in (vector, scatter), its law differentiated automatically.
+def look_at_any(
+    mean: Callable[..., Array], at: Sequence[Array], scatter: Array, log_prob: LogProb, weight: Array
+) -> Look:
+    """The weighted negative log likelihood of any law in (at, scatter), its law differentiated automatically.
 
     Args:
-        mean: vector -> the means of the runs, (runs,).
-        vector: (any,).
+        mean: so many numbers -> the means of the runs, (runs,).
+        at: the numbers.
         scatter: the parameters of the noise that are free, (any,).
         log_prob: (mean, (runs,); scatter) -> log density of the responses, (runs,).
         weight: (runs,).
     """
-    directions = jnp.eye(vector.size, dtype=vector.dtype)
-    rows = [jax.jvp(mean, (vector,), (one,))[1] for one in directions] if vector.size <= WRITTEN_OUT else None
-    slopes = jax.jacfwd(mean)(vector).T if rows is None else jnp.stack(rows)  # (any, runs)
-    at, slopes = lax.optimization_barrier((mean(vector), slopes))
-    of_runs = jets(log_prob, at, scatter, weight)
+    value, columns = partials(mean, at)
+    value, slopes = lax.optimization_barrier((value, jnp.stack(columns)))
+    of_runs = jets(log_prob, value, scatter, weight)
+
+    def gradient(*numbers):
+        return jax.grad(lambda n: jnp.sum(mean(*n) * of_runs.slope[:, 0]))(numbers)
+
+    bend = jnp.stack([jnp.stack(column) for column in partials(gradient, at)[1]])
+    square = jnp.sum((slopes * of_runs.curve[:, 0, 0])[:, None] * slopes[None], axis=2)
+    return _seen(of_runs, slopes, square + bend)
+
+
+def look_at_many(mean: Coordinates, vector: Array, scatter: Array, log_prob: LogProb, weight: Array) -> Look:
+    """The same of a mean that depends on many numbers, (any,): nothing is written out."""
+    value, slopes = mean(vector), jax.jacfwd(mean)(vector).T
+    value, slopes = lax.optimization_barrier((value, slopes))
+    of_runs = jets(log_prob, value, scatter, weight)
     bend = jax.jacfwd(jax.grad(lambda v: jnp.sum(mean(v) * of_runs.slope[:, 0])))(vector)
-    curved = slopes * of_runs.curve[:, 0, 0]
-    square = jnp.sum(curved[:, None] * slopes[None], axis=2) if rows is not None else curved @ slopes.T
+    return _seen(of_runs, slopes, (slopes * of_runs.curve[:, 0, 0]) @ slopes.T + bend)
+
+
+def _seen(of_runs: Jets, slopes: Array, square: Array) -> Look:
+    """The sums over runs; `slopes`, (any, runs), are those of the means."""
     cross = slopes @ of_runs.curve[:, 0, 1:]
-    return _whole(
-        of_runs,
-        jnp.sum(slopes * of_runs.slope[:, 0], axis=1),
-        jnp.concatenate([square + bend, cross], axis=1),
-    )
+    gradient = jnp.sum(slopes * of_runs.slope[:, 0], axis=1)
+    return _whole(of_runs, gradient, jnp.concatenate([square, cross], axis=1))
 
 
 def pulled_back(coordinates: Coordinates, vector: Array, at: Look) -> Look:
