@@ -106,10 +106,7 @@ def compute(
                     done += 1
                     report(done, count)
     except Exception as error:
-        lost = (
-            isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ == "KilledWorker"
-        )  # Dask's
-        if executor is None or not lost:
+        if executor is None or not lost(error):
             raise
         goes_on = "the study may be resumed (resume=True, --resume)"
         if isinstance(store, Memory):
@@ -118,6 +115,13 @@ def compute(
             f"a worker died, often for want of memory, or the workers were shut down; {done} of {count} blocks are "
             f"safe, and {goes_on}"
         ) from error
+
+
+def lost(error: Exception) -> bool:
+    """Whether it says that a worker died, or that there are no workers any more."""
+    return (
+        isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ == "KilledWorker"
+    )  # Dask's
 
 
 def _spread(work, calls, executor: Executor, in_flight: int) -> Generator[tuple[tuple[int, ...], Any]]:

@@ -5,6 +5,7 @@ No code is stored. What is run is the file of a law of the user's own, where the
 
 import importlib.util
 import inspect
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,19 @@ def law_in(path: Path) -> Law:
 
 
 def source_of(law: Law) -> str | None:
-    """The file of a law that is none of `bayescale.models`, as text: what another machine needs to have it."""
+    """The file of a law that is none of `bayescale.models`, as text: what another machine needs to have it.
+
+    Raises:
+        ValueError: it is in no file, or it is not what its file makes of it.
+    """
     if law.name in models.names() and models.load(law.name).mean is law.mean:
+        own = _placed(models.load(law.name), law.columns, law.irrelevant)
+        for part in ("response", "natural", "floor", "terms"):
+            if getattr(law, part) != getattr(own, part):
+                raise ValueError(
+                    f"law {law.name} has other {part} than bayescale.models gives it, which a study that is kept, or "
+                    "spread over workers, cannot say; write the law in a file of its own"
+                )
         return None
     try:
         file = inspect.getsourcefile(inspect.unwrap(law.mean))
@@ -116,7 +128,20 @@ def source_of(law: Law) -> str | None:
         raise ValueError(
             f"law {law.name} is in no file; a study that is kept, or spread over workers, needs it in one"
         )
+    if Path(file).parent == Path(models.__file__).parent:
+        raise ValueError(
+            f"law {law.name} borrows the formula of {Path(file).stem}, and a study that is kept, or spread over "
+            "workers, would take it for that law; keep that name, or write the formula in a file of its own"
+        )
     return Path(file).read_text(encoding="utf-8")
+
+
+def _placed(law: Law, columns: Mapping[str, str], others: Iterable[str]) -> Law:
+    """A law along the columns that it is read from, and times the covariates that may not matter."""
+    law = law.along(columns[AXIS]) if columns else law
+    for covariate in others:
+        law = law if covariate in law.irrelevant else irrelevant(law, covariate)
+    return law
 
 
 def as_prior(said: list) -> Distribution:
@@ -148,10 +173,7 @@ def as_model(said: dict[str, Any], law: Law | None) -> Model:
         law = models.load(name)
     elif law.name != name:
         raise UnknownLawError(f"the fit is of law {name}, and law= is {law.name}")
-    if said["columns"]:
-        law = law.along(said["columns"][AXIS])
-    for covariate in said["irrelevant"]:
-        law = law if covariate in law.irrelevant else irrelevant(law, covariate)
+    law = _placed(law, said["columns"], said["irrelevant"])
     priors = {p: as_prior(one) for p, one in said["law_priors"].items()}
     law = law.replace(priors=priors, spread=said["spread"])
     scatter = noise.load(said["noise"], **said["settings"])

@@ -12,6 +12,7 @@ import pytest
 import bayescale as bs
 from bayescale import models, noise, parallel
 from bayescale.infer.bootstrap import bootstrap
+from bayescale.infer.optimize import optimize
 from bayescale.infer.refit import minima
 from bayescale.infer.resample import Resampling
 from bayescale.model import Model
@@ -50,7 +51,7 @@ def study(points):
 
 
 def point_of(model, runs):
-    return bootstrap(jax.random.key(1), model, runs, replicates=1).point
+    return optimize(jax.random.key(1), model, runs, priors=False)
 
 
 def objective_of(fit, delta):
@@ -107,6 +108,13 @@ def test_the_published_estimate_is_that_of_least_absolute_deviations(points):
     mean = own["E"] + own["A"] * N ** -own["alpha"] + own["B"] * D ** -own["beta"]
     assert np.abs(np.log(np.asarray(points.response) / mean)).sum() <= 1.129496
     assert study.counts.unfinished <= 1
+
+
+def test_the_point_of_a_study_is_the_point_fit(points, study):
+    point, fit = study.point, point_of(HUBER, points)
+    for name in fit.draws:
+        np.testing.assert_allclose(point.draws[name], fit.draws[name], rtol=1e-9)
+    assert point.stats["log_density"] == pytest.approx(fit.stats["log_density"])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from bayescale import models, noise
 from bayescale.infer.objective import Objective, differentiated, opened
+from bayescale.infer.partials import partials
 from bayescale.infer.powers import as_exponentials
 from bayescale.model import Model
 from bayescale.pooling import Effect, Pooling
@@ -202,3 +203,20 @@ def test_the_scale_of_weights_does_not_matter_to_the_sandwich():
         free, base, runs.replace(weight=np.full(len(runs), 1 / len(runs))), times, units
     )
     np.testing.assert_allclose(small, whole, rtol=1e-9)
+
+
+def test_partial_derivatives_are_those_of_jax():
+    """Sums, products, powers, a maximum and a branch; and an argument that nothing depends on."""
+    x = jnp.linspace(0.5, 2.0, 7)
+
+    def function(a, b, c, d):
+        inside = jnp.logaddexp(a - b * jnp.log(x), c * x)
+        return jnp.where(x > 1, inside**2, jnp.maximum(a * x, b)), jnp.sum(inside * a) + 0 * d
+
+    at = tuple(jnp.asarray([0.3, 1.2, -0.7, 2.0]))
+    value, columns = jax.jit(lambda *at: partials(function, at))(*at)
+    theirs = jax.jacfwd(function, argnums=(0, 1, 2, 3))(*at)
+    jax.tree.map(np.testing.assert_allclose, value, function(*at))
+    for i, column in enumerate(columns):
+        for one, other in zip(column, theirs, strict=True):
+            np.testing.assert_allclose(one, other[i], rtol=1e-12, atol=1e-12)

@@ -63,7 +63,7 @@ def test_delta_noise_law_and_support(all_points):
         jax.random.key(0),
         MODEL,
         points,
-        quantities={"beta": "beta", "A": "A"},
+        quantities={"beta": "beta", "A": "A", "2 beta": lambda fit: 2 * fit.centre()["beta"]},
         delta=[1e-2],
         noise=[noise.log_normal],
         law=[models.load("chinchilla_tied")],

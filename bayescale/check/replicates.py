@@ -46,6 +46,8 @@ def _at_bound(study: Study) -> Iterator[Finding]:
 
 def _few_clusters(study: Study) -> Iterator[Finding]:
     resampling = study.job.resampling
+    model = "a model in which they differ (--effect)"
+    wild = f"a wild bootstrap with Webb's signs (--kind wild --signs webb), or {model}"
     for by, count in zip(resampling.cluster, resampling.counts(study.job.runs), strict=False):
         if count < CLUSTERS and not (resampling.kind == "wild" and resampling.signs == "webb"):
             yield Finding(
@@ -53,7 +55,7 @@ def _few_clusters(study: Study) -> Iterator[Finding]:
                 "warning",
                 f"there are only {count} levels of {by} to resample: intervals come out too narrow",
                 float(count),
-                "Take a wild bootstrap with Webb's signs (--kind wild --signs webb), or a model in which they differ",
+                f"Take {model if study.point.model.noise.residuals is None else wild}",
             )
 
 

@@ -59,7 +59,7 @@ def sensitivity(
         model: the model; its row comes first.
         runs: the table.
         quantities: name -> the name of a parameter, or a function of a fit; the parameters of the law, if None. A law
-            that has no such parameter has no such answer.
+            that has no such parameter, or on which the function raises ValueError or KeyError, has no such answer.
         drop: how many of the highest losses are left out; runs that tie with the last of them go with it.
         delta: Huber's delta, of the noise that has one.
         noise: other kinds of noise.
@@ -86,7 +86,13 @@ def sensitivity(
             )
         some = runs.replace(weight=whole * kept)
         study = bootstrap(key, other, some, replicates=REPLICATES, resampling=resampling, priors=priors)
-        answers = {name: _answer(study, of, level) for name, of in wanted.items() if _has(study, of)}
+        answers = {}
+        for name, of in wanted.items():
+            try:
+                answers[name] = _answer(study, of, level)
+            except (ValueError, KeyError):
+                if other is model:
+                    raise
         return Row(changed, to, int((~kept).sum()), study.converged, answers)
 
     everything = np.ones(len(runs), bool)
@@ -102,11 +108,6 @@ def sensitivity(
     return tuple(rows)
 
 
-def _has(study: Study, quantity: Quantity) -> bool:
-    law, noise = study.point.model.law, study.point.model.noise
-    return callable(quantity) or quantity in (*law.parameters, *noise.parameters)
-
-
 def _answer(study: Study, quantity: Quantity, level: float) -> tuple[float, float, float]:
     interval = study.interval(quantity, level=level)
     return study.estimate(quantity), interval.low.value, interval.high.value
@@ -114,10 +115,11 @@ def _answer(study: Study, quantity: Quantity, level: float) -> tuple[float, floa
 
 def _without_highest(runs: Runs, count: int) -> np.ndarray:
     """Which runs are below the `count` highest responses, (runs,)."""
+    there = np.asarray(runs.weight) > 0
     response = np.asarray(runs.response)
-    if not 0 <= count < len(runs):
-        raise ValueError(f"drop is {count}; it is from 0 to {len(runs) - 1}, one less than there are runs")
-    return response < np.sort(response)[-count] if count else np.ones(len(runs), bool)
+    if not 0 <= count < there.sum():
+        raise ValueError(f"drop is {count}; it is from 0 to {there.sum() - 1}, one less than there are runs")
+    return response < np.sort(response[there])[-count] if count else np.ones(len(runs), bool)
 
 
 def _inner(runs: Runs, by: str, share: float) -> np.ndarray:
@@ -129,5 +131,5 @@ def _inner(runs: Runs, by: str, share: float) -> np.ndarray:
     if len(below) > 1 or not 0 <= share < 0.5:
         raise ValueError(f"support is {by!r} by {share}; it is a covariate or a ratio, and a share below 0.5")
     values = np.asarray(runs.columns[above]) / (np.asarray(runs.columns[below[0]]) if below else 1.0)
-    low, high = np.quantile(values, [share, 1 - share])
+    low, high = np.quantile(values[np.asarray(runs.weight) > 0], [share, 1 - share])
     return (values >= low) & (values <= high)

@@ -1,7 +1,7 @@
 """What a refit minimises: the negative log likelihood of a model, with or without priors, and its two derivatives."""
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -89,9 +89,20 @@ class Objective:
                 best = self._log_prob(base, jnp.asarray(runs.response), runs)
                 found = found._replace(value=found.value + jnp.sum(runs.weight * best))
             if self.priors:
-                prior = differentiated(lambda v: -self.density.log_prior(base.at[self.places].set(v)), free)
-                found = Look(*(a + b for a, b in zip(found, prior, strict=True)))
+                found = Look(*(a + b for a, b in zip(found, self._prior(free, base), strict=True)))
         return Look(*(part.astype(kind) for part in found))
+
+    def _prior(self, free: Array, base: Array) -> Look:
+        """The negative log prior alone."""
+
+        def prior(vector):
+            return -self.density.log_prior(base.at[self.places].set(vector))
+
+        if self.density.model.factors:
+            return differentiated(prior, free)
+        # The priors of parameters do not touch each other, so that a step common to all shows what each one bends.
+        slope, bend = jax.jvp(jax.grad(prior), (free,), (jnp.ones_like(free),))
+        return Look(prior(free), slope, jnp.diag(bend))
 
     def _likelihood(self, free: Array, base: Array, runs: Runs) -> Look:
         """The likelihood alone: what the mean depends on and what the noise does are kept apart."""
@@ -170,6 +181,7 @@ class Objective:
         values = self.density.constrain(vector)
         return jnp.asarray(self.density.model.noise(mean, runs, values).log_prob(runs.response))
 
+    @partial(jax.jit, static_argnums=0)
     def scale(self, value: Array, base: Array, runs: Runs) -> Array:
         """The log scale of separable noise that goes with a minimum: of value / sigma^2 + weight c(sigma) the least.
 

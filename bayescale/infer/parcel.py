@@ -5,6 +5,7 @@ A worker makes the same model of them once, so that what it compiles serves all 
 
 import io
 import json
+import platform
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -22,13 +23,18 @@ from bayescale.runs import Runs
 
 
 def place() -> dict[str, Any]:
-    """What the bits of a block depend on besides the study: the kind of device, and the versions."""
+    """What the bits of a block depend on besides the study: the kind of device, and the versions.
+
+    Processors that multiply and add in one step round otherwise than those that cannot, so what they can is named.
+    """
     versions = {
         name: value for name, value in provenance(random.key(0))["versions"].items() if name != "numpy"
     }
     return {
         "platform": jax.devices()[0].platform,
         "device": jax.devices()[0].device_kind,
+        "machine": platform.machine(),
+        "simd": np.show_config(mode="dicts")["SIMD Extensions"]["found"],
         "versions": versions,
     }
 
