@@ -412,7 +412,7 @@ def test_the_file_of_a_law_is_that_of_its_formula(own_law):
 def test_a_law_that_its_file_does_not_make_is_refused(tmp_path):
     law = models.load("power").along("N")
     assert recipe.source_of(law) is None
-    with pytest.raises(ValueError, match="law power has other terms than bayescale.models gives it"):
+    with pytest.raises(ValueError, match=r"law power has other terms than bayescale\.models gives it"):
         recipe.source_of(law.replace(terms=()))
     with pytest.raises(ValueError, match="law mine borrows the formula of power"):
         recipe.source_of(law.replace(name="mine"))
@@ -420,7 +420,9 @@ def test_a_law_that_its_file_does_not_make_is_refused(tmp_path):
 
 def test_workers_that_die_at_once(tmp_path):
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, initializer=os._exit, initargs=(9,)) as dead:
-        with pytest.raises(ChildProcessError, match="no worker came up, or the first one died at once"):
-            study(tmp_path / "a", executor=dead)
+    with (
+        ProcessPoolExecutor(1, mp_context=spawn, initializer=os._exit, initargs=(9,)) as dead,
+        pytest.raises(ChildProcessError, match="no worker came up, or the first one died at once"),
+    ):
+        study(tmp_path / "a", executor=dead)
     assert not (tmp_path / "a").exists()
