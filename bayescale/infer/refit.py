@@ -113,12 +113,17 @@ def _solve(at: Look, length: Array, enough: Array) -> tuple[Array, Array, Array,
             pivot = pivot - lower[i][k] * lower[i][k] * move[k].curve
             slope[i] = slope[i] - lower[i][k] * slope[k]
         own = _along(slope[i], pivot, jnp.abs(hessian[i, i]), length, enough)
-        move.append(own)
+        column = []
         for j in range(i + 1, size):
             rest = hessian[j, i]
             for k in range(i):
                 rest = rest - lower[j][k] * lower[i][k] * move[k].curve
-            lower[j][i] = jnp.where(own.curve > 0, rest / jnp.where(own.curve > 0, own.curve, 1), 0)
+            column.append(jnp.where(own.curve > 0, rest / jnp.where(own.curve > 0, own.curve, 1), 0))
+        # Else the compiler would work out each column anew for every one that follows.
+        own, slope[i], column = lax.optimization_barrier((own, slope[i], column))
+        move.append(own)
+        for j, factor in enumerate(column, start=i + 1):
+            lower[j][i] = factor
     by, bound = [own.by for own in move], [own.bound for own in move]
     promise = -sum((one * its for one, its in zip(by, slope, strict=True)), start=jnp.zeros_like(by[0]))
     for i in reversed(range(size)):
