@@ -55,7 +55,7 @@ MOST = {"chinchilla": 40, "autodiff": 150}  # us of a refit that we hope for
 LEAST = {"notebook": 400, "least_squares": 25}  # times as fast that we hope to be
 HOW = ("mixed", "float64", "drawn too")
 FEW = {
-    "broken_power": 256
+    "broken_power": 1024
 }  # refits at most: in many replicates no run is past the break, and they take all steps
 NEAR = 1e-6  # of the best objective: as good
 

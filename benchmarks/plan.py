@@ -16,14 +16,20 @@ PROBLEMS = {"chinchilla": "Chinchilla law, Huber noise", "autodiff": "the same, 
 def rows(refits: int) -> list[str]:
     """The rows of the table, in Markdown."""
     measured = json.loads((record.RESULTS / "bootstrap.json").read_text(encoding="utf-8"))["refits_us"]
-    found = ["| | us a refit | " + " | ".join(f"{cores} cores" for cores in CORES) + " |"]
+    found = ["| | us a refit | " + " | ".join(f"{cores} core" + "s" * (cores > 1) for cores in CORES) + " |"]
     found.append("|---" * (len(CORES) + 2) + "|")
     for name, said in PROBLEMS.items():
         each = measured[name]["drawn too"][0]
         hours = [refits * each / 1e6 / 3600 / cores for cores in CORES]
-        times = " | ".join(f"{h:.1f} h" if h >= 1 else f"{60 * h:.0f} min" for h in hours)
-        found.append(f"| {said} | {each:.0f} | {times} |")
+        found.append(f"| {said} | {each:.0f} | " + " | ".join(map(duration, hours)) + " |")
     return found
+
+
+def duration(hours: float) -> str:
+    """Hours, or minutes, or seconds."""
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{60 * hours:.0f} min" if hours >= 1 / 60 else f"{3600 * hours:.0f} s"
 
 
 def main() -> None:
