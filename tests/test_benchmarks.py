@@ -141,8 +141,6 @@ def test_reliability_is_measured_from_the_best_of_all(benchmark):
 
 
 def test_what_the_bootstrap_measured(benchmark):
-    if not (FOLDER / "results" / "bootstrap.json").exists():
-        pytest.skip("benchmarks/bootstrap.py has not been run")
     module, found = benchmark("bootstrap"), written("bootstrap")
     assert found["ratios"] == module.ratios(found["refits_us"])
     assert found["ratios"]["mixed"]["least_squares"] >= module.LEAST["least_squares"]

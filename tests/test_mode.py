@@ -61,6 +61,7 @@ def test_the_huber_estimate_of_the_chinchilla_points(chinchilla):
     fit = optimize(jax.random.key(0), Model(LAW, noise.huber(), effects=()), chinchilla, priors=False)
     assert fit.converged
     assert (fit.stats["mode_agreed"], fit.stats["mode_starts"], fit.stats["at_bound"]) == (64, 64, [])
+    assert fit.stats["rival"] == float("inf")
     values = {name: draws[0, 0] for name, draws in fit.draws.items()}
     same_estimate(values, chinchilla)
     assert float(huber_sum(chinchilla, values)) == pytest.approx(LEAST, rel=1e-6)

@@ -7,7 +7,7 @@ import pytest
 from bayescale import models, noise
 from bayescale.infer.optimize import laplace, optimize
 from bayescale.model import Model
-from bayescale.pooling import Pooling
+from bayescale.pooling import Effect, Pooling
 from bayescale.runs import Runs
 
 LAW = models.load("power").along("N")
@@ -69,9 +69,12 @@ def test_a_parameter_that_runs_to_its_bound_is_named():
 
 
 def test_levels_need_priors():
-    pooled = MODEL.replace(pooling=(Pooling(("A",), by="corpus"),))
-    with pytest.raises(ValueError, match="fit them with priors"):
-        optimize(jax.random.key(0), pooled, RUNS, priors=False)
+    shared = {"pooling": (Pooling(("A",), by="corpus"),)}, {"effects": (Effect("corpus"),)}
+    for of_levels in shared:
+        with pytest.raises(
+            ValueError, match="levels that share nothing but a likelihood have no scale; fit them"
+        ):
+            optimize(jax.random.key(0), MODEL.replace(**of_levels), RUNS, priors=False)
 
 
 def test_the_normal_approximation_is_the_posterior_of_a_straight_line():

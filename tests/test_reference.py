@@ -34,8 +34,8 @@ def as_in_the_reference(runs, scatter, effects=()):
     return Model(law, scatter, effects=effects)
 
 
-def sound(fit, attempts=1):
-    assert fit.stats["attempt"] <= attempts
+def sound(fit):
+    assert fit.stats["attempt"] == 1
     assert fit.stats["diverging"].sum() == 0
     assert max(np.max(found[..., 0]) for found in fit.diagnostics.values()) < 1.01
     assert fit.converged, fit.verdict
@@ -89,18 +89,25 @@ ALONE = {"c4": (0.251, 0.054), "redpajama": (0.258, 0.031), "refinedweb": (0.258
 
 
 def test_three_corpora_share_what_they_know_of_the_exponent():
-    """At its defaults, the automatic second try included, which some 3 keys in 12 need for a divergence or two."""
+    """At its defaults, and of four keys one at most needs the automatic second try, for a divergence or two.
+
+    Of twelve keys three did, so that other bits would fail this one time in four.
+    """
     runs = data.load("gadre2024_overtrain", where=None)
     assert len(runs) == 104
     pooled = Model(
         models.load("chinchilla_tied"), noise.log_normal, (Pooling(("E", "B"), by="group"),), effects=()
     )
-    fit = nuts(jax.random.key(0), pooled, runs)
-    sound(fit, attempts=2)
-    alpha = fit.flat("alpha")
-    for exponent, error in ALONE.values():
-        assert alpha.mean() == pytest.approx(exponent, abs=error)
-        assert alpha.std() < error
+    fits = [nuts(jax.random.key(seed), pooled, runs) for seed in range(4)]
+    assert sum(fit.stats["attempt"] == 1 for fit in fits) >= 3
+    for fit in fits:
+        assert fit.stats["diverging"].sum() == 0
+        assert max(np.max(found[..., 0]) for found in fit.diagnostics.values()) < 1.01
+        assert fit.converged, fit.verdict
+        alpha = fit.flat("alpha")
+        for exponent, error in ALONE.values():
+            assert alpha.mean() == pytest.approx(exponent, abs=error)
+            assert alpha.std() < error
 
 
 # ---- Groups
