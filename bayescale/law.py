@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
+from jax import Array, lax
 from jax.typing import ArrayLike
 from numpyro.distributions import Distribution
 
@@ -182,3 +183,14 @@ def irrelevant(law: Law, covariate: str) -> Law:
         terms=(),
         priors={**law.priors, f"gamma_{covariate}": dist.Normal(0.0, 0.05)},
     )
+
+
+def logaddexp(a: ArrayLike, b: ArrayLike) -> Array:
+    """The logarithm of exp(a) + exp(b), elementwise, for the means of laws.
+
+    It is `jnp.logaddexp` for finite numbers, but its derivatives are made of the exponentials that it has computed,
+    where those of `jnp.logaddexp` compute others.
+    """
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    larger = lax.stop_gradient(jnp.maximum(a, b))
+    return larger + jnp.log(jnp.exp(a - larger) + jnp.exp(b - larger))

@@ -9,9 +9,8 @@ shift is below -alpha, more x makes the loss worse after the break. A break outs
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jax.nn import softplus
 
-from bayescale.law import Law
+from bayescale.law import Law, logaddexp
 from bayescale.priors import LogitNormal
 
 
@@ -22,7 +21,7 @@ def mean(x, *, E, A, alpha, shift, location, sharpness):
     2.0
     """
     log_x = jnp.log(x)
-    bend = sharpness * softplus((log_x - jnp.log(location)) / sharpness)
+    bend = sharpness * logaddexp((log_x - jnp.log(location)) / sharpness, 0.0)
     return E + A * jnp.exp(-alpha * log_x - shift * bend)
 
 

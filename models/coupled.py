@@ -9,7 +9,7 @@ is. Only runs with a surplus of parameters or of tokens tell k, and it makes up 
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayescale.law import Law
+from bayescale.law import Law, logaddexp
 from bayescale.priors import LogitNormal
 
 
@@ -21,7 +21,7 @@ def mean(N, D, *, E, A, B, alpha, beta, k):
     """
     log_n = jnp.log(A) - alpha * jnp.log(N)
     log_d = jnp.log(B) - beta * jnp.log(D)
-    return E + jnp.exp(k * jnp.logaddexp(log_n / k, log_d / k))
+    return E + jnp.exp(k * logaddexp(log_n / k, log_d / k))
 
 
 def natural(N, D, loss, *, E, A, B, alpha, beta, k):

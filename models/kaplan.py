@@ -11,7 +11,7 @@ Kaplan's N are non-embedding parameters, and runs stop early, so D may count rep
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayescale.law import Law
+from bayescale.law import Law, logaddexp
 
 
 def mean(N, D, *, A, B, alpha, beta):
@@ -22,7 +22,7 @@ def mean(N, D, *, A, B, alpha, beta):
     """
     log_n = jnp.log(A) - alpha * jnp.log(N)
     log_d = jnp.log(B) - beta * jnp.log(D)
-    return jnp.exp(beta * jnp.logaddexp(log_n / beta, log_d / beta))
+    return jnp.exp(beta * logaddexp(log_n / beta, log_d / beta))
 
 
 def natural(N, D, loss, *, A, B, alpha, beta):

@@ -9,7 +9,7 @@ terms at the reference run, A and B, for the scales N_c and D_c are known to ord
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayescale.law import Law
+from bayescale.law import Law, logaddexp
 from bayescale.priors import LogitNormal
 
 
@@ -21,7 +21,7 @@ def mean(N, D, *, E, A, B, alpha, beta):
     """
     log_n = jnp.log(A) - alpha * jnp.log(N)
     log_d = jnp.log(B) - beta * jnp.log(D)
-    return E + jnp.exp(beta * jnp.logaddexp(log_n / beta, log_d / beta))
+    return E + jnp.exp(beta * logaddexp(log_n / beta, log_d / beta))
 
 
 def natural(N, D, loss, *, E, A, B, alpha, beta):

@@ -1,6 +1,7 @@
 """Law: what it takes from a signature, what it refuses, and irrelevant covariates."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
@@ -8,7 +9,7 @@ from jax.test_util import check_grads
 from numpyro.distributions import constraints
 
 from bayescale import models
-from bayescale.law import AXIS, Law, irrelevant
+from bayescale.law import AXIS, Law, irrelevant, logaddexp
 from bayescale.priors import LogitNormal
 
 
@@ -201,3 +202,11 @@ def test_logit_normal_can_be_batched():
     assert prior.batch_shape == (2,)
     both = prior.log_prob(0.3)
     np.testing.assert_allclose(both, [LogitNormal(m, 1.0).log_prob(0.3) for m in (0.0, 1.0)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("step", [0.0, 1e-9, 0.3, -2.0, 40.0, -800.0])
+def test_logaddexp_is_that_of_jax_to_its_second_derivatives(step):
+    with jax.enable_x64(True):
+        for of in (lambda f: f, lambda f: jax.grad(f, (0, 1)), lambda f: jax.hessian(f, (0, 1))):
+            own, known = (of(f)(1.5 + step, 1.5) for f in (logaddexp, jnp.logaddexp))
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12), own, known)

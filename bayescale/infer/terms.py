@@ -161,15 +161,21 @@ def look_at_any(
         weight: (runs,).
     """
     value, columns = partials(mean, at)
-    value, slopes = lax.optimization_barrier((value, jnp.stack(columns)))
-    of_runs = jets(log_prob, value, scatter, weight)
+    value, columns = lax.optimization_barrier((value, columns))
+    slopes, of_runs = jnp.stack(columns), jets(log_prob, value, scatter, weight)
 
     def gradient(*numbers):
         return jax.grad(lambda n: jnp.sum(mean(*n) * of_runs.slope[:, 0]))(numbers)
 
-    bend = jnp.stack([jnp.stack(column) for column in partials(gradient, at)[1]])
-    square = jnp.sum((slopes * of_runs.curve[:, 0, 0])[:, None] * slopes[None], axis=2)
-    return _seen(of_runs, slopes, square + bend)
+    # What lies above the diagonal lies below it too, and is not worked out twice.
+    bend, bent = partials(gradient, at)[1], of_runs.curve[:, 0, 0]
+    half = {
+        (i, j): jnp.sum(bent * columns[i] * columns[j]) + bend[i][j]
+        for i, j in combinations_with_replacement(range(len(at)), 2)
+    }
+    rows = [[half[min(i, j), max(i, j)] for j in range(len(at))] for i in range(len(at))]
+    square = jnp.stack([jnp.stack(row) for row in rows])
+    return _seen(of_runs, slopes, square)
 
 
 def look_at_many(mean: Coordinates, vector: Array, scatter: Array, log_prob: LogProb, weight: Array) -> Look:
