@@ -73,6 +73,28 @@ def test_derivatives_are_those_of_the_density(name, scatter, priors):
             assert float(ours.value) == pytest.approx(float(theirs.value), rel=1e-10)
 
 
+def test_without_the_second_derivatives_of_the_law_it_is_what_gauss_and_newton_take():
+    """In the log loss normal noise is least squares, whose matrix is J'J / sigma^2 of the log means."""
+    law = models.load("coupled")
+    runs = simulated(law)
+    objective = Objective.of(Model(law, noise.log_normal, effects=()), runs)
+    base = jnp.asarray(objective.density.prior_draws(jax.random.key(0), 1)[0])
+    free = base[objective.places]
+    straight, whole = (objective.look(free, base, runs, straight=one) for one in (True, False))
+    np.testing.assert_allclose(straight.value, whole.value)
+    np.testing.assert_allclose(straight.gradient, whole.gradient, rtol=1e-10)
+
+    def mean(vector):
+        return objective.mean(base.at[objective.places].set(vector), runs)
+
+    slopes = jax.jacfwd(mean)(free)
+    log_slopes, sigma = slopes / mean(free)[:, None], np.exp(base[objective.density.place("sigma")])
+    # What is left of the noise: the mean bends the log mean, whatever the law.
+    residual = np.log(runs.response) - np.log(mean(free))
+    expected = (log_slopes * (1 + residual)[:, None]).T @ log_slopes / sigma**2
+    np.testing.assert_allclose(straight.hessian, expected, rtol=1e-9)
+
+
 def test_of_separable_noise_the_objective_is_the_loss_over_the_variance():
     law = law_named("power")
     runs = simulated(law)

@@ -71,7 +71,7 @@ class Objective:
         """Whether the scale of the noise is found once everything else is."""
         return "sigma" in self.held and not self.density.model.factors
 
-    def look(self, free: Array, base: Array, runs: Runs) -> Look:
+    def look(self, free: Array, base: Array, runs: Runs, *, straight: bool = False) -> Look:
         """The objective at a point, in the precision of `free`.
 
         Of separable noise it is measured from a law that goes through every run, and so it is not negative.
@@ -80,11 +80,12 @@ class Objective:
             free: (free,).
             base: a flat vector of the density, (size,), which has what is held.
             runs: the table.
+            straight: whether the second derivatives of a law may be left out where they cost much.
         """
         kind = free.dtype
         base, runs = base.astype(kind), jax.tree.map(lambda leaf: _as(leaf, kind), runs)
         with validation_enabled(False):
-            found = self._likelihood(free, base, runs)
+            found = self._likelihood(free, base, runs, straight)
             if self.scale_follows:
                 best = self._log_prob(base, jnp.asarray(runs.response), runs)
                 found = found._replace(value=found.value + jnp.sum(runs.weight * best))
@@ -104,7 +105,7 @@ class Objective:
         slope, bend = jax.jvp(jax.grad(prior), (free,), (jnp.ones_like(free),))
         return Look(prior(free), slope, jnp.diag(bend))
 
-    def _likelihood(self, free: Array, base: Array, runs: Runs) -> Look:
+    def _likelihood(self, free: Array, base: Array, runs: Runs, straight: bool) -> Look:
         """The likelihood alone: what the mean depends on and what the noise does are kept apart."""
         model, noisy = self.density.model, self._noisy
         law, scatter = self.places[~noisy], self.places[noisy]
@@ -133,7 +134,7 @@ class Objective:
                 values = {s.name: s.transform(number) for s, number in zip(sites, numbers, strict=True)}
                 return model.expected(runs, values, {})
 
-            found = terms.look_at_any(mean, tuple(of_law), of_noise, log_prob, weight)
+            found = terms.look_at_any(mean, tuple(of_law), of_noise, log_prob, weight, straight=straight)
         back = np.argsort(np.concatenate([np.flatnonzero(~noisy), np.flatnonzero(noisy)]))
         return Look(found.value, found.gradient[back], found.hessian[back][:, back])
 

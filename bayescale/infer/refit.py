@@ -15,7 +15,7 @@ from bayescale.runs import Runs
 
 LANES = 32  # fits side by side: what they hold stays in the cache of a core, and few wait for the last
 LOOKS = 400  # until a fit is given up
-SINGLE = 16  # and until it goes on in double precision
+SINGLE = 24  # and until it goes on in double precision
 TOGETHER = 2  # looks, before the lanes that have ended are given to the next fits
 NEAR = 1e-3  # nats that a Newton step may still promise where double precision takes over
 LONGEST = 3.0  # no coordinate moves by more in a step; they are logarithms and logits
@@ -207,15 +207,17 @@ def minima(
     start, own = fill(start), jax.tree.map(fill, own)
     wanted = jnp.arange(padded) < fits if wanted is None else fill(wanted) & (jnp.arange(padded) < fits)
 
-    def looked(position: Array, mine: Mapping[str, Array]) -> Look:
+    def looked(position: Array, mine: Mapping[str, Array], *, straight: bool = False) -> Look:
         def one(position, mine):
             changed = runs.replace(**{name: value for name, value in mine.items() if name != "base"})
-            return objective.look(position, mine.get("base", base), changed)
+            return objective.look(position, mine.get("base", base), changed, straight=straight)
 
         return jax.vmap(one)(position, mine)
 
     if mixed:
-        near = _flow(looked, start.astype(jnp.float32), own, wanted, lanes, single=True)
+        near = _flow(
+            partial(looked, straight=True), start.astype(jnp.float32), own, wanted, lanes, single=True
+        )
         # A step that Newton's method would take last needs no look in single precision.
         moved = wanted[:, None] & jnp.isfinite(near.trial)
         start = jnp.where(moved, near.trial.astype(start.dtype), start)

@@ -149,7 +149,13 @@ def _whole(of_runs: Jets, gradient: Array, top: Array) -> Look:
 
 
 def look_at_any(
-    mean: Callable[..., Array], at: Sequence[Array], scatter: Array, log_prob: LogProb, weight: Array
+    mean: Callable[..., Array],
+    at: Sequence[Array],
+    scatter: Array,
+    log_prob: LogProb,
+    weight: Array,
+    *,
+    straight: bool = False,
 ) -> Look:
     """The weighted negative log likelihood of any law in (at, scatter), its law differentiated automatically.
 
@@ -159,6 +165,7 @@ def look_at_any(
         scatter: the parameters of the noise that are free, (any,).
         log_prob: (mean, (runs,); scatter) -> log density of the responses, (runs,).
         weight: (runs,).
+        straight: whether the second derivatives of the law are left out, as Gauss and Newton do.
     """
     value, columns = partials(mean, at)
     value, columns = lax.optimization_barrier((value, columns))
@@ -168,11 +175,11 @@ def look_at_any(
         return jax.grad(lambda n: jnp.sum(mean(*n) * of_runs.slope[:, 0]))(numbers)
 
     # What lies above the diagonal lies below it too, and is not worked out twice.
-    bend, bent = partials(gradient, at)[1], of_runs.curve[:, 0, 0]
-    half = {
-        (i, j): jnp.sum(bent * columns[i] * columns[j]) + bend[i][j]
-        for i, j in combinations_with_replacement(range(len(at)), 2)
-    }
+    pairs, bent = list(combinations_with_replacement(range(len(at)), 2)), of_runs.curve[:, 0, 0]
+    half = {(i, j): jnp.sum(bent * columns[i] * columns[j]) for i, j in pairs}
+    if not straight:
+        bend = partials(gradient, at)[1]
+        half = {(i, j): half[i, j] + bend[i][j] for i, j in pairs}
     rows = [[half[min(i, j), max(i, j)] for j in range(len(at))] for i in range(len(at))]
     square = jnp.stack([jnp.stack(row) for row in rows])
     return _seen(of_runs, slopes, square)
