@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from bayescale.check.replicates import findings_of_study as findings_of_study
     from bayescale.check.replicates import narrow as narrow
     from bayescale.check.sensitivity import sensitivity as sensitivity
+    from bayescale.compare import Comparison as Comparison
+    from bayescale.compare import compare as compare
     from bayescale.decide.allocate import compute_optimal as compute_optimal
     from bayescale.fit import Fit as Fit
     from bayescale.infer.bootstrap import bootstrap as bootstrap
     from bayescale.infer.bootstrap import load_study as load_study
+    from bayescale.infer.evidence import Evidence as Evidence
+    from bayescale.infer.evidence import log_evidence as log_evidence
     from bayescale.infer.nuts import nuts as nuts
     from bayescale.infer.optimize import laplace as laplace
     from bayescale.infer.optimize import optimize as optimize
@@ -37,7 +41,9 @@ if TYPE_CHECKING:
 
 _MODULES = ("data", "models", "noise", "plot")
 _HOMES = {
+    "Comparison": "compare",
     "Effect": "pooling",
+    "Evidence": "infer.evidence",
     "Finding": "check.findings",
     "Fit": "fit",
     "Law": "law",
@@ -52,11 +58,13 @@ _HOMES = {
     "findings_of_study": "check.replicates",
     "narrow": "check.replicates",
     "sensitivity": "check.sensitivity",
+    "compare": "compare",
     "compute_optimal": "decide.allocate",
     "irrelevant": "law",
     "laplace": "infer.optimize",
     "load": "storage",
     "load_study": "infer.bootstrap",
+    "log_evidence": "infer.evidence",
     "nuts": "infer.nuts",
     "optimize": "infer.optimize",
     "save": "storage",

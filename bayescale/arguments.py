@@ -77,6 +77,18 @@ def model_of(kind: str, *, law, along, irrelevant, noise, delta, noise_scale, va
     return Model(form, scatter, pooling=tuple(pooling), effects=effects)  # pyright: ignore[reportArgumentType]
 
 
+def models_of(kind: str, *, law, noise, along, **options) -> list:
+    """Every law with every noise, for responses of a kind; `along` is of those in one axis."""
+    from bayescale.law import AXIS
+
+    own = {name: along if AXIS in law_of(name).covariates else None for name in law}
+    return [
+        model_of(kind, law=name, noise=one, along=own[name], **options)
+        for one in noise or (None,)
+        for name in law
+    ]
+
+
 def point_of(text: str) -> dict[str, float]:
     """A point, covariate -> value, of a text such as "N=7e10,D=1.4T"."""
     from bayescale.columns import number

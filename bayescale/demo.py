@@ -8,7 +8,7 @@ import click
 import jax
 import numpy as np
 
-from bayescale import cli, data, models, noise, plot, words
+from bayescale import data, models, noise, plot, words
 from bayescale.check.findings import findings
 from bayescale.columns import label
 from bayescale.decide.allocate import compute_optimal
@@ -17,6 +17,7 @@ from bayescale.infer.nuts import nuts
 from bayescale.infer.optimize import optimize
 from bayescale.model import Model
 from bayescale.pooling import Pooling
+from bayescale.printed import show
 from bayescale.progress import bar
 from bayescale.storage import save
 
@@ -88,7 +89,7 @@ def _story(runs, naive: Fit, fit: Fit) -> None:
         "\nThe same law with its priors and an A that differs by family. Shocks that models of one size share, and\n"
         "heavy tails, both of which `bayescale fit` would add, are left out: of them thirty runs teach nothing.\n"
     )
-    cli.show(fit, findings(fit))
+    show(fit, findings(fit))
     rows = {row.name: row.contraction for row in fit.summary().rows if row.name in fit.model.law.parameters}
     taught = [p for p, c in rows.items() if c is not None and c >= LEARNED]
     between = [p for p, c in rows.items() if c is not None and PRIOR <= c < LEARNED]

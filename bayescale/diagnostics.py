@@ -78,6 +78,12 @@ def ess_bulk(draws: np.ndarray) -> float:
     return float("nan") if _untold(halves) else _effective(_ranked(halves))
 
 
+def ess_mean(draws: np.ndarray) -> float:
+    """Effective sample size of (chains, draws) for their mean, which must have a variance."""
+    halves = _split(np.asarray(draws, float))
+    return float("nan") if _untold(halves) else _effective(halves)
+
+
 def ess_tail(draws: np.ndarray) -> float:
     """Effective sample size of (chains, draws) for the 5% and 95% quantiles, whichever is less."""
     draws = np.asarray(draws, float)

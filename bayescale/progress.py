@@ -56,3 +56,12 @@ def bar_of_blocks(size: int) -> Iterator[Callable[[int, int], None]]:
             bars.update(task, total=total, completed=done, said=said)
 
         yield report
+
+
+@contextlib.contextmanager
+def line() -> Iterator[Callable[[str], None]]:
+    """A line that tells what is being done."""
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield status.update

@@ -28,7 +28,8 @@ LAYERS = (
     ("check", "compare", "decide", "design"),
     ("plot",),
     ("report",),
-    ("words", "progress", "arguments", "workers", "options"),  # of the command line
+    ("words", "progress", "arguments", "workers", "options", "printed"),  # of the command line
+    ("verbs", "verbs_of_studies"),
     ("cli",),
     ("demo",),
     ("__main__",),
@@ -38,11 +39,13 @@ LATE = {("fit", "summary"), ("cli", "demo")}
 # Inside infer, whose files build on each other.
 INFER = (
     *("newton", "chart", "density", "tracing", "powers", "partials", "terms", "objective", "refit", "point"),
-    *("mode", "optimize", "nuts", "resample", "plan", "replicates", "parcel", "study", "bootstrap"),
+    *("mode", "optimize", "nuts", "bridge", "importance", "tempered", "evidence", "resample", "plan"),
+    *("replicates", "parcel", "study", "bootstrap"),
 )
 HEAVY = ("arviz", "pandas", "xarray")
-# The command line finds laws by name, storage reads them back by name, and the user finds them in the package.
-KNOW_LAWS = ("recipe", "words", "arguments", "cli", "demo", "__main__", "")
+# The command line finds laws by name, storage reads them back by name, the user finds them in the package, and a
+# comparison knows the law of no law.
+KNOW_LAWS = ("recipe", "compare", "words", "arguments", "cli", "demo", "__main__", "")
 
 
 def module_of(path: Path) -> str:

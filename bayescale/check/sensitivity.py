@@ -104,7 +104,7 @@ def sensitivity(
     rows += [row("noise", other.name, model.replace(noise=other), everything) for other in noise]
     rows += [row("law", other.name, model.replace(law=other), everything) for other in law]
     for by, shares in (support or {}).items():
-        rows += [row(f"support {by}", f"{share:g}", model, _inner(runs, by, share)) for share in shares]
+        rows += [row(f"support {by}", f"{share:g}", model, inner(runs, by, share)) for share in shares]
     return tuple(rows)
 
 
@@ -122,7 +122,7 @@ def _without_highest(runs: Runs, count: int) -> np.ndarray:
     return response < np.sort(response[there])[-count] if count else np.ones(len(runs), bool)
 
 
-def _inner(runs: Runs, by: str, share: float) -> np.ndarray:
+def inner(runs: Runs, by: str, share: float) -> np.ndarray:
     """Which runs are left without a share of them at either end of a covariate, or of a ratio of two."""
     above, *below = by.split("/")
     for column in (above, *below):

@@ -170,6 +170,14 @@ class Density:
             for by, known in chart.levels.items()
         }
 
+    def with_raw(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """The values of the sites, from those that `values` returns: deviations become raw deviations."""
+        found = dict(values)
+        for by, names in self.model.factors.items():
+            deviations = jnp.stack([values[name] for name in names], axis=-1)
+            found[f"{by}_raw"] = deviations / self.scales(by, values)
+        return found
+
     def unconstrain(self, values: Mapping[str, ArrayLike]) -> Array:
         """The flat vector of values of the sites."""
         return jnp.concatenate([jnp.ravel(s.transform.inv(jnp.asarray(values[s.name]))) for s in self.sites])

@@ -13,12 +13,15 @@ from bayescale.infer.chart import Chart, anchor, at_anchor
 from bayescale.infer.density import Density
 from bayescale.infer.newton import minimise
 from bayescale.infer.objective import Objective
-from bayescale.infer.point import search
+from bayescale.infer.point import STARTS, search
+from bayescale.infer.refit import minima
 from bayescale.pooling import Local
 from bayescale.runs import Runs
 
 ROUNDS = 20  # of expectation and maximisation; a scale that shrinks to nothing never settles
 SETTLED = 0.02  # no scale changes by more than 2%
+LOWER = 15.0  # nats: what is lower still has no share in an integral
+APART = 0.1  # standard deviations between two modes
 SAMPLES = 32  # of the deviations, for the expectation
 
 
@@ -162,6 +165,39 @@ def frame(density: Density, mode: Mode, runs: Runs) -> Frame:
     moved, change = jax.device_get(_recentred(density, position, chart))
     root = np.linalg.cholesky(change @ mode.covariance @ change.T)
     return Frame(chart, jnp.asarray(moved), jnp.asarray(root))
+
+
+def every_mode(density: Density, runs: Runs, key: Array, here: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """The modes that are reached from many starts and are not much lower than the best, in the coordinates of a frame.
+
+    Of a model whose levels have deviations there is only the one that the frame is of.
+
+    Returns:
+        Where they are, (modes, size), and the Cholesky factors of the covariances there, (modes, size, size).
+    """
+    if len(density.indices("_raw")):
+        return np.zeros((1, density.size)), np.eye(density.size)[None]
+    objective = Objective.of(density.model, runs, priors=True)
+    starts = density.prior_draws(key, STARTS)
+    settings = density.model.noise.settings
+    base = objective.density.unconstrain({**density.constrain(starts[0]), **settings})
+    ends = jax.device_get(minima(objective, starts, base, runs, {}, mixed=False))
+    places, roots = [], []
+    for end in np.argsort(np.where(ends.converged, ends.value, np.inf)):
+        if not ends.converged[end] or ends.value[end] > np.min(ends.value[ends.converged]) + LOWER:
+            break
+        position = jnp.asarray(ends.position[end])
+        moved, change = jax.device_get(_recentred(density, position, here.chart))
+        place = np.linalg.solve(here.root, moved - here.position)
+        if any(np.max(np.abs(place - other)) < APART for other in places):
+            continue
+        mode = Mode(ends.position[end], np.asarray(_curvature(objective, position, base, runs)), {})
+        root = np.linalg.solve(here.root, change @ np.linalg.cholesky(mode.covariance))
+        places.append(place)
+        roots.append(np.linalg.cholesky(root @ root.T))
+    if not places:
+        return np.zeros((1, density.size)), np.eye(density.size)[None]
+    return np.array(places), np.array(roots)
 
 
 def shapes(density: Density, runs: Runs) -> Frame:

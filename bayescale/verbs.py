@@ -1,0 +1,116 @@
+"""The verbs that fit and predict: `bayescale fit` and `bayescale predict`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bayescale import arguments
+from bayescale.options import MODEL, as_json, modelling, reading, seed
+from bayescale.printed import print_json, print_table, show
+
+METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
+
+
+@click.command()
+@click.argument("runs")
+@modelling("Student-t and beta-binomial where nothing is said.")
+@click.option("--method", type=click.Choice(METHODS), default="nuts", show_default=True)
+@click.option("--chains", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Draws of each chain.")
+@click.option("--warmup", type=click.IntRange(1), default=500, show_default=True)
+@click.option(
+    "--target", type=float, default=0.95, show_default=True, help="Acceptance probability aimed at."
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), default="fit.nc", show_default=True)
+@seed
+@reading
+@as_json
+def fit(runs: str, output: str, as_json: bool, seed: int, **options: Any) -> None:
+    """Fit a law to a table of runs, and write the fit."""
+    from bayescale import words
+    from bayescale.check.findings import findings as of
+    from bayescale.storage import save
+
+    own = {name: options.pop(name) for name in ("method", "chains", "draws", "warmup", "target")}
+    model = {name: options.pop(name) for name in MODEL}
+    if not Path(output).absolute().parent.is_dir():
+        raise FileNotFoundError(f"{output}: there is no folder {Path(output).absolute().parent}")
+    table = arguments.table_of(runs, **options)
+    if not as_json:
+        for note in table.notes:
+            click.echo(f"note: {note}")
+    found = _infer(arguments.model_of(table.kind, **model), table, seed, quiet=as_json, **own)
+    save(found, output)
+    findings = of(found)
+    if as_json:
+        return print_json({**words.of_fit(found), "findings": words.of_findings(findings), "file": output})
+    show(found, findings)
+    click.echo(f"the fit is in {output}")
+
+
+def _infer(
+    model, table, seed: int, *, quiet: bool, method: str, chains: int, draws: int, warmup: int, target: float
+):
+    import jax
+
+    from bayescale.infer.nuts import nuts
+    from bayescale.infer.optimize import laplace, optimize
+
+    key = jax.random.key(seed)
+    if method == "laplace":
+        return laplace(key, model, table, draws=chains * draws)
+    if method != "nuts":
+        return optimize(key, model, table, priors=method == "map")
+    sampler = {"chains": chains, "draws": draws, "warmup": warmup, "target": target}
+    if quiet or not sys.stderr.isatty():
+        return nuts(key, model, table, **sampler)
+    from bayescale.progress import bar
+
+    with bar() as report:
+        return nuts(key, model, table, report=report, **sampler)
+
+
+@click.command()
+@click.argument("path", metavar="FIT", type=click.Path())
+@click.option("--at", required=True, multiple=True, help="A point, as N=7e10,D=1.4e12; may be repeated.")
+@click.option(
+    "--kind", type=click.Choice(["mean", "new_run", "new_level"]), default="mean", show_default=True
+)
+@click.option("--level", multiple=True, help="The level of a factor, as family=pythia; may be repeated.")
+@click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
+@seed
+@as_json
+def predict(
+    path: str,
+    at: tuple[str, ...],
+    kind: str,
+    level: tuple[str, ...],
+    law: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Predict the response at points, with its interval."""
+    import jax
+
+    from bayescale import words
+    from bayescale.storage import load
+
+    found = load(path, law=arguments.law_of(law) if law else None)
+    points = [arguments.point_of(one) for one in at]
+    if len({tuple(sorted(p)) for p in points}) > 1:
+        raise ValueError("each --at names the same covariates")
+    levels = arguments.pairs_of(level, "--level", "family=pythia")
+    columns = {c: [p[c] for p in points] for c in points[0]}
+    draws = found.predict(columns, kind=kind, key=jax.random.key(seed), **levels)
+    rows = words.of_predictions(found, columns, draws)
+    if as_json:
+        return print_json({"verdict": found.verdict, "kind": kind, "levels": levels, "points": rows})
+    print_table(
+        ["point", "5%", "50%", "95%", "beyond the runs"],
+        [(r["point"], *(f"{r[q]:.4g}" for q in ("q5", "q50", "q95")), r["beyond"]) for r in rows],
+        title=f"{found.runs.kind}, {kind}" + (f" at {', '.join(level)}" if level else ""),
+    )
+    if not found.converged:
+        click.secho(found.verdict, bold=True, fg="red")

@@ -1,0 +1,225 @@
+"""The verbs that fit many times: `bayescale bootstrap` and `bayescale compare`."""
+
+import contextlib
+import sys
+from typing import Any
+
+import click
+
+from bayescale import arguments
+from bayescale.options import MODEL, as_json, modelling, reading, seed
+from bayescale.printed import print_json, print_table
+
+
+@click.command()
+@click.argument("runs")
+@modelling("Huber's and binomial where nothing is said.")
+@click.option("--replicates", default="4096", show_default=True, help="How many, as 1000000 or 1M.")
+@click.option(
+    "--kind",
+    type=click.Choice(["pairs", "bayesian", "residual", "wild", "parametric"]),
+    default="pairs",
+    show_default=True,
+    help="What is resampled.",
+)
+@click.option(
+    "--cluster", multiple=True, help="Factor whose levels are resampled as a whole; may be repeated."
+)
+@click.option("--signs", type=click.Choice(["rademacher", "webb"]), default="rademacher", show_default=True)
+@click.option("--priors", is_flag=True, help="Let the priors count.")
+@click.option("--errors", is_flag=True, help="Standard errors in each replicate, for studentised intervals.")
+@click.option(
+    "--interval",
+    type=click.Choice(["percentile", "basic", "bca", "studentised"]),
+    default="percentile",
+    show_default=True,
+)
+@click.option("--level", type=click.FloatRange(0, 1, True, True), default=0.95, show_default=True)
+@click.option("--compute", help="Budget in FLOP, as 5.76e23: the best N, D and D/N for it too.")
+@click.option("--at", multiple=True, help="A point, as N=7e10,D=1.4e12: the loss there too; may be repeated.")
+@click.option(
+    "--out", type=click.Path(file_okay=False), help="Folder of the study, from which it can be resumed."
+)
+@click.option("--resume", is_flag=True, help="Go on with the study in --out.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that share the work.")
+@click.option("--dask", help="Address of a Dask scheduler whose workers share the work.")
+@click.option("--double", is_flag=True, help="Double precision from the first step on.")
+@seed
+@reading
+@as_json
+def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
+    """Refit a law to resampled runs, and give each number its interval."""
+    import jax
+
+    from bayescale import words, workers
+    from bayescale.blocks import BLOCK
+    from bayescale.check.replicates import findings_of_study
+    from bayescale.infer.bootstrap import bootstrap as run
+    from bayescale.infer.resample import Resampling
+
+    replicates = arguments.count_of(options.pop("replicates"), "--replicates")
+    own = {
+        name: options.pop(name) for name in ("out", "resume", "priors", "errors", "double", "compute", "at")
+    }
+    said = {name: options.pop(name) for name in ("interval", "level", "workers", "dask")}
+    resampling = Resampling(options.pop("kind"), options.pop("cluster"), options.pop("signs"))
+    if own["resume"] and not own["out"]:
+        raise ValueError("--resume goes on with the study in a folder; say which, as --out study/")
+    if said["interval"] == "studentised" and not own["errors"]:
+        raise ValueError("--interval studentised needs the standard errors of --errors")
+    if said["interval"] == "bca" and len(resampling.cluster) > 1:
+        raise ValueError("clusters that cross have no BCa interval; take --interval percentile")
+    if said["interval"] == "studentised" and options["vary"]:
+        raise ValueError("levels have no standard errors of their own; take --interval percentile")
+    model = {name: options.pop(name) for name in MODEL}
+    options["factors"] = tuple(dict.fromkeys((*options["factors"], *resampling.cluster)))
+    table = arguments.table_of(runs, **options)
+    model["noise"] = model["noise"] or ("huber" if table.kind == "loss" else "binomial")
+    made = arguments.model_of(table.kind, **model)
+    quantities = arguments.quantities_of(made.law, own["compute"], own["at"])
+    if not as_json:
+        for note in table.notes:
+            click.echo(f"note: {note}")
+    with (
+        workers.of(said["workers"], said["dask"]) as (executor, in_flight),
+        _watched(as_json, BLOCK) as report,
+    ):
+        study = run(
+            jax.random.key(seed),
+            made,
+            table,
+            replicates=replicates,
+            resampling=resampling,
+            priors=own["priors"],
+            errors=own["errors"],
+            mixed=not own["double"],
+            folder=own["out"],
+            resume=own["resume"],
+            executor=executor,
+            in_flight=in_flight,
+            report=report,
+        )
+    rows = words.of_study(study, quantities, kind=said["interval"], level=said["level"])
+    findings = findings_of_study(study)
+    if as_json:
+        return print_json(
+            {
+                "law": made.law.name,
+                "noise": made.noise.name,
+                "resampling": vars(resampling),
+                "interval": said["interval"],
+                "level": said["level"],
+                "replicates": study.replicates,
+                "counts": vars(study.counts),
+                "converged": study.converged,
+                "point": study.point.verdict,
+                "quantities": rows,
+                "findings": words.of_findings(findings),
+                "folder": own["out"],
+            }
+        )
+    tail, columns = 100 * (1 - said["level"]) / 2, ("standard_error", "low", "median", "high")
+    print_table(
+        ["quantity", "estimate", "standard error", f"{tail:g}%", "50%", f"{100 - tail:g}%"],
+        [
+            (r["quantity"], f"{r['estimate']:.5g}", *(words.with_error(r[column]) for column in columns))
+            for r in rows
+        ],
+        title=f"{made.law.name}, {made.noise.name} noise, {len(table)} runs, {said['interval']} intervals; "
+        "± is the Monte-Carlo error",
+    )
+    for row in rows:
+        if row["refused"]:
+            click.echo(f"{row['quantity']} has no {said['interval']} interval: {row['refused']}")
+        elif row["left_out"]:
+            click.echo(f"{row['quantity']} is not known in {row['left_out']} replicates, which are left out")
+    for finding in findings:
+        click.echo(str(finding))
+    click.echo(f"point: {study.point.verdict}")
+    click.secho(study.verdict, bold=True, fg=None if study.converged else "red")
+    if own["out"]:
+        click.echo(f"the study is in {own['out']}")
+
+
+def _watched(quiet: bool, size: int):
+    if quiet or not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    from bayescale.progress import bar_of_blocks
+
+    return bar_of_blocks(size)
+
+
+@click.command()
+@click.argument("runs")
+@click.option("--law", required=True, multiple=True, help="Name of a law, or a file; repeat it for each law.")
+@click.option("--along", help="Column of the laws in one axis: N, D, C or another.")
+@click.option("--noise", multiple=True, help="Kind of noise; every law is taken with every noise.")
+@click.option("--delta", type=float, default=1e-3, show_default=True, help="Huber's delta.")
+@click.option("--effect", multiple=True, help="Factor whose levels share a shock, or none.")
+@click.option(
+    "--no-support", is_flag=True, help="Do not repeat the comparison without the ends of the design."
+)
+@click.option(
+    "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Draws of each chain."
+)
+@seed
+@reading
+@as_json
+def compare(runs: str, as_json: bool, seed: int, no_support: bool, draws: int, **options: Any) -> None:
+    """Say which law the runs speak for, if any, by model evidence."""
+    import jax
+
+    from bayescale import words
+    from bayescale.compare import compare as run
+
+    own = {name: options.pop(name) for name in ("law", "along", "noise", "delta", "effect")}
+    rest = {"irrelevant": (), "noise_scale": (), "vary": (), "by": ()}
+    table = arguments.table_of(runs, **options)
+    tried = arguments.models_of(table.kind, **own, **rest)
+    if not as_json:
+        for note in table.notes:
+            click.echo(f"note: {note}")
+    with _said(as_json) as report:
+        found = run(
+            jax.random.key(seed),
+            table,
+            tried,
+            support={} if no_support else None,
+            report=report,
+            draws=draws,
+        )
+    if as_json:
+        return print_json(words.of_comparison(found))
+    best = found.candidates[0].evidence.value
+    print_table(
+        ["model", "log evidence", "error", "behind", "probability", "BIC", "AIC"],
+        [
+            (
+                one.name,
+                f"{one.evidence.value:.2f}",
+                f"{one.evidence.error:.2g}",
+                f"{best - one.evidence.value:.2f}",
+                f"{found.probabilities[one.name]:.2g}" if found.probabilities else "-",
+                *("-" if value is None else f"{value:.1f}" for value in (one.bic, one.aic)),
+            )
+            for one in found.candidates
+        ],
+        title=f"{len(table)} runs, log marginal likelihood in nats, all models as likely before",
+    )
+    for left_out, others in found.support.items():
+        lead = ", ".join(
+            f"{one.name} {others[0].evidence.value - one.evidence.value:.2f} behind" for one in others[1:3]
+        )
+        click.echo(f"without {left_out}: {others[0].name}; {lead}")
+    for finding in found.findings:
+        click.echo(str(finding))
+    click.secho(found.verdict, bold=True, fg="red" if found.trouble else None)
+
+
+def _said(quiet: bool):
+    """A report of what is being done, on the terminal and nowhere else."""
+    if quiet or not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    from bayescale.progress import line
+
+    return line()

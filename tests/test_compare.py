@@ -1,0 +1,183 @@
+"""Comparisons: which law is found, what is said where none is, and what flips."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bayescale import models, noise
+from bayescale.cli import main
+from bayescale.compare import Candidate, Comparison, compare, names_of, tied
+from bayescale.infer.bridge import Estimate
+from bayescale.infer.evidence import Evidence
+from bayescale.model import Model
+from bayescale.pooling import Effect, Pooling
+from bayescale.runs import Runs
+
+
+def simulated(rng, slope, count=24):
+    compute = np.exp(rng.uniform(np.log(1e18), np.log(1e22), count))
+    loss = (1.8 + slope * (compute / 1e20) ** -0.15) * np.exp(0.01 * rng.standard_normal(count))
+    return Runs.make({"C": compute, "loss": loss}, response="loss")
+
+
+def model(name, scatter=noise.log_normal):
+    law = models.load(name)
+    return Model(law.along("C") if "x" in law.covariates else law, scatter, effects=())
+
+
+class Converged:
+    """A fit that has converged, for evidence made by hand."""
+
+    trouble = ()
+
+
+def candidate(name, value, error=0.01, off=0.0, **sensitivity):
+    blocks = {
+        (block,): tuple(Estimate(c, 0.0, 1.0) for c in changes) for block, changes in sensitivity.items()
+    }
+    estimates = Estimate(value, error, 1e3), Estimate(value + off, error, 1e3)
+    return Candidate(name, Evidence(Converged(), *estimates, 0.1, value, {}, blocks), None, 3)
+
+
+# ---- By hand: what is said of evidences
+
+
+def test_nothing_is_the_best_by_less_than_a_factor_of_three_or_than_its_error():
+    assert tied([candidate("a", 5.0), candidate("b", 4.0), candidate("c", 1.0)]) == ("a", "b")
+    assert tied([candidate("a", 5.0), candidate("b", 3.0)]) == ("a",)
+    assert tied([candidate("a", 5.0, 1.0), candidate("b", 3.0, 1.0)]) == ("a", "b")
+
+
+def test_probabilities_are_those_of_bayes_rule():
+    found = Comparison((candidate("a", np.log(6)), candidate("b", np.log(3)), candidate("c", 0.0)), "c", {})
+    assert found.probabilities == pytest.approx({"a": 0.6, "b": 0.3, "c": 0.1})
+    assert found.log_bayes_factor("a", "b")[0] == pytest.approx(np.log(2))
+    assert found.log_bayes_factor("a", "b")[1] == pytest.approx(0.01)
+
+
+def test_without_agreement_there_is_no_bayes_factor_and_no_verdict():
+    found = Comparison((candidate("a", 9.0, off=0.5), candidate("b", 3.0)), "b", {})
+    assert found.probabilities == {}
+    assert found.verdict.startswith("No verdict: a: bridge sampling says 9.000")
+    assert [f.code for f in found.findings] == ["EVIDENCE"]
+    with pytest.raises(ValueError, match="there is no Bayes factor of a and b"):
+        found.log_bayes_factor("a", "b")
+
+
+def test_a_conclusion_that_flips_is_found_and_taken_back():
+    middle = (candidate("b", 4.0), candidate("a", 1.0))
+    found = Comparison(
+        (candidate("a", 9.0), candidate("b", 3.0), candidate("null", 0.0)), "null", {"x": middle}
+    )
+    assert [f.code for f in found.findings] == ["SUPPORT"]
+    assert found.verdict == "Inconsistent: a (1) by all runs, but not by the middle of them"
+    same = Comparison(found.candidates, "null", {"x": (candidate("a", 6.0), candidate("b", 1.0))})
+    assert same.findings == ()
+    assert same.verdict.startswith("A consistent law: a (1), 6.0 nats (error 0.01) before b")
+
+
+def test_a_lead_that_hangs_on_a_prior_is_found():
+    found = Comparison((candidate("a", 9.0, k=(-8.0, 0.1)), candidate("b", 3.0)), "c", {})
+    (only,) = found.findings
+    assert only.code == "PRIOR_SENSITIVE"
+    assert "the scale of the prior of k halved, b overtakes a" in only.message
+    assert only.number == pytest.approx(-2.0)
+
+
+def test_where_the_null_is_not_beaten_there_is_no_law():
+    found = Comparison((candidate("a", 1.0), candidate("null", 0.5)), "null", {})
+    assert found.verdict == "No evidence of a law: null has the probability 0.38"
+
+
+def test_names_say_what_models_do_not_have_in_common():
+    chinchilla, power = models.load("chinchilla"), models.load("power").along("C")
+    first = Model(chinchilla, noise.log_normal, effects=())
+    assert names_of([first, Model(power, noise.log_normal, effects=())]) == ["chinchilla", "power in C"]
+    assert names_of([first, first.replace(noise=noise.student_t)]) == [
+        "chinchilla, log_normal noise",
+        "chinchilla, student_t noise",
+    ]
+    pooled = first.replace(pooling=[Pooling(("E",), "corpus")], effects=[Effect("size")])
+    assert names_of([first, pooled])[1] == "chinchilla, E varies by corpus, effect of size"
+
+
+# ---- Whole comparisons
+
+
+def test_a_law_is_found_where_there_is_one():
+    found = compare(
+        jax.random.key(0),
+        simulated(np.random.default_rng(0), 0.9),
+        [model("power_floor"), model("loglinear")],
+    )
+    assert set(found.support) == {"a share of 0.1 at both ends of C"}
+    assert found.best[0] == "power_floor in C"
+    assert found.null == "constant"
+    assert found["constant"].evidence.value < found["power_floor in C"].evidence.value - 10
+    one = found["power_floor in C"]
+    assert one.bic == pytest.approx(one.aic + 4 * (np.log(24) - 2))
+
+
+def test_no_law_is_found_where_there_is_none():
+    """An exponent of 0 has no share of the prior of `power`: in 20 such tables the constant led by 18 nats or more."""
+    found = compare(jax.random.key(0), simulated(np.random.default_rng(1), 0.0), [model("power")], support={})
+    assert found.best == ("constant",)
+    assert found.verdict == "No evidence of a law: constant has the probability 1"
+
+
+def test_the_chinchilla_points_speak_for_a_coupled_law_by_their_extremes_only(shared_data):
+    """The reference finds by BIC: coupled before chinchilla by 17.4, and the other way round for 3 < D/N < 100."""
+    runs = Runs.read(shared_data / "loss_besiroglu2024_chinchilla.csv", where="in_fit_subset = 1")
+    laws = [Model(models.load(name), noise.student_t, effects=()) for name in ("chinchilla", "coupled")]
+    found = compare(jax.random.key(0), runs, laws, support={"D/N": 0.1})
+    assert found.trouble == ()
+    in_logs = 2 * np.log(runs.response).sum()
+    assert found["coupled"].bic - in_logs == pytest.approx(-1755.8, abs=0.6)
+    assert found["chinchilla"].bic - in_logs == pytest.approx(-1738.4, abs=0.6)
+    assert found.best == ("coupled",)
+    (flip,) = (one for one in found.findings if one.code == "SUPPORT")
+    assert "without a share of 0.1 at both ends of D/N they speak for chinchilla" in flip.message
+    assert found.verdict.startswith("Inconsistent: coupled")
+    for one in found.candidates:
+        assert abs(one.evidence.bridge.value - one.evidence.importance.value) < 0.05
+
+
+def test_what_cannot_be_compared_is_refused():
+    runs = simulated(np.random.default_rng(0), 0.9)
+    with pytest.raises(ValueError, match="there is no model to compare"):
+        compare(jax.random.key(0), runs, [])
+    with pytest.raises(ValueError, match="two models are power in C; leave one of them out"):
+        compare(jax.random.key(0), runs, [model("power"), model("power")])
+    with pytest.raises(ValueError, match="chinchilla needs the column N"):
+        compare(jax.random.key(0), runs, [model("chinchilla")])
+
+
+def test_the_command_line_compares(tmp_path):
+    runs = simulated(np.random.default_rng(0), 0.9)
+    path = tmp_path / "runs.csv"
+    rows = [f"{c},{loss}" for c, loss in zip(runs.columns["C"], runs.response, strict=True)]
+    path.write_text("\n".join(["C,loss", *rows]))
+    given = [
+        "compare",
+        str(path),
+        "--law",
+        "power_floor",
+        "--along",
+        "C",
+        "--noise",
+        "log_normal",
+        "--no-support",
+    ]
+    plain = CliRunner().invoke(main, given, catch_exceptions=False)
+    assert plain.exit_code == 0, plain.output
+    assert "A consistent law: power_floor in C" in plain.output
+    told = json.loads(CliRunner().invoke(main, [*given, "--json"], catch_exceptions=False).output)
+    assert [one["model"] for one in told["models"]] == ["power_floor in C", "constant"]
+    assert told["models"][0]["priors"]["alpha"].startswith("LogNormal(")
+    assert told["models"][0]["prior_sensitivity"].keys() >= {"E", "alpha"}
+    missing = CliRunner().invoke(main, ["compare", str(path), "--law", "nothing"])
+    assert missing.exit_code == 2
+    assert "there is no law 'nothing'" in missing.output
