@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from bayescale import models as models
     from bayescale import noise as noise
     from bayescale import plot as plot
+    from bayescale.check.compare import Comparison as Comparison
+    from bayescale.check.compare import compare as compare
     from bayescale.check.findings import Finding as Finding
     from bayescale.check.findings import findings as findings
+    from bayescale.check.relevance import Relevance as Relevance
+    from bayescale.check.relevance import relevance as relevance
     from bayescale.check.replicates import findings_of_study as findings_of_study
     from bayescale.check.replicates import narrow as narrow
     from bayescale.check.sensitivity import sensitivity as sensitivity
-    from bayescale.compare import Comparison as Comparison
-    from bayescale.compare import compare as compare
     from bayescale.decide.allocate import compute_optimal as compute_optimal
     from bayescale.fit import Fit as Fit
     from bayescale.infer.bootstrap import bootstrap as bootstrap
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 _MODULES = ("data", "models", "noise", "plot")
 _HOMES = {
-    "Comparison": "compare",
+    "Comparison": "check.compare",
     "Effect": "pooling",
     "Evidence": "infer.evidence",
     "Finding": "check.findings",
@@ -50,6 +52,7 @@ _HOMES = {
     "Model": "model",
     "Noise": "noise",
     "Pooling": "pooling",
+    "Relevance": "check.relevance",
     "Resampling": "infer.resample",
     "Runs": "runs",
     "Study": "infer.study",
@@ -58,7 +61,7 @@ _HOMES = {
     "findings_of_study": "check.replicates",
     "narrow": "check.replicates",
     "sensitivity": "check.sensitivity",
-    "compare": "compare",
+    "compare": "check.compare",
     "compute_optimal": "decide.allocate",
     "irrelevant": "law",
     "laplace": "infer.optimize",
@@ -67,6 +70,7 @@ _HOMES = {
     "log_evidence": "infer.evidence",
     "nuts": "infer.nuts",
     "optimize": "infer.optimize",
+    "relevance": "check.relevance",
     "save": "storage",
 }
 __all__ = [*_MODULES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]

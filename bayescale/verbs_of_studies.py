@@ -170,7 +170,7 @@ def compare(runs: str, as_json: bool, seed: int, no_support: bool, draws: int, *
     import jax
 
     from bayescale import words
-    from bayescale.compare import compare as run
+    from bayescale.check.compare import compare as run
 
     own = {name: options.pop(name) for name in ("law", "along", "noise", "delta", "effect")}
     rest = {"irrelevant": (), "noise_scale": (), "vary": (), "by": ()}

@@ -10,8 +10,8 @@ import numpy as np
 from numpyro.distributions import Distribution
 
 from bayescale import models
+from bayescale.check.compare import Candidate, Comparison
 from bayescale.columns import label
-from bayescale.compare import Candidate, Comparison
 from bayescale.fit import Fit
 from bayescale.forecast import complete
 from bayescale.infer.study import Quantity, Study

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from bayescale import models, noise
+from bayescale.check.compare import Candidate, Comparison, compare, names_of, tied
 from bayescale.cli import main
-from bayescale.compare import Candidate, Comparison, compare, names_of, tied
 from bayescale.infer.bridge import Estimate
 from bayescale.infer.evidence import Evidence
 from bayescale.model import Model

@@ -132,7 +132,7 @@ def log_evidence(key: Array, fit: Fit, *, third: bool = False) -> Evidence:
         laplace = log_density(np.zeros((1, density.size)))[0] + density.size / 2 * np.log(2 * np.pi)
         changes = _sensitivity(priors, values, weighted)
         opinion = tempered(key_third, density, fit.runs) if third else None
-    estimate, k = weighted.estimate, weighted.pareto_k
+        estimate, k = weighted.estimate, weighted.pareto_k
     return Evidence(fit, bridged, estimate, k, float(laplace), priors, changes, opinion)
 
 

@@ -10,6 +10,7 @@ from jax import Array, random
 from scipy.special import logsumexp
 
 from bayescale.check.findings import Finding, sorted_by_severity
+from bayescale.check.relevance import DECISIVE
 from bayescale.check.sensitivity import inner
 from bayescale.infer.evidence import Evidence, log_evidence
 from bayescale.infer.nuts import nuts
@@ -19,8 +20,7 @@ from bayescale.model import Model
 from bayescale.models import load
 from bayescale.runs import Runs
 
-DECISIVE = float(np.log(3))  # nats: a smaller difference is not worth a bare mention (Kass and Raftery 1995)
-ERRORS = 2.0  # and so is one of so few standard errors
+ERRORS = 2.0  # standard errors: a difference of fewer is none, as is one that is not decisive
 SUPPORT = ("D/N", "C", "N", "D")  # a tenth of the runs is cut at both ends of each
 SHARE = 0.1
 Report = Callable[[str], None]

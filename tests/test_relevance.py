@@ -1,0 +1,103 @@
+"""Covariates that do not matter, that do, and that stand for others."""
+
+import jax
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+from bayescale import models, noise
+from bayescale.check.relevance import relevance, tracked
+from bayescale.model import Model
+from bayescale.runs import Runs
+
+LAW = models.load("power_floor").along("C")
+MODEL = Model(LAW, noise.log_normal, effects=())
+PER_DECADE = dist.Normal(0.0, 0.05 / np.log(10))  # of an exponent: 5% of the loss for each decade
+
+
+def study(seed, effect=0.0, follows=False):
+    """32 runs whose loss is a function of compute, with as many GPUs as it happened."""
+    rng = np.random.default_rng(seed)
+    decades = rng.uniform(18, 22, 32)
+    gpus = np.exp2(np.round(rng.uniform(3, 10, 32)))
+    if follows:
+        gpus = np.exp2(np.round(3 + 1.7 * (decades - 18) + 0.1 * rng.standard_normal(32)))
+    loss = (1.8 + 0.9 * 10 ** (-0.15 * (decades - 20))) * np.exp(0.01 * rng.standard_normal(32))
+    loss *= np.exp(effect * np.log10(gpus))
+    columns = {"C": 10**decades, "gpus": gpus, "loss": loss}
+    return Runs.make(columns, response="loss")
+
+
+def test_the_number_of_gpus_does_not_matter_at_fixed_compute():
+    found = relevance(jax.random.key(0), MODEL, study(0), "gpus")
+    assert found.findings == ()
+    lead, error = found.log_bayes_factor
+    assert lead < -np.log(3)
+    assert error < 0.05
+    assert found.verdict.startswith("gpus does not matter: probability 0.0")
+    low, _, high = found.gamma
+    assert low < 0 < high
+
+
+def test_where_it_matters_that_is_found():
+    found = relevance(jax.random.key(0), MODEL, study(1, effect=0.02), "gpus")
+    assert found.log_bayes_factor[0] > np.log(3)
+    assert found.verdict.startswith("gpus matters")
+    low, _, high = found.gamma
+    assert low < 0.02 / np.log(10) < high
+
+
+def test_a_covariate_that_follows_the_one_of_the_law_gets_no_verdict():
+    found = relevance(jax.random.key(0), MODEL, study(2, follows=True), "gpus")
+    assert found.findings[0].code == "CONFOUNDED"
+    assert "gpus hardly moves but with C" in found.findings[0].message
+    assert found.verdict.startswith("No verdict on gpus")
+    with pytest.raises(ValueError, match="there is no Bayes factor for gpus"):
+        _ = found.log_bayes_factor
+
+
+def test_a_covariate_that_follows_one_left_out_gets_no_verdict():
+    constant = Model(models.load("constant"), noise.log_normal, effects=())
+    found = relevance(jax.random.key(0), constant, study(3, follows=True), "gpus")
+    assert [one.code for one in found.findings] == ["CONFOUNDED"]
+    assert "gpus moves with C, which the law leaves out" in found.findings[0].message
+
+
+def test_what_is_tracked_is_a_partial_correlation():
+    rng = np.random.default_rng(0)
+    a, b, c = rng.normal(size=(3, 200))
+    columns = {"C": a, "gpus": a + b, "watts": b + 0.2 * c, "hours": a + 0.2 * c}
+    runs = Runs.make(
+        {name: 1e6 * np.exp(v) for name, v in columns.items()} | {"loss": np.full(200, 2.0)}, response="loss"
+    )
+    own, found = tracked(runs, ("C",), "gpus")
+    assert list(found) == ["watts"]
+
+    def left(v):
+        return v - np.polyval(np.polyfit(a, v, 1), a)
+
+    known = np.corrcoef(left(a + b), left(b + 0.2 * c))[0, 1]
+    assert found["watts"] == pytest.approx(known, rel=1e-9)
+    assert own == pytest.approx(np.var(left(a + b)) / np.var(a + b), rel=1e-9)
+
+
+@pytest.mark.slow
+def test_the_study_of_the_number_of_gpus():
+    """400 tables each; and the trap of compute left out."""
+
+    def found(seed, effect):
+        one = relevance(jax.random.key(seed), MODEL, study(seed, effect), "gpus", prior=PER_DECADE, draws=500)
+        return None if one.findings else one.log_bayes_factor[0]
+
+    against = np.array([-x for x in (found(seed, 0.0) for seed in range(400)) if x is not None])
+    print(
+        f"median ln BF01 {np.median(against):.2f}; at least .5 in {np.mean(against >= 0.5):.1%} of {len(against)}"
+    )
+    assert len(against) > 390
+    assert 2.4 < np.median(against) < 3.3
+    assert np.mean(against >= 0.5) >= 0.9
+    decided = [x > np.log(3) for x in (found(seed, 0.02) for seed in range(400)) if x is not None]
+    print(f"with an effect of .02 a decade BF10 is above 3 in {np.mean(decided):.1%} of {len(decided)}")
+    assert np.mean(decided) >= 0.99
+    caught = ["C" in tracked(study(s, follows=True), (), "gpus")[1] for s in range(400)]
+    assert np.mean(caught) >= 0.95
