@@ -74,6 +74,9 @@ def test_a_conclusion_that_flips_is_found_and_taken_back():
     )
     assert [f.code for f in found.findings] == ["SUPPORT"]
     assert found.verdict == "Inconsistent: a (1) by all runs, but not by the middle of them"
+    weak = Comparison(found.candidates, "null", {"x": (candidate("b", 4.0), candidate("a", 3.5))})
+    assert [(f.code, f.severity) for f in weak.findings] == [("SUPPORT_WEAK", "note")]
+    assert weak.verdict.startswith("A consistent law: a")
     same = Comparison(found.candidates, "null", {"x": (candidate("a", 6.0), candidate("b", 1.0))})
     assert same.findings == ()
     assert same.verdict.startswith("A consistent law: a (1), 6.0 nats (error 0.01) before b")

@@ -157,17 +157,19 @@ class Comparison:
                     "Compare again with more draws",
                 )
                 continue
-            now = tied(others)
+            now, lead = tied(others), _lead(others, self.best[0])
             if set(now) == set(self.best):
                 continue
-            lead = _lead(others, self.best[0])
+            flips = not set(now) & set(self.best)
             yield Finding(
-                "SUPPORT",
-                "warning",
+                "SUPPORT" if flips else "SUPPORT_WEAK",
+                "warning" if flips else "note",
                 f"all runs speak for {' or '.join(self.best)}, and without {left_out} they speak for "
                 f"{' or '.join(now)}: there {self.best[0]} is {lead:+.1f} nats from the best other",
                 lead,
-                "Trust the choice of the law only where runs like yours decide it",
+                "Trust the choice of the law only where runs like yours decide it"
+                if flips
+                else "It is the runs at the ends that decide",
             )
 
     def _by_prior(self):
