@@ -82,6 +82,12 @@ def test_a_conclusion_that_flips_is_found_and_taken_back():
     assert same.verdict.startswith("A consistent law: a (1), 6.0 nats (error 0.01) before b")
 
 
+def test_one_candidate_alone_is_no_crash():
+    found = Comparison((candidate("null", 1.0),), "null", {"x": (candidate("null", 0.5),)})
+    assert found.findings == ()
+    assert found.verdict == "No evidence of a law: null has the probability 1"
+
+
 def test_a_lead_that_hangs_on_a_prior_is_found():
     found = Comparison((candidate("a", 9.0, k=(-8.0, 0.1)), candidate("b", 3.0)), "c", {})
     (only,) = found.findings

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 
 from bayescale.check.findings import Finding, sorted_by_severity
 from bayescale.check.relevance import DECISIVE
-from bayescale.check.sensitivity import inner
+from bayescale.check.sensitivity import covariate, inner
 from bayescale.infer.evidence import Evidence, log_evidence
 from bayescale.infer.nuts import nuts
 from bayescale.infer.optimize import optimize
@@ -157,10 +157,10 @@ class Comparison:
                     "Compare again with more draws",
                 )
                 continue
-            now, lead = tied(others), _lead(others, self.best[0])
+            now = tied(others)
             if set(now) == set(self.best):
                 continue
-            flips = not set(now) & set(self.best)
+            lead, flips = _lead(others, self.best[0]), not set(now) & set(self.best)
             yield Finding(
                 "SUPPORT" if flips else "SUPPORT_WEAK",
                 "warning" if flips else "note",
@@ -241,6 +241,10 @@ def compare(
         raise ValueError("there is no model to compare")
     first, every = models[0], list(models)
     null = null or load("constant")
+    if null.response != runs.kind:
+        raise ValueError(
+            f"{runs.source}: {null.name} is a law of {null.response}; say what the null of {runs.kind} is"
+        )
     if not any(one.law.name == null.name for one in every):
         every.append(Model(null, first.noise, effects=first.effects))
     every = [one.specialise(runs) for one in every]
@@ -300,11 +304,5 @@ def names_of(models: Sequence[Model]) -> list[str]:
 
 def default_support(runs: Runs) -> dict[str, float]:
     """The cuts that a table allows: those by what it has, where it moves."""
-    found = {}
-    for by in SUPPORT:
-        columns = by.split("/")
-        if all(c in runs.columns for c in columns):
-            above, *below = (np.asarray(runs.columns[c]) for c in columns)
-            if np.ptp(above / (below[0] if below else 1.0)) > 0:
-                found[by] = SHARE
-    return found
+    there = [by for by in SUPPORT if set(by.split("/")) <= set(runs.columns)]
+    return {by: SHARE for by in there if np.ptp(covariate(runs, by)) > 0}

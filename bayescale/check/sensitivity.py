@@ -124,12 +124,18 @@ def _without_highest(runs: Runs, count: int) -> np.ndarray:
 
 def inner(runs: Runs, by: str, share: float) -> np.ndarray:
     """Which runs are left without a share of them at either end of a covariate, or of a ratio of two."""
+    if by.count("/") > 1 or not 0 <= share < 0.5:
+        raise ValueError(f"support is {by!r} by {share}; it is a covariate or a ratio, and a share below 0.5")
+    values = covariate(runs, by)
+    low, high = np.quantile(values[np.asarray(runs.weight) > 0], [share, 1 - share])
+    return (values >= low) & (values <= high)
+
+
+def covariate(runs: Runs, by: str) -> np.ndarray:
+    """A covariate of the runs, or a ratio of two such as "D/N", (runs,)."""
     above, *below = by.split("/")
     for column in (above, *below):
         if column not in runs.columns:
             raise ValueError(f"there is no column {column} to cut by; there are {', '.join(runs.columns)}")
-    if len(below) > 1 or not 0 <= share < 0.5:
-        raise ValueError(f"support is {by!r} by {share}; it is a covariate or a ratio, and a share below 0.5")
-    values = np.asarray(runs.columns[above]) / (np.asarray(runs.columns[below[0]]) if below else 1.0)
-    low, high = np.quantile(values[np.asarray(runs.weight) > 0], [share, 1 - share])
-    return (values >= low) & (values <= high)
+    values = np.asarray(runs.columns[above])
+    return values / np.asarray(runs.columns[below[0]]) if below else values

@@ -121,14 +121,14 @@ def log_evidence(key: Array, fit: Fit, *, third: bool = False) -> Evidence:
             if isinstance(prior, dist.ImproperUniform):
                 raise ValueError(f"the prior of {name} is improper, so that the model has no evidence")
         here = frame(density, find(density, fit.runs, key_modes), fit.runs)
-        log_density = partial(_batched, partial(_log_densities, density), fit.runs, here)
+        log_density = partial(_batched, partial(_log_densities, density, fit.runs, here))
         sites = {name: jnp.asarray(values) for name, values in fit.draws.items()}
         draws = np.asarray(_coordinates(density, sites, here))
         of_bridge, of_weights = (np.random.default_rng(np.asarray(random.key_data(k))) for k in keys)
         bridged = bridge(of_bridge, log_density, draws)
         begin = around(of_weights, *every_mode(density, fit.runs, key_modes, here))
         weighted = importance(of_weights, log_density, begin)
-        values = _batched(partial(_values, density), fit.runs, here, weighted.points)
+        values = _batched(partial(_values, density, here), weighted.points)
         laplace = log_density(np.zeros((1, density.size)))[0] + density.size / 2 * np.log(2 * np.pi)
         changes = _sensitivity(priors, values, weighted)
         opinion = tempered(key_third, density, fit.runs) if third else None
@@ -148,9 +148,8 @@ def _log_densities(density: Density, runs: Runs, here: Frame, points: Array) -> 
 
 
 @partial(jax.jit, static_argnums=0)
-def _values(density: Density, runs: Runs, here: Frame, points: Array) -> dict[str, Array]:
+def _values(density: Density, here: Frame, points: Array) -> dict[str, Array]:
     """What levels share at coordinates of a frame, site -> (points,)."""
-    del runs
 
     def one(point):
         values = density.constrain(here.position + here.root @ point, here.chart)
@@ -170,12 +169,11 @@ def _coordinates(density: Density, draws: dict[str, Array], here: Frame) -> Arra
     return jax.vmap(jax.vmap(one))(draws)
 
 
-def _batched(function, runs: Runs, here: Frame, points: np.ndarray):
+def _batched(function, points: np.ndarray):
     """A function of points, evaluated so many at a time that it is compiled once."""
     padded = np.concatenate([points, np.zeros((-len(points) % BATCH, points.shape[1]))])
     found = [
-        jax.device_get(function(runs, here, jnp.asarray(padded[i : i + BATCH])))
-        for i in range(0, len(padded), BATCH)
+        jax.device_get(function(jnp.asarray(padded[i : i + BATCH]))) for i in range(0, len(padded), BATCH)
     ]
     return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(points)], *found)
 

@@ -74,7 +74,7 @@ def _step(density: Density, keys: Array, states, step_size: Array, runs: Runs):
     from blackjax.smc.adaptive_tempered import build_kernel
 
     def log_likelihood(vector):
-        found = density.log_posterior(vector, runs) - density.log_prior(vector)
+        found = density.log_likelihood(vector, runs)
         return jnp.where(jnp.isnan(found), -jnp.inf, found)
 
     kernel = build_kernel(
