@@ -13,7 +13,8 @@ from bayescale import arguments
 from bayescale.options import as_json, reading, seed
 from bayescale.printed import print_json, print_table
 from bayescale.verbs import fit, predict
-from bayescale.verbs_of_studies import bootstrap, compare
+from bayescale.verbs_of_comparisons import backtest, compare, relevance
+from bayescale.verbs_of_studies import bootstrap
 
 
 class _Group(click.Group):
@@ -125,5 +126,5 @@ def demo(output: str, seed: int, as_json: bool) -> None:
     run(Path(output), seed, as_json=as_json)
 
 
-for verb in (fit, bootstrap, compare, predict):
+for verb in (fit, bootstrap, compare, backtest, relevance, predict):
     main.add_command(verb)

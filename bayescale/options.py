@@ -45,6 +45,27 @@ def modelling(noise: str) -> Callable:
             help=f"log_normal, student_t, huber, lad, gaussian; binomial, beta_binomial. {noise}",
         ),
         click.option("--delta", type=float, default=1e-3, show_default=True, help="Huber's delta."),
+        *_of_groups(),
+    ]
+    return lambda function: functools.reduce(lambda f, option: option(f), reversed(options), function)
+
+
+def comparing(function: Callable) -> Callable:
+    """The options of a verb that makes several models."""
+    options = [
+        click.option(
+            "--law", required=True, multiple=True, help="Name of a law, or a file; repeat it for each law."
+        ),
+        click.option("--along", help="Column of the laws in one axis: N, D, C or another."),
+        click.option("--noise", multiple=True, help="Kind of noise; every law is taken with every noise."),
+        click.option("--delta", type=float, default=1e-3, show_default=True, help="Huber's delta."),
+        *_of_groups(),
+    ]
+    return functools.reduce(lambda f, option: option(f), reversed(options), function)
+
+
+def _of_groups() -> list[Callable]:
+    return [
         click.option(
             "--noise-scale", multiple=True, help="What the log scale of the noise is linear in, as D/N."
         ),
@@ -56,4 +77,3 @@ def modelling(noise: str) -> Callable:
         click.option("--by", multiple=True, help="The factor by which they differ."),
         click.option("--effect", multiple=True, help="Factor whose levels share a shock, or none."),
     ]
-    return lambda function: functools.reduce(lambda f, option: option(f), reversed(options), function)

@@ -1,4 +1,4 @@
-"""The verbs that fit many times: `bayescale bootstrap` and `bayescale compare`."""
+"""The verb that fits many times: `bayescale bootstrap`."""
 
 import contextlib
 import sys
@@ -147,79 +147,3 @@ def _watched(quiet: bool, size: int):
     from bayescale.progress import bar_of_blocks
 
     return bar_of_blocks(size)
-
-
-@click.command()
-@click.argument("runs")
-@click.option("--law", required=True, multiple=True, help="Name of a law, or a file; repeat it for each law.")
-@click.option("--along", help="Column of the laws in one axis: N, D, C or another.")
-@click.option("--noise", multiple=True, help="Kind of noise; every law is taken with every noise.")
-@click.option("--delta", type=float, default=1e-3, show_default=True, help="Huber's delta.")
-@click.option("--effect", multiple=True, help="Factor whose levels share a shock, or none.")
-@click.option(
-    "--no-support", is_flag=True, help="Do not repeat the comparison without the ends of the design."
-)
-@click.option(
-    "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Draws of each chain."
-)
-@seed
-@reading
-@as_json
-def compare(runs: str, as_json: bool, seed: int, no_support: bool, draws: int, **options: Any) -> None:
-    """Say which law the runs speak for, if any, by model evidence."""
-    import jax
-
-    from bayescale import words
-    from bayescale.check.compare import compare as run
-
-    own = {name: options.pop(name) for name in ("law", "along", "noise", "delta", "effect")}
-    rest = {"irrelevant": (), "noise_scale": (), "vary": (), "by": ()}
-    table = arguments.table_of(runs, **options)
-    tried = arguments.models_of(table.kind, **own, **rest)
-    if not as_json:
-        for note in table.notes:
-            click.echo(f"note: {note}")
-    with _said(as_json) as report:
-        found = run(
-            jax.random.key(seed),
-            table,
-            tried,
-            support={} if no_support else None,
-            report=report,
-            draws=draws,
-        )
-    if as_json:
-        return print_json(words.of_comparison(found))
-    best = found.candidates[0].evidence.value
-    print_table(
-        ["model", "log evidence", "error", "behind", "probability", "BIC", "AIC"],
-        [
-            (
-                one.name,
-                f"{one.evidence.value:.2f}",
-                f"{one.evidence.error:.2g}",
-                f"{best - one.evidence.value:.2f}",
-                f"{found.probabilities[one.name]:.2g}" if found.probabilities else "-",
-                *("-" if value is None else f"{value:.1f}" for value in (one.bic, one.aic)),
-            )
-            for one in found.candidates
-        ],
-        title=f"{len(table)} runs, log marginal likelihood in nats, all models as likely before",
-    )
-    for left_out, others in found.support.items():
-        lead = ", ".join(
-            f"{one.name} {others[0].evidence.value - one.evidence.value:.2f} behind" for one in others[1:3]
-        )
-        click.echo(f"without {left_out}: {others[0].name}; {lead}")
-    for finding in found.findings:
-        click.echo(str(finding))
-    click.secho(found.verdict, bold=True, fg="red" if found.trouble else None)
-
-
-def _said(quiet: bool):
-    """A report of what is being done, on the terminal and nowhere else."""
-    if quiet or not sys.stderr.isatty():
-        return contextlib.nullcontext()
-    from bayescale.progress import line
-
-    return line()

@@ -10,7 +10,6 @@ import numpy as np
 from numpyro.distributions import Distribution
 
 from bayescale import models
-from bayescale.check.compare import Candidate, Comparison
 from bayescale.columns import label
 from bayescale.fit import Fit
 from bayescale.forecast import complete
@@ -72,44 +71,6 @@ def of_fit(fit: Fit) -> dict[str, Any]:
             "stats": stats,
         }
     )
-
-
-def of_comparison(found: Comparison) -> dict[str, Any]:
-    """A comparison for JSON."""
-
-    def row(one: Candidate) -> dict[str, Any]:
-        of = one.evidence
-        return {
-            "model": one.name,
-            "log_evidence": of.value,
-            "error": of.error,
-            "bridge": of.bridge._asdict(),
-            "importance": {**of.importance._asdict(), "pareto_k": of.pareto_k},
-            "laplace": of.laplace,
-            "tempered": of.tempered and of.tempered._asdict(),
-            "probability": found.probabilities.get(one.name),
-            "aic": one.aic,
-            "bic": one.bic,
-            "priors": {name: prior_in_words(prior) for name, prior in of.priors.items()},
-            "prior_sensitivity": {
-                ", ".join(block): {"halved": halved.value, "doubled": doubled.value}
-                for block, (halved, doubled) in of.sensitivity.items()
-            },
-            "trouble": of.trouble,
-        }
-
-    support = {
-        left_out: [
-            {"model": o.name, "log_evidence": o.evidence.value, "error": o.evidence.error} for o in others
-        ]
-        for left_out, others in found.support.items()
-    }
-    return {
-        "verdict": found.verdict,
-        "models": [row(one) for one in found.candidates],
-        "support": support,
-        "findings": of_findings(found.findings),
-    }
 
 
 def of_study(

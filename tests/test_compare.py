@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bayescale import models, noise
-from bayescale.check.compare import Candidate, Comparison, compare, names_of, tied
+from bayescale import models, noise, plot_of_checks
+from bayescale.check import compared
+from bayescale.check.compare import compare, names_of
+from bayescale.check.compared import Comparison
+from bayescale.check.loo import Predictive
+from bayescale.check.ranking import Candidate, Ranking
 from bayescale.cli import main
 from bayescale.infer.bridge import Estimate
 from bayescale.infer.evidence import Evidence
@@ -32,64 +36,103 @@ class Converged:
     """A fit that has converged, for evidence made by hand."""
 
     trouble = ()
+    method = "by hand"
 
 
-def candidate(name, value, error=0.01, off=0.0, **sensitivity):
+@pytest.fixture(autouse=True)
+def _nothing_to_say_of_fits_by_hand(monkeypatch):
+    of = compared.findings_of_fit
+    monkeypatch.setattr(
+        compared, "findings_of_fit", lambda fit: () if isinstance(fit, Converged) else of(fit)
+    )
+
+
+def comparison(*candidates, null="null", **support):
+    return Comparison(Ranking(candidates), null, {name: Ranking(others) for name, others in support.items()})
+
+
+def candidate(name, value, error=0.01, off=0.0, predictive=None, **sensitivity):
     blocks = {
         (block,): tuple(Estimate(c, 0.0, 1.0) for c in changes) for block, changes in sensitivity.items()
     }
     estimates = Estimate(value, error, 1e3), Estimate(value + off, error, 1e3)
-    return Candidate(name, Evidence(Converged(), *estimates, 0.1, value, {}, blocks), None, 3)
+    return Candidate(
+        name, Evidence(Converged(), *estimates, 0.1, value, {}, blocks), None, 3, predictive or {}
+    )
 
 
 # ---- By hand: what is said of evidences
 
 
 def test_nothing_is_the_best_by_less_than_a_factor_of_three_or_than_its_error():
-    assert tied([candidate("a", 5.0), candidate("b", 4.0), candidate("c", 1.0)]) == ("a", "b")
-    assert tied([candidate("a", 5.0), candidate("b", 3.0)]) == ("a",)
-    assert tied([candidate("a", 5.0, 1.0), candidate("b", 3.0, 1.0)]) == ("a", "b")
+    def best(*candidates):
+        return Ranking(candidates).best
+
+    assert best(candidate("a", 5.0), candidate("b", 4.0), candidate("c", 1.0)) == ("a", "b")
+    assert best(candidate("a", 5.0), candidate("b", 3.0)) == ("a",)
+    assert best(candidate("a", 5.0, 1.0), candidate("b", 3.0, 1.0)) == ("a", "b")
 
 
 def test_probabilities_are_those_of_bayes_rule():
-    found = Comparison((candidate("a", np.log(6)), candidate("b", np.log(3)), candidate("c", 0.0)), "c", {})
+    found = comparison(candidate("a", np.log(6)), candidate("b", np.log(3)), candidate("c", 0.0), null="c")
     assert found.probabilities == pytest.approx({"a": 0.6, "b": 0.3, "c": 0.1})
     assert found.log_bayes_factor("a", "b")[0] == pytest.approx(np.log(2))
     assert found.log_bayes_factor("a", "b")[1] == pytest.approx(0.01)
 
 
 def test_without_agreement_there_is_no_bayes_factor_and_no_verdict():
-    found = Comparison((candidate("a", 9.0, off=0.5), candidate("b", 3.0)), "b", {})
+    found = comparison(candidate("a", 9.0, off=0.5), candidate("b", 3.0), null="b")
     assert found.probabilities == {}
     assert found.verdict.startswith("No verdict: a: bridge sampling says 9.000")
-    assert [f.code for f in found.findings] == ["EVIDENCE"]
+    assert [(f.code, f.severity) for f in found.findings] == [("EVIDENCE", "severe")]
     with pytest.raises(ValueError, match="there is no Bayes factor of a and b"):
         found.log_bayes_factor("a", "b")
 
 
-def test_a_conclusion_that_flips_is_found_and_taken_back():
-    middle = (candidate("b", 4.0), candidate("a", 1.0))
-    found = Comparison(
-        (candidate("a", 9.0), candidate("b", 3.0), candidate("null", 0.0)), "null", {"x": middle}
+def test_doubt_about_one_that_is_far_behind_costs_its_own_bayes_factors_only():
+    found = comparison(
+        candidate("a", 60.0), candidate("b", 50.0), candidate("far", 20.0, off=0.5), candidate("null", 0.0)
     )
+    assert set(found.probabilities) == {"a", "b", "null"}
+    assert found.verdict.startswith("A consistent law: a (1), 10.0 nats")
+    (only,) = found.findings
+    assert (only.code, only.severity) == ("EVIDENCE", "note")
+    assert "far: bridge sampling says 20.000" in only.message
+    assert "too far behind for that to matter" in only.message
+    with pytest.raises(ValueError, match="there is no Bayes factor of a and far"):
+        found.log_bayes_factor("a", "far")
+    near = comparison(candidate("a", 25.0), candidate("far", 20.0, off=0.5), candidate("null", 0.0))
+    assert near.probabilities == {}
+    # Where its estimates are 5 nats apart, 40 behind are not enough either.
+    wild = comparison(candidate("a", 60.0), candidate("far", 20.0, off=5.0), candidate("null", 0.0))
+    assert wild.probabilities == {}
+    broken = comparison(candidate("a", 60.0), candidate("far", np.nan), candidate("null", 0.0))
+    assert broken.probabilities == {}
+
+
+def test_a_conclusion_that_flips_is_found_and_taken_back():
+    three = (candidate("a", 9.0), candidate("b", 3.0), candidate("null", 0.0))
+    found = comparison(*three, x=(candidate("b", 4.0), candidate("a", 1.0)))
     assert [f.code for f in found.findings] == ["SUPPORT"]
     assert found.verdict == "Inconsistent: a (1) by all runs, but not by the middle of them"
-    weak = Comparison(found.candidates, "null", {"x": (candidate("b", 4.0), candidate("a", 3.5))})
+    weak = comparison(*three, x=(candidate("b", 4.0), candidate("a", 3.5)))
     assert [(f.code, f.severity) for f in weak.findings] == [("SUPPORT_WEAK", "note")]
     assert weak.verdict.startswith("A consistent law: a")
-    same = Comparison(found.candidates, "null", {"x": (candidate("a", 6.0), candidate("b", 1.0))})
+    same = comparison(*three, x=(candidate("a", 6.0), candidate("b", 1.0)))
     assert same.findings == ()
     assert same.verdict.startswith("A consistent law: a (1), 6.0 nats (error 0.01) before b")
+    unknown = comparison(*three, x=(candidate("a", 6.0), candidate("b", 5.0, off=0.5)))
+    assert [f.code for f in unknown.findings] == ["SUPPORT_UNKNOWN"]
 
 
 def test_one_candidate_alone_is_no_crash():
-    found = Comparison((candidate("null", 1.0),), "null", {"x": (candidate("null", 0.5),)})
+    found = comparison(candidate("null", 1.0), x=(candidate("null", 0.5),))
     assert found.findings == ()
     assert found.verdict == "No evidence of a law: null has the probability 1"
 
 
 def test_a_lead_that_hangs_on_a_prior_is_found():
-    found = Comparison((candidate("a", 9.0, k=(-8.0, 0.1)), candidate("b", 3.0)), "c", {})
+    found = comparison(candidate("a", 9.0, k=(-8.0, 0.1)), candidate("b", 3.0))
     (only,) = found.findings
     assert only.code == "PRIOR_SENSITIVE"
     assert "the scale of the prior of k halved, b overtakes a" in only.message
@@ -97,8 +140,23 @@ def test_a_lead_that_hangs_on_a_prior_is_found():
 
 
 def test_where_the_null_is_not_beaten_there_is_no_law():
-    found = Comparison((candidate("a", 1.0), candidate("null", 0.5)), "null", {})
+    found = comparison(candidate("a", 1.0), candidate("null", 0.5))
     assert found.verdict == "No evidence of a law: null has the probability 0.38"
+
+
+def test_a_law_with_the_evidence_that_predicts_worse_is_found():
+    def run(*values):
+        return {"run": Predictive("run", np.array(values), np.zeros(len(values)))}
+
+    ahead, behind = run(1.0, 2.0, 1.5, 1.2), run(0.0, 1.1, 0.4, 0.0)
+    found = comparison(
+        candidate("a", 9.0, predictive=behind), candidate("b", 3.0, predictive=ahead), null="c"
+    )
+    (only,) = found.findings
+    assert only.code == "PREDICTS_WORSE"
+    assert only.number == pytest.approx(4.2)
+    assert "a has the evidence, but b predicts one run left out better, by 4.2 nats" in only.message
+    assert found.stacking["b"] == pytest.approx(1.0, abs=1e-6)
 
 
 def test_names_say_what_models_do_not_have_in_common():
@@ -128,20 +186,44 @@ def test_a_law_is_found_where_there_is_one():
     assert found["constant"].evidence.value < found["power_floor in C"].evidence.value - 10
     one = found["power_floor in C"]
     assert one.bic == pytest.approx(one.aic + 4 * (np.log(24) - 2))
+    assert set(one.predictive) == {"run", "future"}
+    assert one.predictive["run"].less(found["constant"].predictive["run"])[0] > 10
+    assert found.stacking["constant"] < 0.01
+    assert sum(found.stacking.values()) == pytest.approx(1.0)
+    # Mixed, the predictions are those of the candidates by their weights.
+    point, key = {"C": [1e23]}, jax.random.key(1)
+    mixed = found.predict(key, point)
+    own = {name: found[name].evidence.fit.predict(point).mean() for name in found.probabilities}
+    wanted = sum(found.probabilities[name] * mean for name, mean in own.items())
+    assert mixed.shape == (4000, 1)
+    assert mixed.mean() == pytest.approx(wanted, abs=4 * mixed.std() / np.sqrt(1000))
+    stacked = found.predict(key, point, weights="stacking", kind="new_run")
+    assert np.isfinite(stacked).all()
+    drawn = plot_of_checks.comparison(found)
+    assert len(drawn.axes) == 3
 
 
 def test_no_law_is_found_where_there_is_none():
     """An exponent of 0 has no share of the prior of `power`: in 20 such tables the constant led by 18 nats or more."""
-    found = compare(jax.random.key(0), simulated(np.random.default_rng(1), 0.0), [model("power")], support={})
+    found = compare(
+        jax.random.key(0),
+        simulated(np.random.default_rng(1), 0.0),
+        [model("power")],
+        support={},
+        predictive=False,
+    )
     assert found.best == ("constant",)
     assert found.verdict == "No evidence of a law: constant has the probability 1"
+    assert found.stacking == {}
+    with pytest.raises(ValueError, match="there are no weights by stacking: compare with predictive=True"):
+        found.predict(jax.random.key(0), {"C": [1e22]}, weights="stacking")
 
 
 def test_the_chinchilla_points_speak_for_a_coupled_law_by_their_extremes_only(shared_data):
     """The reference finds by BIC: coupled before chinchilla by 17.4, and the other way round for 3 < D/N < 100."""
     runs = Runs.read(shared_data / "loss_besiroglu2024_chinchilla.csv", where="in_fit_subset = 1")
     laws = [Model(models.load(name), noise.student_t, effects=()) for name in ("chinchilla", "coupled")]
-    found = compare(jax.random.key(0), runs, laws, support={"D/N": 0.1})
+    found = compare(jax.random.key(0), runs, laws, support={"D/N": 0.1}, predictive=False)
     assert found.trouble == ()
     in_logs = 2 * np.log(runs.response).sum()
     assert found["coupled"].bic - in_logs == pytest.approx(-1755.8, abs=0.6)
@@ -179,14 +261,20 @@ def test_the_command_line_compares(tmp_path):
         "--noise",
         "log_normal",
         "--no-support",
+        "--figure",
+        str(tmp_path / "which.png"),
     ]
     plain = CliRunner().invoke(main, given, catch_exceptions=False)
     assert plain.exit_code == 0, plain.output
     assert "A consistent law: power_floor in C" in plain.output
+    assert "stacking weight" in plain.output
+    assert (tmp_path / "which.png").stat().st_size > 10_000
     told = json.loads(CliRunner().invoke(main, [*given, "--json"], catch_exceptions=False).output)
     assert [one["model"] for one in told["models"]] == ["power_floor in C", "constant"]
     assert told["models"][0]["priors"]["alpha"].startswith("LogNormal(")
     assert told["models"][0]["prior_sensitivity"].keys() >= {"E", "alpha"}
+    assert told["models"][1]["left_out"]["run"]["behind"] > 10
+    assert told["models"][1]["left_out"]["future"]["of"] == "the largest runs from the small ones"
     missing = CliRunner().invoke(main, ["compare", str(path), "--law", "nothing"])
     assert missing.exit_code == 2
     assert "there is no law 'nothing'" in missing.output

@@ -61,7 +61,11 @@ def anchor(model: Model, runs: Runs) -> dict[str, Array]:
     if not usable or (model.varying and own_amplitude(model) is None):
         return {}
     columns = {term.covariate for term in law.terms}
-    return {c: jnp.asarray(np.median(np.log(runs.columns[c] / runs.reference[c]))) for c in sorted(columns)}
+    there = (
+        np.asarray(runs.weight) > 0
+    )  # far from the runs that count the coordinates would be no better than others
+    logs = {c: np.log(np.asarray(runs.columns[c])[there] / runs.reference[c]) for c in sorted(columns)}
+    return {c: jnp.asarray(np.median(values)) for c, values in logs.items()}
 
 
 def own_amplitude(model: Model) -> str | None:

@@ -77,71 +77,93 @@ def nuts(
     Source:
         Hoffman and Gelman 2014, arXiv:1111.4246, in the variant of NumPyro.
     """
-    if min(chains, draws, warmup) < 1:
-        raise ValueError(f"{chains} chains, {draws} draws and {warmup} warm-up iterations: each is 1 or more")
-    if not 0 < target < 1:
-        raise ValueError(f"the target acceptance is {target}; it is between 0 and 1, such as 0.9")
-    model = model.specialise(runs)
+    tried = Tried(chains, draws, warmup, target, depth)
     with parallel.workbench():
-        began = time.perf_counter()
-        key_mode, *keys = random.split(key, 3)
-        density = Density.of(model, runs)
-        # The sampler is compiled while the mode is sought.
-        with ThreadPoolExecutor() as aside:
-            for stage in _staged(keys[0], density, runs, chains, warmup, target, depth):
-                aside.submit(stage.compile)
-            mode = find(density, runs, key_mode)
-            seconds = {"seconds_mode": time.perf_counter() - began}
-        if not np.isfinite(mode.stats["log_density"]):
-            raise ValueError(
-                f"{runs.source}: no parameters were found under which {model.law.name} can give these runs"
-            )
-        coordinates = frame(density, mode, runs)
-        fit, discarded = None, 0
-        for attempt, tried in enumerate([target, max(target, RETRY)][: 1 + retry]):
-            more = {"target": tried, "attempt": attempt + 1, "chains": chains, **seconds}
-            more |= {name: mode.stats[name] for name in ("mode_agreed", "mode_starts", "rival")}
-            more |= {"depth": depth}
-            longer = 1 + attempt
-            found, stats = _sample(
-                keys[attempt],
-                density,
-                runs,
-                coordinates,
-                chains,
-                draws * longer,
-                warmup * longer,
-                tried,
-                depth,
-                report,
-            )
-            more["discarded_gradients"] = discarded
-            discarded += stats["gradients"] + stats["warmup_gradients"]
-            fit = Fit(model, runs, found, "nuts", stats | more | provenance(key))
-            if fit.converged:
-                break
-        assert fit is not None
-        return fit
+        begun = begin(key, model, runs, tried)
+        fit = attempt(begun, tried, report)
+        return again(begun, tried, fit, report) if retry and not fit.converged else fit
+
+
+class Tried(NamedTuple):
+    """How a sampler is run; see `nuts`."""
+
+    chains: int = 4
+    draws: int = 1000
+    warmup: int = 500
+    target: float = 0.95
+    depth: int = 10
+
+
+class Begun(NamedTuple):
+    """What is known of a posterior before it is sampled.
+
+    Attributes:
+        model: the model, with its effects chosen.
+        runs: the table.
+        density: its density.
+        coordinates: those that are sampled in.
+        keys: of the user, and of both tries.
+        stats: what there is to say of the mode.
+    """
+
+    model: Model
+    runs: Runs
+    density: Density
+    coordinates: Frame
+    keys: tuple[Array, ...]
+    stats: dict
+
+
+def begin(key: Array, model: Model, runs: Runs, tried: Tried) -> Begun:
+    """The mode of a posterior, and the frame there; the sampler is compiled meanwhile."""
+    if min(tried.chains, tried.draws, tried.warmup) < 1:
+        raise ValueError(
+            f"{tried.chains} chains, {tried.draws} draws and {tried.warmup} warm-up iterations: each is 1 or more"
+        )
+    if not 0 < tried.target < 1:
+        raise ValueError(f"the target acceptance is {tried.target}; it is between 0 and 1, such as 0.9")
+    began = time.perf_counter()
+    model = model.specialise(runs)
+    key_mode, *keys = random.split(key, 3)
+    density = Density.of(model, runs)
+    with ThreadPoolExecutor() as aside:
+        for stage in _staged(keys[0], density, runs, tried):
+            aside.submit(stage.compile)
+        mode = find(density, runs, key_mode)
+        seconds = time.perf_counter() - began
+    if not np.isfinite(mode.stats["log_density"]):
+        raise ValueError(
+            f"{runs.source}: no parameters were found under which {model.law.name} can give these runs"
+        )
+    stats = {name: mode.stats[name] for name in ("mode_agreed", "mode_starts", "rival")}
+    stats["seconds_mode"] = seconds
+    return Begun(model, runs, density, frame(density, mode, runs), (key, *keys), stats)
+
+
+def attempt(begun: Begun, tried: Tried, report: Report | None, number: int = 1, discarded: int = 0) -> Fit:
+    """One try: nothing is traced in it that `begin` has not traced, so that threads may make it."""
+    found, stats = _sample(begun, begun.keys[number], tried, report)
+    stats |= {"target": tried.target, "attempt": number, "chains": tried.chains, "depth": tried.depth}
+    stats |= {"discarded_gradients": discarded, **begun.stats}
+    return Fit(begun.model, begun.runs, found, "nuts", stats | provenance(begun.keys[0]))
+
+
+def again(begun: Begun, tried: Tried, first: Fit, report: Report | None) -> Fit:
+    """The second try, with twice the iterations."""
+    longer = tried._replace(draws=2 * tried.draws, warmup=2 * tried.warmup, target=max(tried.target, RETRY))
+    return attempt(begun, longer, report, 2, first.stats["gradients"] + first.stats["warmup_gradients"])
 
 
 def _sample(
-    key: Array,
-    density: Density,
-    runs: Runs,
-    coordinates: Frame,
-    chains: int,
-    draws: int,
-    warmup: int,
-    target: float,
-    depth: int,
-    report: Report | None,
+    begun: Begun, key: Array, tried: Tried, report: Report | None
 ) -> tuple[dict[str, np.ndarray], dict]:
     """Draws, site -> (chains, draws, ...), and what the sampler says of them."""
-    start, chunk, values = _compiled(density, warmup, target, depth)
+    density, chains, warmup = begun.density, tried.chains, tried.warmup
+    start, chunk, values = _compiled(density, warmup, tried.target, tried.depth)
     key_start, key_chains = random.split(key)
-    data = (runs, coordinates)
+    data = (begun.runs, begun.coordinates)
     states = start(random.normal(key_start, (chains, density.size)), random.split(key_chains, chains), *data)
-    total = warmup + draws
+    total = warmup + tried.draws
     kept, divergences = [], 0
     began = time.perf_counter()
     seconds_warmup = 0.0
@@ -175,12 +197,10 @@ def _sample(
     return {name: np.asarray(value) for name, value in found.items()}, stats
 
 
-def _staged(
-    key: Array, density: Density, runs: Runs, chains: int, warmup: int, target: float, depth: int
-) -> list[jax.stages.Lowered]:
+def _staged(key: Array, density: Density, runs: Runs, tried: Tried) -> list[jax.stages.Lowered]:
     """What `_sample` will call, traced and not yet compiled; that needs the shapes of the frame only."""
-    start, chunk, _ = _compiled(density, warmup, target, depth)
-    data = (runs, shapes(density, runs))
+    start, chunk, _ = _compiled(density, tried.warmup, tried.target, tried.depth)
+    data, chains = (runs, shapes(density, runs)), tried.chains
     vectors, keys = jax.eval_shape(lambda: (jnp.zeros((chains, density.size)), random.split(key, chains)))
     begun = start.trace(vectors, keys, *data)
     return [chunk.lower(begun.out_info, *data), begun.lower()]

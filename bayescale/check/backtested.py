@@ -1,0 +1,305 @@
+"""What became of the forecasts of a back-test: scores, skill, and what follows for the next forecast."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from jax import Array
+
+from bayescale.check.discrepancy import drift_of, drifted
+from bayescale.check.findings import Finding, sorted_by_severity
+from bayescale.check.folds import Fold
+from bayescale.check.scores import Scores, bootstrap_error, crps, pit, quantiles_of, scores
+from bayescale.check.sensitivity import covariate
+from bayescale.fit import Fit
+from bayescale.forecast import complete
+from bayescale.runs import Runs
+
+GAPS = (0.0, 0.5, 1.0, 1.5, 2.0, np.inf)  # decades
+SHORT = 0.8  # coverage of the 90% intervals below which they are too narrow to be believed
+
+
+@dataclass(frozen=True, eq=False)
+class Forecasts:
+    """What one fold predicted.
+
+    Attributes:
+        fold: the fold.
+        model: the name of the law, which of several the known runs have chosen.
+        trouble: why the fit is not to be taken as a result; empty where it has converged.
+        index: which runs were asked for, (forecasts,).
+        quantiles: of what might be measured there, (quantiles, forecasts): the loss, or the share of successes.
+        log_score: the log density of what was measured, (forecasts,).
+        rivals: the quantiles of the baselines, name -> (quantiles, forecasts).
+    """
+
+    fold: Fold
+    model: str
+    trouble: tuple[str, ...]
+    index: np.ndarray
+    quantiles: np.ndarray
+    log_score: np.ndarray
+    rivals: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Row:
+    """The scores of some of the forecasts of a back-test, beside the baseline that did best on them.
+
+    Attributes:
+        said: which forecasts.
+        ours: their scores.
+        rival: the baseline with the least CRPS.
+        theirs: its scores.
+        skill: 1 - CRPS / CRPS of that baseline.
+        error: the standard error of the skill, over the runs that were asked for.
+    """
+
+    said: str
+    ours: Scores
+    rival: str
+    theirs: Scores
+    skill: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a fit predicts, and how well the like of it has done.
+
+    Attributes:
+        quantiles: of what might be measured at each point, at 0.0025, 0.0075 and so on, (200, points), with the drift
+            that the back-test calls for.
+        gap: by how many decades each point is beyond the runs, (points,).
+        drift: see `Backtest.drift`.
+        tested: for each point the scores of the back-test at such a gap; None where it never reached as far.
+    """
+
+    quantiles: np.ndarray
+    gap: np.ndarray
+    drift: float
+    tested: tuple[Scores | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """Forecasts of runs that are known, and what became of them.
+
+    Attributes:
+        runs: the table.
+        by: the covariate along which the small runs predicted the large ones, or the factor of which one level after
+            the other was left out.
+        forecasts: those of each fold.
+    """
+
+    runs: Runs
+    by: str
+    forecasts: tuple[Forecasts, ...]
+
+    @cached_property
+    def index(self) -> np.ndarray:
+        """The run that each forecast was of, fold after fold, (forecasts,)."""
+        return np.concatenate([one.index for one in self.forecasts])
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """What was measured there, (forecasts,)."""
+        return measured(self.runs)[self.index]
+
+    @cached_property
+    def gap(self) -> np.ndarray:
+        """By how many decades each was beyond the known runs, (forecasts,); nan where levels were left out."""
+        return np.concatenate([one.fold.gap[one.index] for one in self.forecasts])
+
+    @cached_property
+    def quantiles(self) -> np.ndarray:
+        """The forecasts, (quantiles, forecasts)."""
+        return np.concatenate([one.quantiles for one in self.forecasts], axis=1)
+
+    @cached_property
+    def rivals(self) -> dict[str, np.ndarray]:
+        """The forecasts of the baselines, name -> (quantiles, forecasts)."""
+        names = self.forecasts[0].rivals
+        return {name: np.concatenate([one.rivals[name] for one in self.forecasts], axis=1) for name in names}
+
+    @cached_property
+    def pit(self) -> np.ndarray:
+        """The probability integral transform of each forecast, uniform where they are calibrated, (forecasts,)."""
+        return pit(self.quantiles, self.truth)
+
+    # ---- Scores
+
+    @cached_property
+    def total(self) -> Row:
+        """Those of all forecasts."""
+        return self.row("all", np.ones(len(self.index), bool))
+
+    @cached_property
+    def by_gap(self) -> tuple[Row, ...]:
+        """Those of the forecasts by how far they reached; nothing where levels were left out."""
+        rows = []
+        for low, high in pairwise(GAPS):
+            chosen = (self.gap > low) & (self.gap <= high)
+            said = f"{low:g} to {high:g} decades" if np.isfinite(high) else f"beyond {low:g} decades"
+            if chosen.any():
+                rows.append(self.row(said, chosen))
+        return tuple(rows)
+
+    @cached_property
+    def by_fold(self) -> tuple[Row, ...]:
+        """Those of each fold."""
+        fold = np.repeat(np.arange(len(self.forecasts)), [len(one.index) for one in self.forecasts])
+        return tuple(self.row(one.fold.name, fold == k) for k, one in enumerate(self.forecasts))
+
+    def row(self, said: str, chosen: np.ndarray) -> Row:
+        """The scores of the chosen forecasts, (forecasts,)."""
+        truth, drawn = self.truth[chosen], self.quantiles[:, chosen]
+        ours = crps(drawn, truth)
+        theirs = {name: crps(rival[:, chosen], truth) for name, rival in self.rivals.items()}
+        best = min(theirs, key=lambda name: theirs[name].mean())
+        log_score = np.concatenate([one.log_score for one in self.forecasts])[chosen]
+        return Row(
+            said,
+            scores(drawn, truth, log_score),
+            best,
+            scores(self.rivals[best][:, chosen], truth),
+            float(1 - ours.sum() / theirs[best].sum()),
+            bootstrap_error(np.random.default_rng(0), ours, theirs[best], self.index[chosen]),
+        )
+
+    # ---- What follows for the next forecast
+
+    @cached_property
+    def drift(self) -> float:
+        """The standard deviation, over a decade, of what forecasts were off beyond what they allowed for.
+
+        On the scale of the logarithm of the loss, or of the logit of success; 0 where nine intervals in ten held at
+        least eight times in ten, or where levels were left out.
+        """
+        if np.isnan(self.gap).any() or self.total.ours.cover90 >= SHORT:
+            return 0.0
+        return drift_of(self.quantiles, self.truth, self.gap, self.runs.kind)
+
+    @cached_property
+    def widened(self) -> "Backtest":
+        """The back-test with a drift in its forecasts, that of each run found from the forecasts of all others.
+
+        Its log scores are those without a drift: nan.
+        """
+        own = np.zeros(len(self.index))
+        for run in np.unique(self.index) if self.drift else []:
+            other = self.index != run
+            own[~other] = drift_of(
+                self.quantiles[:, other], self.truth[other], self.gap[other], self.runs.kind
+            )
+        begin, made = 0, []
+        for one in self.forecasts if self.drift else []:
+            mine = slice(begin, begin := begin + len(one.index))
+            wider = drifted(one.quantiles, self.gap[mine], own[mine], self.runs.kind)
+            made.append(replace(one, quantiles=wider, log_score=np.full(len(one.index), np.nan)))
+        return replace(self, forecasts=tuple(made)) if self.drift else self
+
+    def forecast(self, key: Array, fit: Fit, points: Mapping[str, npt.ArrayLike], **levels: str) -> Forecast:
+        """What a fit predicts of new runs, with the drift and the record of this back-test.
+
+        Args:
+            key: the random key.
+            fit: a fit of all runs.
+            points: covariate -> (points,), natural units.
+            levels: the level of each factor by which parameters differ.
+
+        Raises:
+            ValueError: the back-test left levels out, a covariate is missing, or a level is.
+        """
+        if self.by in self.runs.levels:
+            raise ValueError(
+                f"the back-test left out levels of {self.by}; a gap in decades needs a covariate"
+            )
+        drawn = fit.predict(points, kind="new_run", key=key, **levels)
+        there = np.asarray(fit.runs.weight) > 0
+        known = covariate(fit.runs, self.by)[there].max()
+        gap = np.maximum(np.log10(_at(points, self.by) / known), 0.0)
+        tested = []
+        for one in gap:
+            low, high = next((low, high) for low, high in pairwise(GAPS) if one <= high)
+            like = (self.gap > low) & (self.gap <= high)
+            tested.append(scores(self.widened.quantiles[:, like], self.truth[like]) if like.any() else None)
+        return Forecast(
+            drifted(quantiles_of(drawn), gap, self.drift, self.runs.kind), gap, self.drift, tuple(tested)
+        )
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What there is to say of the forecasts, the most severe first."""
+        return sorted_by_severity([*self._unfinished(), *self._without_skill(), *self._too_narrow()])
+
+    def _unfinished(self):
+        bad = [one for one in self.forecasts if one.trouble]
+        if bad:
+            yield Finding(
+                "FOLD_NOT_CONVERGED",
+                "severe",
+                f"{len(bad)} of {len(self.forecasts)} folds did not converge, first {bad[0].fold.name}: "
+                f"{bad[0].trouble[0]}",
+                float(len(bad)),
+                "Their forecasts are scored as they are; draw longer, or leave out the smallest cutoffs",
+            )
+
+    def _without_skill(self):
+        for row in self.by_gap or (self.total,):
+            if row.skill <= 0:
+                yield Finding(
+                    "NO_SKILL",
+                    "warning",
+                    f"{row.said}: {row.rival} is no worse (CRPS {row.theirs.crps:.3g} against {row.ours.crps:.3g}, "
+                    f"skill {row.skill:.2f}, error {row.error:.2f})",
+                    row.skill,
+                    f"Forecast with {row.rival} there",
+                )
+
+    def _too_narrow(self):
+        ours = self.total.ours
+        if ours.cover90 < SHORT:
+            wider = self.widened.total.ours.cover90
+            yield Finding(
+                "COVERAGE",
+                "warning",
+                f"the 90% intervals held {ours.cover90:.0%} of {ours.count} times",
+                ours.cover90,
+                f"Forecast with a drift of {self.drift:.2g} a decade, with which they hold {wider:.0%}"
+                if self.drift
+                else "Take them for too narrow",
+            )
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: whether the law predicts better than what needs no law."""
+        row = self.total
+        said = (
+            f"CRPS {row.ours.crps:.3g} against {row.theirs.crps:.3g} of {row.rival}, the best baseline: skill "
+            f"{row.skill:.2f} (error {row.error:.2f}); 90% intervals held {row.ours.cover90:.0%} of {row.ours.count} "
+            "times"
+        )
+        if row.skill <= 0:
+            return f"No skill: {said}"
+        return (
+            f"Skill, but less than twice its error: {said}" if row.skill < 2 * row.error else f"Skill: {said}"
+        )
+
+
+def _at(points: Mapping[str, npt.ArrayLike], by: str) -> np.ndarray:
+    columns = complete(points)
+    above, *below = by.split("/")
+    for column in (above, *below):
+        if column not in columns:
+            raise ValueError(f"each point needs {column}, by which the back-test went")
+    return np.atleast_1d(columns[above] / columns[below[0]] if below else columns[above])
+
+
+def measured(runs: Runs) -> np.ndarray:
+    """The loss of each run, or its share of successes, (runs,)."""
+    response = np.asarray(runs.response, float)
+    return response if runs.kind == "loss" else response / np.asarray(runs.columns["trials"], float)

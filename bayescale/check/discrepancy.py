@@ -1,0 +1,50 @@
+"""How far a law drifts from what comes, beyond what its forecasts allow for, with every decade it is carried on."""
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
+from scipy.stats import norm
+
+from bayescale.check.scores import PROBABILITIES, quantiles_of
+
+MOST = 3.0  # of a drift over a decade, on the scale of the logarithms: a factor of twenty
+EDGE = 1e-4  # shares of successes closer to 0 or 1 than this have no logit worth the name
+
+
+def drift_of(quantiles: np.ndarray, truth: np.ndarray, gap: np.ndarray, kind: str) -> float:
+    """The standard deviation of the drift over a decade under which what came is likeliest.
+
+    The law drifts away steadily, in the logarithm of the loss or the logit of success, by so much a decade. Forecasts
+    are taken to be normal there, with the middle two thirds that they have.
+
+    Args:
+        quantiles: (quantiles, forecasts).
+        truth: what came, (forecasts,).
+        gap: decades, (forecasts,).
+        kind: "loss" or "success".
+    """
+    low, middle, high = np.quantile(_opened(quantiles, kind), norm.cdf((-1, 0, 1)), axis=0)
+    away, own = _opened(truth, kind) - middle, ((high - low) / 2) ** 2
+
+    def misfit(drift):
+        variance = own + (drift * gap) ** 2
+        return np.sum(away**2 / variance + np.log(variance))
+
+    found: Any = minimize_scalar(misfit, bounds=(0.0, MOST), method="bounded", options={"xatol": 1e-6})
+    return float(found.x)
+
+
+def drifted(quantiles: np.ndarray, gap: np.ndarray, drift: np.ndarray | float, kind: str) -> np.ndarray:
+    """The forecasts with a drift, (quantiles, forecasts)."""
+    moved = _opened(quantiles, kind)[:, None] + norm.ppf(PROBABILITIES)[:, None] * (drift * gap)
+    return quantiles_of(_closed(moved.reshape(-1, quantiles.shape[1]), kind))
+
+
+def _opened(values: np.ndarray, kind: str) -> np.ndarray:
+    return np.log(values) if kind == "loss" else logit(np.clip(values, EDGE, 1 - EDGE))
+
+
+def _closed(values: np.ndarray, kind: str) -> np.ndarray:
+    return np.exp(values) if kind == "loss" else expit(values)

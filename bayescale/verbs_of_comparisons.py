@@ -1,0 +1,247 @@
+"""The verbs that ask which law, if any: `bayescale compare`, `bayescale backtest` and `bayescale relevance`."""
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bayescale import arguments
+from bayescale.options import as_json, comparing, reading, seed
+from bayescale.printed import print_json, print_table
+
+draws = click.option(
+    "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Draws of each chain."
+)
+figure = click.option("--figure", type=click.Path(dir_okay=False), help="File of a figure, as which.png.")
+
+
+@click.command()
+@click.argument("runs")
+@comparing
+@click.option(
+    "--no-support", is_flag=True, help="Do not repeat the comparison without the ends of the design."
+)
+@click.option(
+    "--no-predictive", is_flag=True, help="Leave no runs out: evidence alone, in a third of the time."
+)
+@click.option("--cluster", help="Factor of which one level after the other is left out.")
+@click.option("--future", help="Covariate along which small runs predict large ones.")
+@click.option("--third", is_flag=True, help="Ask sequential Monte Carlo too; takes a hundred times as long.")
+@draws
+@figure
+@seed
+@reading
+@as_json
+def compare(
+    runs: str,
+    as_json: bool,
+    seed: int,
+    no_support: bool,
+    no_predictive: bool,
+    figure: str | None,
+    **options: Any,
+) -> None:
+    """Say which law the runs speak for, if any, by model evidence and by what is predicted unseen."""
+    import jax
+
+    from bayescale import words_of_comparisons as words
+    from bayescale.check.compare import compare as run
+
+    _writable(figure)
+    own = {name: options.pop(name) for name in ("cluster", "future", "third", "draws")}
+    table, tried = _given(runs, as_json, options, own["cluster"])
+    with _said(as_json) as report:
+        found = run(
+            jax.random.key(seed),
+            table,
+            tried,
+            support={} if no_support else None,
+            predictive=not no_predictive,
+            report=report,
+            **own,
+        )
+    if figure:
+        from bayescale.plot_of_checks import comparison
+
+        comparison(found).savefig(figure)
+    if as_json:
+        return print_json(words.of_comparison(found))
+    best = found.candidates[0].evidence.value
+    print_table(
+        ["model", "log evidence", "error", "behind", "probability", "BIC", "AIC"],
+        [
+            (
+                one.name,
+                f"{one.evidence.value:.2f}" if not one.trouble else "in doubt",
+                f"{one.evidence.error:.2g}",
+                f"{best - one.evidence.value:.2f}" if not one.trouble else "-",
+                f"{found.probabilities[one.name]:.2g}" if one.name in found.probabilities else "-",
+                *("-" if value is None else f"{value:.1f}" for value in (one.bic, one.aic)),
+            )
+            for one in found.candidates
+        ],
+        title=f"{len(table)} runs, log marginal likelihood in nats, all models as likely before",
+    )
+    if units := list(found.candidates[0].predictive):
+        print_table(
+            ["model", "stacking weight", *(words.said_of(unit) for unit in units)],
+            [
+                (
+                    one.name,
+                    f"{found.stacking[one.name]:.2f}",
+                    *(_left_out(words.of_predictive(found, one, u)) for u in units),
+                )
+                for one in found.candidates
+            ],
+            title="Log predictive density of what was left out, in nats behind the first model, ± the standard error; "
+            "? where the Pareto-k of some is above 0.7",
+        )
+    for left_out, others in found.support.items():
+        behind = ", ".join(
+            f"{one.name} {others.candidates[0].evidence.value - one.evidence.value:.2f} behind"
+            for one in others.sound[1:3]
+        )
+        click.echo(f"without {left_out}: {others.candidates[0].name}; {behind}")
+    for finding in found.findings:
+        click.echo(str(finding))
+    click.secho(found.verdict, bold=True, fg="red" if found.trouble else None)
+    _drawn(figure)
+
+
+def _left_out(row: dict[str, Any]) -> str:
+    told = f"{row['behind']:.1f} ± {row['error']:.1f}" if row["behind"] else f"{row['log_score']:.1f} in all"
+    return told + ("?" if row["doubtful"] else "")
+
+
+@click.command()
+@click.argument("runs")
+@comparing
+@click.option(
+    "--hold-out",
+    default="C",
+    show_default=True,
+    help="Covariate whose largest runs are predicted from the small ones, or factor whose levels are, in turn.",
+)
+@click.option("--cutoffs", type=click.IntRange(1), default=8, show_default=True, help="How many folds.")
+@draws
+@figure
+@seed
+@reading
+@as_json
+def backtest(runs: str, as_json: bool, seed: int, hold_out: str, figure: str | None, **options: Any) -> None:
+    """Fit the small runs, predict the large ones, and score the predictions."""
+    import jax
+
+    from bayescale import words_of_comparisons as words
+    from bayescale.check.backtest import backtest as run
+
+    _writable(figure)
+    own = {name: options.pop(name) for name in ("cutoffs", "draws")}
+    table, tried = _given(runs, as_json, options, hold_out)
+    with _said(as_json) as report:
+        found = run(jax.random.key(seed), tried, table, by=hold_out, report=report, **own)
+    if figure:
+        from bayescale.plot_of_checks import backtest as drawn
+
+        drawn(found).savefig(figure)
+    told = words.of_backtest(found)
+    if as_json:
+        return print_json(told)
+    unit = "the loss" if table.kind == "loss" else "the share of successes"
+    rows = [told["total"], *told["by_gap"], *told["by_fold"]]
+    print_table(
+        list(words.BACKTEST),
+        [words.cells(row) for row in rows],
+        title=f"{len(found.index)} forecasts of {len(set(found.index.tolist()))} runs in {len(found.forecasts)} folds, "
+        f"scored on {unit}; 50% and 90%: how often such intervals held",
+    )
+    if found.drift:
+        print_table(
+            list(words.BACKTEST),
+            [words.cells(row) for row in (told["with_drift"]["total"], *told["with_drift"]["by_gap"])],
+            title=f"with a drift of {found.drift:.3g} a decade, for each run found from the forecasts of all others",
+        )
+    if len(tried) > 1:
+        for one in found.forecasts:
+            click.echo(f"{one.fold.name}: {one.model}")
+    for finding in found.findings:
+        click.echo(str(finding))
+    click.secho(found.verdict, bold=True)
+    _drawn(figure)
+
+
+@click.command()
+@click.argument("runs")
+@click.argument("covariate")
+@comparing
+@click.option(
+    "--scale",
+    type=click.FloatRange(0, min_open=True),
+    default=0.05,
+    show_default=True,
+    help="Prior standard deviation of the exponent of the covariate.",
+)
+@draws
+@seed
+@reading
+@as_json
+def relevance(
+    runs: str, covariate: str, as_json: bool, seed: int, scale: float, draws: int, **options: Any
+) -> None:
+    """Say whether a covariate matters given those of a law, as the number of GPUs at fixed compute."""
+    import jax
+    import numpyro.distributions as dist
+
+    from bayescale import words_of_comparisons as words
+    from bayescale.check.relevance import relevance as run
+
+    table, tried = _given(runs, as_json, options)
+    if len(tried) > 1:
+        raise ValueError(
+            "one law with one noise, given which the covariate may matter; give --law and --noise once"
+        )
+    found = run(jax.random.key(seed), tried[0], table, covariate, prior=dist.Normal(0.0, scale), draws=draws)
+    if as_json:
+        return print_json(words.of_relevance(found))
+    for finding in found.findings:
+        click.echo(str(finding))
+    click.secho(found.verdict, bold=True, fg="red" if found.findings else None)
+
+
+def _given(runs: str, quiet: bool, options: dict[str, Any], factor: str | None = None):
+    """The table and the models that the options of `comparing` and `reading` describe."""
+    own = {
+        name: options.pop(name)
+        for name in ("law", "along", "noise", "delta", "noise_scale", "vary", "by", "effect")
+    }
+    grouped = [name for text in own["by"] for name in (text,)]
+    table = arguments.table_of(runs, **options)
+    missing = [name for name in grouped if name not in table.levels]
+    if missing:
+        options["factors"] = (*options["factors"], *missing)
+        table = arguments.table_of(runs, **options)
+    if not quiet:
+        for note in table.notes:
+            click.echo(f"note: {note}")
+    return table, arguments.models_of(table.kind, irrelevant=(), **own)
+
+
+def _writable(figure: str | None) -> None:
+    if figure and not Path(figure).absolute().parent.is_dir():
+        raise FileNotFoundError(f"{figure}: there is no folder {Path(figure).absolute().parent}")
+
+
+def _drawn(figure: str | None) -> None:
+    if figure:
+        click.echo(f"the figure is in {figure}")
+
+
+def _said(quiet: bool):
+    """A report of what is being done, on the terminal and nowhere else."""
+    if quiet or not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    from bayescale.progress import line
+
+    return line()
