@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -204,10 +205,12 @@ beta_binomial = Noise(
 )
 
 
+@lru_cache
 def huber(delta: float = 1e-3) -> Noise:
     """Huber's density on the log loss: normal within `delta`, exponential tails beyond.
 
-    Its maximum-likelihood estimate is the Huber estimate of Hoffmann et al. 2022, who took delta = 1e-3.
+    Its maximum-likelihood estimate is the Huber estimate of Hoffmann et al. 2022, who took delta = 1e-3. It is the same
+    object each time, for which nothing is compiled anew.
     """
     if not 0 < delta < math.inf:
         raise ValueError(f"Huber's delta is {delta}; it is positive and finite, on the scale of the log loss")
