@@ -173,7 +173,6 @@ def _along(law: Law, column: str) -> Law:
     return replace(law, columns={AXIS: column}, terms=terms)
 
 
-@lru_cache
 def irrelevant(law: Law, covariate: str) -> Law:
     """The law times exp(gamma x), where x is the logarithm of a covariate that may not matter at all.
 
@@ -184,6 +183,11 @@ def irrelevant(law: Law, covariate: str) -> Law:
     """
     if covariate in law.covariates:
         raise ValueError(f"law {law.name} is in {covariate} already")
+    return _irrelevant(law, covariate)
+
+
+@lru_cache
+def _irrelevant(law: Law, covariate: str) -> Law:
     return replace(
         law,
         irrelevant=(*law.irrelevant, covariate),

@@ -205,7 +205,6 @@ beta_binomial = Noise(
 )
 
 
-@lru_cache
 def huber(delta: float = 1e-3) -> Noise:
     """Huber's density on the log loss: normal within `delta`, exponential tails beyond.
 
@@ -214,7 +213,11 @@ def huber(delta: float = 1e-3) -> Noise:
     """
     if not 0 < delta < math.inf:
         raise ValueError(f"Huber's delta is {delta}; it is positive and finite, on the scale of the log loss")
+    return _huber_of(float(delta))
 
+
+@lru_cache
+def _huber_of(delta: float) -> Noise:
     # Where the tails are everything the density is Laplace's with scale sigma^2 / delta, and that is what is some 0.01.
     middle = math.log(0.01) + min(0.0, math.log(delta / 1e-3)) / 2
     priors = {"sigma": dist.LogNormal(middle, 1.0)}
