@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -118,7 +119,7 @@ class Law:
         return replace(self, **changes)
 
     def along(self, column: str) -> "Law":
-        """A law in one axis, as the law along `column`.
+        """A law in one axis, as the law along `column`; the same object each time, for which nothing is compiled anew.
 
         Raises:
             ValueError: the law is not a law in one axis.
@@ -128,8 +129,7 @@ class Law:
             raise ValueError(
                 f"law {self.name} is in {axes}; only a law in one axis can be put along a column"
             )
-        terms = tuple(term._replace(covariate=column) for term in self.terms)
-        return replace(self, columns={AXIS: column}, terms=terms)
+        return _along(self, column)
 
     def __call__(self, covariates: Values, parameters: Values) -> ArrayLike:
         """The mean response, elementwise; covariates and parameters by name, all in the same units.
@@ -167,15 +167,27 @@ class Law:
         return self.to_natural(parameters, {c: 1 / reference[c] for c in self.covariates}, 1 / unit)
 
 
+@lru_cache
+def _along(law: Law, column: str) -> Law:
+    terms = tuple(term._replace(covariate=column) for term in law.terms)
+    return replace(law, columns={AXIS: column}, terms=terms)
+
+
 def irrelevant(law: Law, covariate: str) -> Law:
     """The law times exp(gamma x), where x is the logarithm of a covariate that may not matter at all.
 
     With gamma = 0 it is the law itself, so the evidence for one over the other says whether the covariate has
     a law: the number of GPUs at fixed compute should have none. x is measured from the reference run, and
-    gamma ~ Normal(0, 0.05): one e-fold of the covariate changes the response by some 5%.
+    gamma ~ Normal(0, 0.05): one e-fold of the covariate changes the response by some 5%. The law is the same object
+    each time.
     """
     if covariate in law.covariates:
         raise ValueError(f"law {law.name} is in {covariate} already")
+    return _irrelevant(law, covariate)
+
+
+@lru_cache
+def _irrelevant(law: Law, covariate: str) -> Law:
     return replace(
         law,
         irrelevant=(*law.irrelevant, covariate),

@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -207,11 +208,16 @@ beta_binomial = Noise(
 def huber(delta: float = 1e-3) -> Noise:
     """Huber's density on the log loss: normal within `delta`, exponential tails beyond.
 
-    Its maximum-likelihood estimate is the Huber estimate of Hoffmann et al. 2022, who took delta = 1e-3.
+    Its maximum-likelihood estimate is the Huber estimate of Hoffmann et al. 2022, who took delta = 1e-3. It is the same
+    object each time, for which nothing is compiled anew.
     """
     if not 0 < delta < math.inf:
         raise ValueError(f"Huber's delta is {delta}; it is positive and finite, on the scale of the log loss")
+    return _huber_of(float(delta))
 
+
+@lru_cache
+def _huber_of(delta: float) -> Noise:
     # Where the tails are everything the density is Laplace's with scale sigma^2 / delta, and that is what is some 0.01.
     middle = math.log(0.01) + min(0.0, math.log(delta / 1e-3)) / 2
     priors = {"sigma": dist.LogNormal(middle, 1.0)}

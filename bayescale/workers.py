@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 
 AHEAD = 2  # calls that wait for each worker, so that none has to wait for us
+PATIENCE = 10  # seconds until a scheduler that does not answer is given up
 
 
 @contextlib.contextmanager
@@ -40,7 +41,7 @@ def _dask(address: str) -> Iterator[tuple[Executor, int]]:
     except ImportError:
         raise ValueError("Dask is not installed; pip install 'bayescale[cluster]'") from None
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=PATIENCE)
     except (OSError, TimeoutError) as error:
         raise OSError(f"no Dask scheduler answers at {address}; start one with `dask scheduler`") from error
     with client:

@@ -157,21 +157,19 @@ def test_least_squares_of_the_loss(points, all_points, subset, expected, squares
 
 
 @pytest.fixture(scope="module")
-def published(points):
+def published(study):
     """The 4,000 replicates of the published bootstrap, by their own random numbers."""
     random = np.random.RandomState(42)
     weight = np.stack([np.bincount(random.choice(240, 240), minlength=240) for _ in range(4000)]).astype(
         float
     )
-    job = bootstrap(jax.random.key(0), HUBER, points, replicates=1).job
+    job = study.job
     return job, weight, job.changed({"weight": weight})
 
 
-def test_the_published_bootstrap(published, points):
+def test_the_published_bootstrap(published, study):
     job, _, records = published
-    study = bs.Study(
-        bootstrap(jax.random.key(0), HUBER, points, replicates=1).point, job, _Records(records), 4000
-    )
+    study = bs.Study(study.point, job, _Records(records), 4000)
     assert study.counts.converged == 4000
     sd = {name: study.describe(name).sd.value for name in LAW.parameters}
     assert sd["A"] == pytest.approx(124.5, abs=0.2)

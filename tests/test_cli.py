@@ -260,11 +260,12 @@ def test_bootstraps_that_cannot_be(tmp_path, given, message):
     assert "Traceback" not in found.output
 
 
-def test_a_scheduler_that_does_not_answer():
+def test_a_scheduler_that_does_not_answer(monkeypatch):
     distributed = pytest.importorskip("distributed")
     from bayescale import workers
 
     assert distributed.__version__
+    monkeypatch.setattr(workers, "PATIENCE", 1)
     message = r"^no Dask scheduler answers at tcp://127.0.0.1:9; start one with"
     with pytest.raises(OSError, match=message), workers.of(None, "tcp://127.0.0.1:9"):
         pass

@@ -9,6 +9,7 @@ import pytest
 from bayescale import models, noise
 from bayescale.infer.nuts import nuts
 from bayescale.infer.optimize import laplace, optimize
+from bayescale.law import irrelevant
 from bayescale.model import Model
 from bayescale.pooling import Pooling
 from bayescale.runs import Runs
@@ -83,8 +84,17 @@ def test_the_sampler_compiled_while_the_mode_is_sought_is_the_one_that_samples(b
 
 
 def test_a_second_fit_compiles_nothing():
-    model = Model(POWER, noise.log_normal, effects=())
-    METHODS["nuts"](jax.random.key(0), model, simulated(0))
+    """Nor does one of the same law, loaded anew."""
+    METHODS["nuts"](jax.random.key(0), Model(POWER, noise.log_normal, effects=()), simulated(0))
+    again = Model(models.load("power").along("N"), noise.log_normal, effects=())
     with compilations() as names:
-        METHODS["nuts"](jax.random.key(1), model, simulated(1))
+        METHODS["nuts"](jax.random.key(1), again, simulated(1))
     assert not names
+
+
+def test_the_same_arguments_give_the_same_parts_of_a_model():
+    assert models.load("power").along("N") is POWER
+    assert models.load("power").along("D") is not POWER
+    assert irrelevant(POWER, "D") is irrelevant(POWER, "D")
+    assert noise.huber(0.01) is noise.load("huber", delta=0.01)
+    assert noise.huber(0.01) is not noise.huber(0.02)

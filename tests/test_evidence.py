@@ -4,6 +4,8 @@ The false-alarm rate of a test that says "within 4 errors" is 6e-5 for each numb
 estimate the bounds on its scatter are stated beside it.
 """
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -140,7 +142,7 @@ def _known_scale(mean, runs):
 KNOWN = Noise("known_scale", _known_scale, {})
 
 
-def table(rng, runs=30, others=0):
+def table(rng, runs=60, others=0):
     columns = {"N": np.exp(rng.uniform(18, 24, runs))}
     columns |= {f"x{i}": np.exp(rng.normal(size=runs)) for i in range(others)}
     loss = 3.0 * (columns["N"] / 1e9) ** -0.08 * np.exp(SCALE * rng.standard_normal(runs))
@@ -165,6 +167,7 @@ def exact(model, runs, shock=0.0):
     return multivariate_normal(middle, covariance).logpdf(response) - response.sum()
 
 
+@cache
 def linear_models(others):
     flat = dist.Normal(0.1, 0.3)
     power = models.load("power").along("N").replace(priors={"alpha": flat})
@@ -174,14 +177,20 @@ def linear_models(others):
     return {1: models.load("constant"), 2: power, 2 + others: wide}
 
 
+@cache
+def fitted(size, seed):
+    """Draws for the linear model of that many parameters and a table of its own, made once for all that ask."""
+    others = max(size - 2, 0)
+    model = Model(linear_models(others)[size], KNOWN, effects=())
+    return nuts(jax.random.key(0), model, table(np.random.default_rng(seed), others=others))
+
+
 @pytest.mark.parametrize("size", [1, 2, 5, 20])
 def test_the_evidence_of_linear_models_is_exact(size):
     """Within 4 errors, and within .02 nat of bridge and importance sampling each."""
-    runs = table(np.random.default_rng(size), runs=60, others=size - 2 if size > 2 else 0)
-    model = Model(linear_models(max(size - 2, 0))[size], KNOWN, effects=())
-    found = log_evidence(jax.random.key(size), nuts(jax.random.key(0), model, runs))
+    found = log_evidence(jax.random.key(size), fitted(size, seed=size))
     assert found.trouble == ()
-    truth = exact(found.fit.model, runs)
+    truth = exact(found.fit.model, found.fit.runs)
     for one in (found.bridge, found.importance):
         assert one.value == pytest.approx(truth, abs=min(4 * one.error + 1e-6, 0.03))
     assert found.laplace == pytest.approx(truth, abs=1e-6)  # of a normal posterior it is exact
@@ -266,9 +275,8 @@ def test_a_shared_shock_is_integrated_out():
 
 
 def test_the_sensitivity_to_a_prior_is_the_evidence_under_that_prior():
-    runs = table(np.random.default_rng(5))
-    law = linear_models(0)[2]
-    found = log_evidence(jax.random.key(1), nuts(jax.random.key(0), Model(law, KNOWN, effects=()), runs))
+    found = log_evidence(jax.random.key(1), fitted(2, seed=5))
+    law, runs = found.fit.model.law, found.fit.runs
     for names, changes in found.sensitivity.items():
         for factor, change in zip((0.5, 2.0), changes, strict=True):
             other = law.replace(priors={n: rescaled(law.priors[n], factor) for n in names})
@@ -278,11 +286,10 @@ def test_the_sensitivity_to_a_prior_is_the_evidence_under_that_prior():
 
 def test_the_third_opinion_is_near_and_says_how_near():
     """Four runs, whose scatter is the error: 2% of such t values are beyond 4 errors, and so there are .05 more."""
-    runs = table(np.random.default_rng(2))
-    model = Model(linear_models(0)[2], KNOWN, effects=())
-    found = log_evidence(jax.random.key(1), nuts(jax.random.key(0), model, runs), third=True)
+    found = log_evidence(jax.random.key(1), fitted(2, seed=2), third=True)
+    truth = exact(found.fit.model, found.fit.runs)
     assert found.tempered is not None
-    assert found.tempered.value == pytest.approx(exact(model, runs), abs=4 * found.tempered.error + 0.05)
+    assert found.tempered.value == pytest.approx(truth, abs=4 * found.tempered.error + 0.05)
     assert found.tempered.error < 0.2
     assert found.trouble == ()
 
@@ -308,8 +315,7 @@ def test_a_point_has_no_evidence():
 
 
 def test_estimates_that_differ_make_trouble_and_no_result():
-    runs = table(np.random.default_rng(5))
-    fit = nuts(jax.random.key(0), Model(linear_models(0)[2], KNOWN, effects=()), runs)
+    fit = fitted(2, seed=5)
     high = fit.draws["A"] > np.quantile(fit.draws["A"], 0.75)
     moved = fit.replace(draws={**fit.draws, "A": fit.draws["A"] * np.where(high, 1.05, 1.0)})
     (why,) = log_evidence(jax.random.key(0), moved).trouble

@@ -1,5 +1,7 @@
 """What a refit minimises: its value and derivatives against the density, differentiated automatically."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,14 +82,16 @@ def test_without_the_second_derivatives_of_the_law_it_is_what_gauss_and_newton_t
     objective = Objective.of(Model(law, noise.log_normal, effects=()), runs)
     base = jnp.asarray(objective.density.prior_draws(jax.random.key(0), 1)[0])
     free = base[objective.places]
-    straight, whole = (objective.look(free, base, runs, straight=one) for one in (True, False))
+    straight, whole = (
+        jax.jit(partial(objective.look, straight=one))(free, base, runs) for one in (True, False)
+    )
     np.testing.assert_allclose(straight.value, whole.value)
     np.testing.assert_allclose(straight.gradient, whole.gradient, rtol=1e-10)
 
     def mean(vector):
         return objective.mean(base.at[objective.places].set(vector), runs)
 
-    slopes = jax.jacfwd(mean)(free)
+    slopes = jax.jit(jax.jacfwd(mean))(free)
     log_slopes, sigma = slopes / mean(free)[:, None], np.exp(base[objective.density.place("sigma")])
     # What is left of the noise: the mean bends the log mean, whatever the law.
     residual = np.log(runs.response) - np.log(mean(free))
@@ -100,12 +104,11 @@ def test_of_separable_noise_the_objective_is_the_loss_over_the_variance():
     runs = simulated(law)
     objective = Objective.of(Model(law, noise.log_normal, effects=()), runs)
     base = objective.density.prior_draws(jax.random.key(0), 1)[0]
-    mean = objective.mean(base, runs)
+    mean = jax.jit(objective.mean)(base, runs)
     sigma = float(objective.density.constrain(base)["sigma"])
     expected = np.sum(np.log(np.asarray(runs.response) / np.asarray(mean)) ** 2) / (2 * sigma**2)
-    assert float(objective.look(base[objective.places], base, runs).value) == pytest.approx(
-        expected, rel=1e-10
-    )
+    found = jax.jit(objective.look)(base[objective.places], base, runs)
+    assert float(found.value) == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize("scatter", [noise.log_normal, noise.gaussian, noise.huber(0.01), noise.huber(1e-4)])
@@ -118,14 +121,15 @@ def test_separable_noise_is_separable_and_its_scale_is_the_most_likely(scatter):
     base = density.prior_draws(jax.random.key(3), 1)[0]
     for name, value in scatter.settings.items():
         base = base.at[density.place(name)].set(np.log(value))
-    value = objective.look(base[objective.places], base, runs).value
+    value = jax.jit(objective.look)(base[objective.places], base, runs).value
     best = objective.scale(value, base, runs)
     place = density.place("sigma")
 
+    @jax.jit
     def likelihood(log_scale):
         return density.log_likelihood(base.at[place].set(log_scale), runs)
 
-    assert float(jax.grad(likelihood)(best)) == pytest.approx(0, abs=1e-6 * len(runs))
+    assert float(jax.jit(jax.grad(likelihood))(best)) == pytest.approx(0, abs=1e-6 * len(runs))
     assert float(likelihood(best)) >= float(jax.vmap(likelihood)(best + jnp.linspace(-3, 3, 61)).max()) - 1e-9
 
 
@@ -140,13 +144,13 @@ def test_pooled_models_hold_their_scales():
     base = density.prior_draws(jax.random.key(1), 1)[0]
     rng = np.random.default_rng(0)
     base = base.at[density.places("corpus_raw")].set(rng.normal(size=9))
-    ours = objective.look(base[objective.places], base, runs)
+    ours = jax.jit(objective.look)(base[objective.places], base, runs)
 
     def whole(free):
         return -density.log_posterior(base.at[objective.places].set(free), runs)
 
     # The Jacobian and the priors of what is held are constants.
-    close(ours, differentiated(whole, base[objective.places]))
+    close(ours, jax.jit(lambda free: differentiated(whole, free))(base[objective.places]))
     with pytest.raises(ValueError, match="have no scale; fit them with priors"):
         Objective.of(model, runs)
 
@@ -196,6 +200,7 @@ def test_the_sandwich_is_that_of_a_regression():
     alpha = float(density.constrain(base)["alpha"])
     resid = y - design @ np.array([beta[0], alpha])
     design = design * [1.0, alpha]
+    covariance = jax.jit(objective.covariance)
     once, twice = np.ones(len(x)), np.where(np.asarray(runs.factors["corpus"]) == 0, 2.0, 1.0)
     for units in (np.arange(len(runs)), np.asarray(runs.factors["corpus"])):
         for times in (once, twice):  # a unit that was drawn twice is two units
@@ -207,9 +212,7 @@ def test_the_sandwich_is_that_of_a_regression():
                 design.T @ (times[:, None] * design) + np.diag([0, np.sum(times * resid * x) * alpha])
             )
             factor = drawn.sum() / (drawn.sum() - 1) * (times.sum() - 1) / (times.sum() - 2)
-            ours = objective.covariance(
-                base[objective.places], base, own, jnp.asarray(times), jnp.asarray(units)
-            )
+            ours = covariance(base[objective.places], base, own, jnp.asarray(times), jnp.asarray(units))
             np.testing.assert_allclose(ours, factor * bread @ meat @ bread, rtol=1e-6)
 
 
@@ -220,10 +223,9 @@ def test_the_scale_of_weights_does_not_matter_to_the_sandwich():
     base = objective.density.unconstrain({"A": 2.0, "alpha": 0.1, "sigma": 0.1})
     units, times = jnp.arange(len(runs)), jnp.ones(len(runs))
     free = base[objective.places]
-    whole = objective.covariance(free, base, runs, times, units)
-    small = objective.covariance(
-        free, base, runs.replace(weight=np.full(len(runs), 1 / len(runs))), times, units
-    )
+    covariance = jax.jit(objective.covariance)
+    whole = covariance(free, base, runs, times, units)
+    small = covariance(free, base, runs.replace(weight=np.full(len(runs), 1 / len(runs))), times, units)
     np.testing.assert_allclose(small, whole, rtol=1e-9)
 
 

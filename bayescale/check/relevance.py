@@ -1,7 +1,7 @@
 """Whether a covariate matters once others are known: the number of GPUs at fixed compute should not."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpyro.distributions import Distribution
 from bayescale.check.findings import Finding
 from bayescale.infer.evidence import Evidence, log_evidence
 from bayescale.infer.nuts import nuts
-from bayescale.law import irrelevant
+from bayescale.law import Law, irrelevant
 from bayescale.model import Model
 from bayescale.runs import Runs
 
@@ -120,10 +120,7 @@ def relevance(
     Raises:
         ValueError: the law has the covariate already, or the model with it does not suit the table.
     """
-    law = irrelevant(model.law, covariate)
-    if prior is not None:
-        law = law.replace(priors={f"gamma_{covariate}": prior})
-    more = model.replace(law=law)
+    more = model.replace(law=_within(model.law, covariate, prior))
     more.specialise(runs)
     keys = random.split(key, 4)
     without, within = (
@@ -131,6 +128,12 @@ def relevance(
     )
     own, others = tracked(runs, model.law.covariates, covariate)
     return Relevance(covariate, without, within, own, others)
+
+
+@lru_cache
+def _within(law: Law, covariate: str, prior: Distribution | None) -> Law:
+    law = irrelevant(law, covariate)
+    return law if prior is None else law.replace(priors={f"gamma_{covariate}": prior})
 
 
 def tracked(runs: Runs, held: tuple[str, ...], covariate: str) -> tuple[float, dict[str, float]]:

@@ -1,7 +1,7 @@
 """Replicates: block number k of a bootstrap, the same wherever it is computed."""
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import jax
@@ -61,18 +61,13 @@ class Job:
                 self.objective, self.starts, self.bases, self.runs, self.resampling.units(self.runs)
             )
 
-    @cached_property
-    def _spread(self):
-        return parallel.spread(
-            partial(block, self.objective, self.resampling, mixed=self.mixed, errors=self.errors)
-        )
-
     def __call__(self, numbers: tuple[int, ...]) -> list[np.ndarray]:
         """The blocks of these numbers, each (1024,); at most as many as there are devices."""
         with parallel.bench():
             # Always as many as there are devices: another number would be another program.
             plan, every = self.plan, np.resize(np.asarray(numbers, np.uint32), parallel.devices())
-            found = jax.device_get(self._spread(every, self.key, plan, self.runs))
+            together = _spread(self.objective, self.resampling, self.mixed, self.errors)
+            found = jax.device_get(together(every, self.key, plan, self.runs))
         return [_records({name: value[i] for name, value in found.items()}) for i in range(len(numbers))]
 
     def changed(self, changes: dict[str, np.ndarray]) -> np.ndarray:
@@ -117,6 +112,12 @@ def _records(found: dict[str, Array]) -> np.ndarray:
     for name, value in values.items():
         records[name] = value
     return records
+
+
+@lru_cache(maxsize=32)
+def _spread(objective: Objective, resampling: Resampling, mixed: bool, errors: bool):
+    """Blocks on all devices; studies of one model share what is compiled."""
+    return parallel.spread(partial(block, objective, resampling, mixed=mixed, errors=errors))
 
 
 @partial(jax.jit, static_argnums=(0, 1), static_argnames=("mixed", "errors"))
