@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from bayescale import models as models
     from bayescale import noise as noise
     from bayescale import plot as plot
-    from bayescale.check.compare import Comparison as Comparison
+    from bayescale import plot_of_checks as plot_of_checks
+    from bayescale.check.backtest import backtest as backtest
+    from bayescale.check.backtested import Backtest as Backtest
     from bayescale.check.compare import compare as compare
+    from bayescale.check.compared import Comparison as Comparison
     from bayescale.check.findings import Finding as Finding
     from bayescale.check.findings import findings as findings
     from bayescale.check.relevance import Relevance as Relevance
@@ -41,9 +44,10 @@ if TYPE_CHECKING:
     from bayescale.storage import load as load
     from bayescale.storage import save as save
 
-_MODULES = ("data", "models", "noise", "plot")
+_MODULES = ("data", "models", "noise", "plot", "plot_of_checks")
 _HOMES = {
-    "Comparison": "check.compare",
+    "Backtest": "check.backtested",
+    "Comparison": "check.compared",
     "Effect": "pooling",
     "Evidence": "infer.evidence",
     "Finding": "check.findings",
@@ -56,6 +60,7 @@ _HOMES = {
     "Resampling": "infer.resample",
     "Runs": "runs",
     "Study": "infer.study",
+    "backtest": "check.backtest",
     "bootstrap": "infer.bootstrap",
     "findings": "check.findings",
     "findings_of_study": "check.replicates",

@@ -1,0 +1,103 @@
+"""Back-tests on public studies: forecasts of larger runs beside what came and beside what needs no law.
+
+    python benchmarks/backtests.py            # all four; or name some: steplaw muennighoff marin gadre
+
+Four tables, each with the law that its authors took or that has its covariates, Student-t noise, the shocks that runs
+of one size share where the known runs call for them, and eight cutoffs in compute or as many as there are. What is printed is written to results/backtests.json.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import record
+
+DATA = Path(os.environ.get("BAYESCALE_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+FARTHEST = 1.5  # decades: what a budget for one more generation of runs asks for
+STUDIES = {
+    "gadre": {
+        "file": "loss_gadre2024_overtrain.csv",
+        "law": "chinchilla",
+        "vary": ("B",),
+        "read": {"factors": ["group"]},
+    },
+    "muennighoff": {
+        "file": "loss_muennighoff2023_repeated.csv",
+        "law": "data_constrained",
+        "vary": (),
+        "read": {"where": "in_fit_subset = 1", "duplicates": "keep"},
+    },
+    "marin": {
+        "file": "isoflop_marin2026.csv",
+        "law": "chinchilla",
+        "vary": ("B",),
+        "read": {"where": "kind = isoflop", "factors": ["group"]},
+    },
+    "steplaw": {
+        "file": "loss_steplaw2025_dense.csv",
+        "law": "chinchilla",
+        "vary": (),
+        "read": {"where": "is_best = 1", "response": "loss"},
+    },
+}
+
+
+def tested(name: str) -> dict:
+    """The back-test of one study."""
+    import jax
+
+    import bayescale as bs
+    from bayescale.words_of_comparisons import of_backtest, of_row
+
+    of = STUDIES[name]
+    runs = bs.Runs.read(DATA / of["file"], **of["read"])
+    pooling = [bs.Pooling(of["vary"], "group")] if of["vary"] else []
+    model = bs.Model(bs.models.load(of["law"]), bs.noise.student_t, pooling=pooling)
+    began = time.perf_counter()
+    found = bs.backtest(jax.random.key(0), model, runs, by="C")
+    seconds = time.perf_counter() - began
+    near = found.gap <= FARTHEST
+    told = of_backtest(found)
+    return {
+        "law": of["law"],
+        "runs": len(runs),
+        "folds": len(found.forecasts),
+        "seconds": seconds,
+        **told,
+        "near": of_row(found.row(f"up to {FARTHEST:g} decades", near)),
+        "near_with_drift": of_row(found.widened.row(f"up to {FARTHEST:g} decades", near)),
+    }
+
+
+def main() -> None:
+    """Test, print and write."""
+    if not DATA.is_dir():
+        sys.exit(f"there is no folder {DATA}; set BAYESCALE_DATA to the folder of public studies")
+    from bayescale.printed import print_table
+    from bayescale.words_of_comparisons import BACKTEST, cells
+
+    names = sys.argv[1:] or list(STUDIES)
+    if unknown := set(names) - set(STUDIES):
+        sys.exit(f"there is no study {sorted(unknown)[0]}; there are {', '.join(STUDIES)}")
+    studies = {}
+    for name in names:
+        one = studies[name] = tested(name)
+        rows = [one["total"], *one["by_gap"], one["near"]]
+        print_table(
+            list(BACKTEST), [cells(row) for row in rows], title=f"{name}, {one['law']}, {one['runs']} runs"
+        )
+        if one["with_drift"]:
+            rows = [one["with_drift"]["total"], *one["with_drift"]["by_gap"], one["near_with_drift"]]
+            print_table(
+                list(BACKTEST), [cells(row) for row in rows], title=f"with a drift of {one['drift']:.3g}"
+            )
+        print(one["verdict"], f"({one['seconds']:.0f} s)\n", flush=True)
+    if set(names) == set(STUDIES):
+        print(
+            record.write("backtests", {**record.header("python benchmarks/backtests.py"), "studies": studies})
+        )
+
+
+if __name__ == "__main__":
+    main()
