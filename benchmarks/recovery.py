@@ -10,6 +10,7 @@ and covers more often than 90%.
 
 import argparse
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -39,8 +40,15 @@ class Study(NamedTuple):
     mean: np.ndarray  # (runs,), before the noise
 
 
-def simulate(name: str, seed: int) -> Study:
-    """A table of runs of a law."""
+def simulate(
+    name: str,
+    seed: int,
+    *,
+    size: int = SIZE,
+    decades: float = DECADES,
+    truth: Mapping[str, float] | None = None,
+) -> Study:
+    """A table of runs of a law; `truth` is laid over what the law has by default."""
     import jax
 
     from bayescale import models, parallel
@@ -50,23 +58,24 @@ def simulate(name: str, seed: int) -> Study:
     law = models.load(name)
     if AXIS in law.covariates:
         law = law.along("N")
-    rng = np.random.default_rng([seed, SIZE])
+    rng = np.random.default_rng([seed, size])
     columns = {}
     for c in ("N", "D", "experts"):
         if c in law.covariates or c == "N":
-            columns[c] = CENTRE[c] * 10 ** rng.uniform(-DECADES / 2, DECADES / 2, SIZE)
+            half = min(decades / 2, np.log10(CENTRE[c]))  # a layer has one expert at least
+            columns[c] = CENTRE[c] * 10 ** rng.uniform(-half, half, size)
     if "U" in law.covariates:  # up to 60 epochs, and a third of the runs of one epoch
-        columns["U"] = columns["D"] / np.maximum(1, 60 ** rng.uniform(-0.5, 1, SIZE))
+        columns["U"] = columns["D"] / np.maximum(1, 60 ** rng.uniform(-0.5, 1, size))
     with parallel.workbench():
         key = jax.random.key(0)
         median = {p: float(np.median(prior.sample(key, (20_001,)))) for p, prior in law.priors.items()}
-        median |= TRUTHS.get(name, {})
+        median |= TRUTHS.get(name, {}) | dict(truth or {})
         centre = CENTRE | {"U": CENTRE["D"]}
-        truth = {p: float(v) for p, v in law.to_natural(median, centre, UNIT).items()}
+        natural = {p: float(v) for p, v in law.to_natural(median, centre, UNIT).items()}
         relative = {c: columns[c] / centre[c] for c in law.covariates}
-        mean = np.broadcast_to(np.asarray(UNIT * law(relative, median)), (SIZE,))
-    loss = mean * np.exp(SIGMA * rng.normal(size=SIZE))
-    return Study(law, Runs.make({**columns, "loss": loss}), truth, mean)
+        mean = np.broadcast_to(np.asarray(UNIT * law(relative, median)), (size,))
+    loss = mean * np.exp(SIGMA * rng.normal(size=size))
+    return Study(law, Runs.make({**columns, "loss": loss}), natural, mean)
 
 
 def errors(study: Study, fit: "Fit") -> tuple[dict[str, float], dict[str, bool], float]:

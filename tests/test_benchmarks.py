@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bayescale import models
+from bayescale.infer import terms
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 MEASURED = ("nuts", "bootstrap")  # on points that are not part of the package
 
@@ -22,7 +25,7 @@ def results():
     return written("nuts")
 
 
-@pytest.mark.parametrize("name", MEASURED)
+@pytest.mark.parametrize("name", [*MEASURED, "bootstrap_laws"])
 def test_importing_runs_nothing(name):
     code = f"import sys; sys.path.insert(0, {str(FOLDER)!r}); import {name}; print('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -146,3 +149,22 @@ def test_what_the_bootstrap_measured(benchmark):
     assert found["ratios"]["mixed"]["least_squares"] >= module.LEAST["least_squares"]
     assert found["refits_us"]["chinchilla"]["mixed"][0] <= module.MOST["chinchilla"]
     assert found["reliability"]["ours, mixed"]["share"] >= 0.999
+
+
+def test_of_each_law_the_derivatives_are_found_automatically(benchmark):
+    model, runs = benchmark("bootstrap_laws").problem("chinchilla")
+    assert len(runs) == 240
+    assert terms.known(models.load("chinchilla"))
+    assert not terms.known(model.law)
+
+
+def test_what_the_bootstrap_of_each_law_measured(benchmark):
+    module, found = benchmark("bootstrap_laws"), written("bootstrap_laws")
+    assert list(found["laws"]) == [name for name in models.names() if models.load(name).response == "loss"]
+    for name, one in found["laws"].items():
+        middle, least, most = one["refit_us"]
+        assert least <= middle <= most
+        assert one["converged"] >= 0.999, name
+    # What the README says of them: more parameters, or more steps, than the others.
+    slow = {name for name, one in found["laws"].items() if one["refit_us"][0] > module.MOST}
+    assert slow <= {"broken_power", "data_constrained", "m4"}

@@ -281,7 +281,7 @@ def test_the_floor_of_a_shifted_power_law():
 M4 = {"E": 0.7, "L0": 4.0, "A": 0.1, "alpha": 0.4, "a": 1.7}
 
 
-@pytest.mark.parametrize("a", [0.05, 0.3, 1.0, 1.7, 10.0])
+@pytest.mark.parametrize("a", [0.01, 0.05, 0.3, 1.0, 1.7, 10.0, 100.0])
 def test_m4_solves_its_equation(a):
     with jax.enable_x64(True):
         law, p = models.load("m4"), {**M4, "a": a}
