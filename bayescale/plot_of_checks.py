@@ -37,7 +37,7 @@ def evidence(found: Comparison, axes: Axes) -> Axes:
         _bar(axes, row, one.evidence.value - first.value, 3 * one.evidence.error, hollow=bool(one.trouble))
     axes.set_yticks(range(len(found.candidates)), [one.name for one in found.candidates])
     axes.invert_yaxis()
-    return _differences(axes, "log evidence, ± 3 standard errors\nnats; hollow: in doubt")
+    return _differences(axes, "log evidence", "± 3 errors; hollow: in doubt")
 
 
 def predictive(found: Comparison, unit: str, axes: Axes) -> Axes:
@@ -47,7 +47,7 @@ def predictive(found: Comparison, unit: str, axes: Axes) -> Axes:
         own = one.predictive[unit]
         ahead, error = own.less(first)
         _bar(axes, row, ahead, 2 * error, hollow=own.doubtful > 0)
-    return _differences(axes, f"density of {said_of(unit)}, ± 2 errors\nnats; hollow: Pareto-k above 0.7")
+    return _differences(axes, said_of(unit), "± 2 errors; hollow: Pareto-k above 0.7")
 
 
 def _bar(axes: Axes, row: int, value: float, error: float, *, hollow: bool) -> None:
@@ -63,14 +63,17 @@ def _bar(axes: Axes, row: int, value: float, error: float, *, hollow: bool) -> N
     )
 
 
-def _differences(axes: Axes, said: str) -> Axes:
+def _differences(axes: Axes, title: str, said: str) -> Axes:
     axes.axvline(0, color=GREY, linewidth=1)
     axes.set_xscale("symlog", linthresh=LINEAR)
     axes.xaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_xlim()
+    low, high = 1.6 * min(low, -1), 1.6 * max(high, 1)  # room on both sides
+    axes.set_xlim(low, high)
+    axes.set_title(title, fontsize=10)
     ticks = [t for t in (-10000, -1000, -100, -10, -1, 0, 1, 10, 100, 1000) if low <= t <= high]
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    axes.set_xlabel(said, fontsize=9)
+    axes.set_xlabel(f"nats more than the first\n{said}", fontsize=9)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=9)

@@ -3,7 +3,8 @@
     python benchmarks/backtests.py            # all four; or name some: steplaw muennighoff marin gadre
 
 Four tables, each with the law that its authors took or that has its covariates, Student-t noise, the shocks that runs
-of one size share where the known runs call for them, and eight cutoffs in compute or as many as there are. What is printed is written to results/backtests.json.
+of one size share where the known runs call for them, and eight cutoffs in compute or as many as there are. What is
+printed is kept in results/backtests.json, each study when it is done.
 """
 
 import os
@@ -55,7 +56,7 @@ def tested(name: str) -> dict:
     pooling = [bs.Pooling(of["vary"], "group")] if of["vary"] else []
     model = bs.Model(bs.models.load(of["law"]), bs.noise.student_t, pooling=pooling)
     began = time.perf_counter()
-    found = bs.backtest(jax.random.key(0), model, runs, by="C")
+    found = bs.backtest(jax.random.key(0), model, runs, by="C", draws=500)
     seconds = time.perf_counter() - began
     near = found.gap <= FARTHEST
     told = of_backtest(found)

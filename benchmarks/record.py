@@ -27,3 +27,9 @@ def write(name: str, results: dict[str, Any]) -> Path:
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return file
+
+
+def read(name: str) -> dict[str, Any]:
+    """The results of the study of that name; nothing where there are none yet."""
+    file = RESULTS / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}

@@ -157,6 +157,7 @@ def test_a_law_with_the_evidence_that_predicts_worse_is_found():
     assert only.number == pytest.approx(4.2)
     assert "a has the evidence, but b predicts one run left out better, by 4.2 nats" in only.message
     assert found.stacking["b"] == pytest.approx(1.0, abs=1e-6)
+    assert found.verdict.startswith("Inconsistent: a (1) by the evidence, but another predicts better")
 
 
 def test_names_say_what_models_do_not_have_in_common():

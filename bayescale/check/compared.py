@@ -131,8 +131,11 @@ class Comparison:
             return (
                 f"No evidence of a law: {self.null} has the probability {self.probabilities[self.null]:.2g}"
             )
-        if any(one.code == "SUPPORT" for one in self.findings):
+        codes = {one.code for one in self.findings}
+        if "SUPPORT" in codes:
             return f"Inconsistent: {names} by all runs, but not by the middle of them"
+        if "PREDICTS_WORSE" in codes:
+            return f"Inconsistent: {names} by the evidence, but another predicts better what it is not shown"
         best, *others = self.best
         if others:
             return f"A law, but which one is not told: {names}"
