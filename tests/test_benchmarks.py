@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
-MEASURED = ("nuts", "bootstrap")  # on points that are not part of the package
+MEASURED = ("nuts", "bootstrap", "evidence", "laws")  # on points that are not part of the package
 
 
 def written(name):
