@@ -13,7 +13,7 @@ from bayescale import models
 from bayescale.infer import terms
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
-MEASURED = ("nuts", "bootstrap")  # on points that are not part of the package
+MEASURED = ("nuts", "bootstrap", "evidence", "laws")  # on points that are not part of the package
 
 
 def written(name):
@@ -168,3 +168,58 @@ def test_what_the_bootstrap_of_each_law_measured(benchmark):
     # What the README says of them: more parameters, or more steps, than the others.
     slow = {name for name, one in found["laws"].items() if one["refit_us"][0] > module.MOST}
     assert slow <= {"broken_power", "data_constrained", "m4"}
+
+
+# ---- Evidence
+
+
+def test_what_the_benchmark_of_evidence_measured(benchmark):
+    """Our two estimators are within 4 of their errors, and what was known is known to .002 only."""
+    module, found = benchmark("evidence"), written("evidence")
+    models = found["accuracy"]["models"]
+    assert len(models) == len(module.SIZES) + len(module.truths.KNOWN)
+    for name, one in models.items():
+        assert one["trouble"] == [], name
+        for estimator in ("bridge", "importance"):
+            told = one["estimators"][estimator]
+            for off, error in zip(told["off"], told["error"], strict=True):
+                assert abs(off) < 0.002 + 4 * error, (name, estimator)
+        if one["parameters"] <= module.MOST:
+            assert set(module.peers.PEERS) < set(one["estimators"])
+    assert found["processes"]["warm"]["cpu"][0] < found["processes"]["cold"]["cpu"][0]
+    assert [row["runs"] for row in found["growth"]["runs"]] == list(module.RUNS)
+
+
+def test_four_estimators_agree_on_seven_laws(benchmark):
+    module, found = benchmark("laws"), written("laws")["laws"]
+    assert list(found) == list(module.LAWS)
+    for name, one in found.items():
+        assert one["trouble"] == [], name
+        value = one["importance"][0]
+        assert abs(one["bridge"][0] - value) < 0.05
+        for other in ("tempered", "nested"):
+            assert abs(one[other][0] - value) < 3 * one[other][1], (name, other)
+
+
+def test_what_the_study_of_bayes_factors_found():
+    """The bounds of `tests/test_bayes_factors.py`."""
+    found = written("bayes_factors")
+    assert found["tables"] == 200
+    assert found["reliability"]["p_value"] > 1e-3
+    narrow, wide = (found[f"{law}_wrong"] for law in found["laws"])
+    assert abs(narrow["mean"] - 1) < 4 * narrow["error"]
+    for one in (narrow, wide):
+        for _, mean, share, error in one["bounded"]:
+            assert abs(mean - share) < 4 * error
+    assert len(found["in_doubt"]) <= 10
+
+
+def test_what_the_study_of_the_number_of_gpus_found():
+    """The bounds of `tests/test_relevance.py`."""
+    found = written("relevance")
+    without, within = (np.array(found[name]["log_bayes_factors"]) for name in ("without", "within"))
+    assert len(without) > 390
+    assert 2.4 < np.median(-without) < 3.3
+    assert np.mean(without <= -0.5) >= 0.9
+    assert np.mean(within > np.log(3)) >= 0.99
+    assert found["caught"] >= 0.95

@@ -59,6 +59,18 @@ def test_coordinates_and_parameters_are_inverse_and_the_volume_is_the_jacobian(n
     assert float(volume) == pytest.approx(float(np.linalg.slogdet(np.asarray(jacobian))[1]), abs=1e-8)
 
 
+@pytest.mark.parametrize("name", ["power_floor", "chinchilla", "chinchilla_tied"])
+def test_no_coordinates_are_beyond_the_end_of_the_prior_of_the_floor(name):
+    """The density would break off there: of runs near their floor every fourth draw diverged."""
+    law = load(name)
+    chart = chart_of(model(law), loss=0.5)
+    coordinates = to_coordinates(law, chart, None, drawn(law, 0)) | {loss_place(law): jnp.asarray(0.5)}
+    for floor in (-3.0, 0.0, 3.0, 10.0):
+        parameters, volume = to_parameters(law, chart, None, coordinates | {"E": jnp.asarray(floor)})
+        assert float(parameters["E"]) == pytest.approx(1 / (1 + np.exp(-floor)))
+        assert np.isfinite(float(volume + law.priors["E"].log_prob(parameters["E"])))
+
+
 @pytest.mark.parametrize("name", LAWS)
 def test_the_coordinates_are_the_loss_and_its_slopes_at_the_medians(name):
     law = load(name)

@@ -82,22 +82,29 @@ def test_what_is_tracked_is_a_partial_correlation():
 
 
 @pytest.mark.slow
-def test_the_study_of_the_number_of_gpus():
+def test_the_study_of_the_number_of_gpus(benchmark):
     """400 tables each; and the trap of compute left out."""
-
-    def found(seed, effect):
-        one = relevance(jax.random.key(seed), MODEL, study(seed, effect), "gpus", prior=PER_DECADE, draws=500)
-        return None if one.findings else one.log_bayes_factor[0]
-
-    against = np.array([-x for x in (found(seed, 0.0) for seed in range(400)) if x is not None])
+    module = benchmark("relevance")
+    without, within = (module.study(400, effect) for effect in (0.0, module.EFFECT))
+    against = -np.array(without["log_bayes_factors"])
     print(
         f"median ln BF01 {np.median(against):.2f}; at least .5 in {np.mean(against >= 0.5):.1%} of {len(against)}"
     )
-    assert len(against) > 390
+    assert len(against) > 390, without["refused"]
     assert 2.4 < np.median(against) < 3.3
     assert np.mean(against >= 0.5) >= 0.9
-    decided = [x > np.log(3) for x in (found(seed, 0.02) for seed in range(400)) if x is not None]
+    decided = np.array(within["log_bayes_factors"]) > np.log(3)
     print(f"with an effect of .02 a decade BF10 is above 3 in {np.mean(decided):.1%} of {len(decided)}")
     assert np.mean(decided) >= 0.99
-    caught = ["C" in tracked(study(s, follows=True), (), "gpus")[1] for s in range(400)]
-    assert np.mean(caught) >= 0.95
+    assert module.caught(400) >= 0.95
+
+
+def test_the_study_finds_what_relevance_finds(benchmark):
+    module = benchmark("relevance")
+    ours, theirs = study(0), module.simulate(0)
+    assert ours.response.tobytes() == theirs.response.tobytes()
+    assert ours.columns["gpus"].tobytes() == theirs.columns["gpus"].tobytes()
+    found = module.measure(0, 0.0)
+    known = relevance(jax.random.key(0), MODEL, ours, "gpus", prior=PER_DECADE, draws=module.DRAWS)
+    assert found.log_bayes_factor == pytest.approx(known.log_bayes_factor, abs=1e-9)
+    assert found.own == known.own

@@ -2,9 +2,9 @@
 
 Few runs tell well what the loss is where most of them are, and how fast it falls there in each direction; they tell
 badly how that splits into floor, amplitudes and exponents. So in place of those a chart has, at the medians of the
-covariates: the logarithms of the loss and of the slope of each term in its covariate, the share of the floor, and
-the ratios of the exponents. On 30 runs of the Chinchilla law NUTS needs a third of the steps in them, and finds
-ten times the effective sample size for each.
+covariates: the logarithms of the loss and of the slope of each term in its covariate, the floor as a share of the
+most that it can be, and the ratios of the exponents. On 30 runs of the Chinchilla law NUTS needs a third of the
+steps in them, and finds ten times the effective sample size for each.
 
 Where the levels of a factor each have an amplitude of their own, the data tell the loss with the amplitudes of the
 levels, and what these are drawn about only to within their spread. There the loss is held where it is at the mode,
@@ -95,20 +95,23 @@ def to_parameters(
         law: a floor and power terms.
         chart: a chart with an anchor.
         own: the amplitude that levels have each their own of, if any.
-        coordinates: parameter -> the coordinate in its place: the share of the floor on the logit, for
-            each amplitude the log slope of its term, for the first exponent the log loss, or the log ratio of the
-            centre of `own` to what gives the loss of the mode, for each other exponent the log of its ratio to
-            the first.
+        coordinates: parameter -> the coordinate in its place: the floor as a share of the most that it can be,
+            on the logit, for each amplitude the log slope of its term, for the first exponent the log loss, or the
+            log ratio of the centre of `own` to what gives the loss of the mode, for each other exponent the log of
+            its ratio to the first.
     """
     first, *others = exponents(law)
     loss = coordinates[first] if own is None else chart.loss
-    share = sigmoid(coordinates[law.floor]) if law.floor is not None else 0.0
+    share, within = 0.0, 0.0
+    if law.floor is not None:
+        within = sigmoid(coordinates[law.floor])
+        share = within * jnp.exp(highest_floor(law, loss) - loss)
     ratio = {first: jnp.zeros(()), **{name: coordinates[name] for name in others}}
     # In shares of the loss at the anchor, a slope is a term times its exponent, and terms and floor sum to 1.
     slopes = {t.amplitude: jnp.exp(coordinates[t.amplitude] - ratio[t.exponent]) for t in law.terms}
     exponent = jnp.log(sum(slopes.values())) - jnp.log1p(-share)
     found = {name: jnp.exp(exponent + ratio[name]) for name in ratio}
-    volume = sum((exponent + ratio[name] for name in ratio), start=jnp.zeros(()))
+    volume = sum((exponent + ratio[name] for name in ratio), start=jnp.log1p(-within) - jnp.log1p(-share))
     for t in law.terms:
         log = coordinates[t.amplitude] + loss - exponent - ratio[t.exponent]
         log += found[t.exponent] * chart.anchor[t.covariate]
@@ -149,8 +152,18 @@ def to_coordinates(
     found |= {name: jnp.log(parameters[name] / parameters[first]) for name in others}
     found |= {t.amplitude: jnp.log(terms[t.amplitude] * parameters[t.exponent]) - loss for t in law.terms}
     if law.floor is not None:
-        found[law.floor] = logit(floor * jnp.exp(-loss))
+        found[law.floor] = logit(floor * jnp.exp(-highest_floor(law, loss)))
     return found
+
+
+def highest_floor(law: Law, loss: Array) -> Array:
+    """The logarithm of what the floor stays below: the loss at the anchor, and 1 where its prior ends there.
+
+    Beyond the end of the prior the density would break off, and no sampler comes to terms with that.
+    """
+    assert law.floor is not None
+    bounded = law.priors[law.floor].support is constraints.unit_interval
+    return jnp.minimum(loss, 0.0) if bounded else loss
 
 
 def at_anchor(law: Law, anchor: Mapping[str, Array], parameters: Mapping[str, Array]) -> dict[str, Array]:
