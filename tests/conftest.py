@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # The files that take longest come first, so that two processes end at about the same time.
 LONGEST = (
     "compare",
+    "backtest",
     "bootstrap",
     "reference",
     "study_spread",

@@ -1,12 +1,16 @@
 """Covariates that do not matter, that do, and that stand for others."""
 
+import json
+
 import jax
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from click.testing import CliRunner
 
 from bayescale import models, noise
 from bayescale.check.relevance import relevance, tracked
+from bayescale.cli import main
 from bayescale.model import Model
 from bayescale.runs import Runs
 
@@ -37,6 +41,27 @@ def test_the_number_of_gpus_does_not_matter_at_fixed_compute():
     assert found.verdict.startswith("gpus does not matter: probability 0.0")
     low, _, high = found.gamma
     assert low < 0 < high
+
+
+def test_the_command_line_asks_whether_a_covariate_matters(tmp_path):
+    runs = study(0)
+    path = tmp_path / "runs.csv"
+    rows = zip(runs.columns["C"], runs.columns["gpus"], runs.response, strict=True)
+    path.write_text("\n".join(["C,gpus,loss", *(f"{c},{g},{loss}" for c, g, loss in rows)]))
+    given = ["relevance", str(path), "gpus", "--law", "power_floor", "--along", "C", "--noise", "log_normal"]
+    plain = CliRunner().invoke(main, [*given, "--effect", "none", "--draws", "500"], catch_exceptions=False)
+    assert plain.exit_code == 0, plain.output
+    assert "gpus does not matter: probability 0.0" in plain.output
+    told = CliRunner().invoke(main, [*given, "--json", "--draws", "500"], catch_exceptions=False)
+    found = json.loads(told.output)
+    assert found["log_bayes_factor"]["value"] < -np.log(3)
+    assert found["exponent"]["q5"] < 0 < found["exponent"]["q95"]
+    missing = CliRunner().invoke(main, [*given[:2], "watts", *given[3:]])
+    assert missing.exit_code == 2
+    assert "power_floor needs the column watts" in missing.output.replace("power_floor_watts", "power_floor")
+    two = CliRunner().invoke(main, [*given, "--law", "power"])
+    assert two.exit_code == 2
+    assert "give --law and --noise once" in two.output
 
 
 def test_where_it_matters_that_is_found():
