@@ -129,7 +129,7 @@ def calibration(found: Backtest, axes: Axes) -> Axes:
     runs = len(np.unique(found.index))  # what is forecast of one run in several folds is not independent
     low, high = binom.ppf((0.025, 0.975), runs, 1 / BINS) / runs * BINS
     axes.axhspan(low, high, color=GREY, alpha=0.2, linewidth=0, label=f"95% of bars of {runs} runs")
-    axes.hist(found.pit, edges, density=True, color=COLOURS[0], alpha=0.7)
+    axes.hist(found.pit, edges.tolist(), density=True, color=COLOURS[0], alpha=0.7)
     axes.axhline(1, color=GREY, linewidth=1)
     axes.set_xlabel("share of the forecast below what came (PIT)")
     axes.set_ylabel("density")

@@ -53,7 +53,7 @@ def tested(name: str) -> dict:
 
     of = STUDIES[name]
     runs = bs.Runs.read(DATA / of["file"], **of["read"])
-    pooling = [bs.Pooling(of["vary"], "group")] if of["vary"] else []
+    pooling = (bs.Pooling(of["vary"], "group"),) if of["vary"] else ()
     model = bs.Model(bs.models.load(of["law"]), bs.noise.student_t, pooling=pooling)
     began = time.perf_counter()
     found = bs.backtest(jax.random.key(0), model, runs, by="C", draws=500)

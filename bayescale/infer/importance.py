@@ -145,7 +145,7 @@ def _adapted(mixture: Mixture, seen: Weighted, power: float) -> Mixture:
     """One step of expectation and maximisation towards a power of the density, by weighted draws."""
     points, size = seen.points, seen.points.shape[1]
     log_parts, distances = mixture.parts(points)
-    log_mixture = logsumexp(log_parts, axis=1, keepdims=True)
+    log_mixture = np.asarray(logsumexp(log_parts, axis=1, keepdims=True))
     logs = power * seen.logs + (power - 1) * log_mixture[:, 0]
     weights = _tempered(logs, ENOUGH * (size + 1))
     belongs = weights[:, None] * np.exp(log_parts - log_mixture)
