@@ -10,6 +10,7 @@ from scipy.stats import binom
 
 from bayescale.check.backtested import Backtest
 from bayescale.check.compared import Comparison, said_of
+from bayescale.check.scores import read_off
 from bayescale.plot import COLOURS, GREY, MARKERS, RED, WIDTH
 
 BINS = 10  # of the probability integral transform
@@ -96,7 +97,7 @@ def against_truth(found: Backtest, axes: Axes) -> Axes:
     begin = 0
     for k, one in enumerate(found.forecasts):
         mine = slice(begin, begin := begin + len(one.index))
-        low, middle, high = np.quantile(one.quantiles, (0.05, 0.5, 0.95), axis=0)
+        low, middle, high = read_off(one.quantiles, (0.05, 0.5, 0.95))
         axes.errorbar(
             found.truth[mine],
             middle,

@@ -11,6 +11,8 @@ from bayescale import arguments
 from bayescale.options import as_json, comparing, reading, seed
 from bayescale.printed import print_json, print_table
 
+FORMATS = (".png", ".pdf", ".svg", ".jpg")
+
 draws = click.option(
     "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Draws of each chain."
 )
@@ -62,11 +64,8 @@ def compare(
             report=report,
             **own,
         )
-    if figure:
-        from bayescale.plot_of_checks import comparison
-
-        comparison(found).savefig(figure)
     if as_json:
+        _draw(figure, found)
         return print_json(words.of_comparison(found))
     best = found.candidates[0].evidence.value
     print_table(
@@ -90,24 +89,20 @@ def compare(
             [
                 (
                     one.name,
-                    f"{found.stacking[one.name]:.2f}",
+                    f"{found.stacking[one.name]:.2f}" if one.name in found.stacking else "-",
                     *(_left_out(words.of_predictive(found, one, u)) for u in units),
                 )
                 for one in found.candidates
             ],
             title="Log predictive density of what was left out, in nats behind the first model, ± the standard error; "
-            "? where the Pareto-k of some is above 0.7",
+            "? where some are in doubt",
         )
     for left_out, others in found.support.items():
-        behind = ", ".join(
-            f"{one.name} {others.candidates[0].evidence.value - one.evidence.value:.2f} behind"
-            for one in others.sound[1:3]
-        )
-        click.echo(f"without {left_out}: {others.candidates[0].name}; {behind}")
+        click.echo(f"without {left_out}: {words.of_support(others)}")
     for finding in found.findings:
         click.echo(str(finding))
     click.secho(found.verdict, bold=True, fg="red" if found.trouble else None)
-    _drawn(figure)
+    _draw(figure, found)
 
 
 def _left_out(row: dict[str, Any]) -> str:
@@ -142,12 +137,9 @@ def backtest(runs: str, as_json: bool, seed: int, hold_out: str, figure: str | N
     table, tried = _given(runs, as_json, options, hold_out)
     with _said(as_json) as report:
         found = run(jax.random.key(seed), tried, table, by=hold_out, report=report, **own)
-    if figure:
-        from bayescale.plot_of_checks import backtest as drawn
-
-        drawn(found).savefig(figure)
     told = words.of_backtest(found)
     if as_json:
+        _draw(figure, found)
         return print_json(told)
     unit = "the loss" if table.kind == "loss" else "the share of successes"
     rows = [told["total"], *told["by_gap"], *told["by_fold"]]
@@ -169,7 +161,7 @@ def backtest(runs: str, as_json: bool, seed: int, hold_out: str, figure: str | N
     for finding in found.findings:
         click.echo(str(finding))
     click.secho(found.verdict, bold=True)
-    _drawn(figure)
+    _draw(figure, found)
 
 
 @click.command()
@@ -216,10 +208,11 @@ def _given(runs: str, quiet: bool, options: dict[str, Any], factor: str | None =
         name: options.pop(name)
         for name in ("law", "along", "noise", "delta", "noise_scale", "vary", "by", "effect")
     }
-    grouped = [name for text in own["by"] for name in (text,)]
+    grouped = [*own["by"], *(name for name in own["effect"] if name != "none")]
     table = arguments.table_of(runs, **options)
-    missing = [name for name in grouped if name not in table.levels]
-    if missing:
+    if factor and "/" not in factor and factor not in table.columns:
+        grouped.append(factor)
+    if missing := [name for name in grouped if name not in table.levels]:
         options["factors"] = (*options["factors"], *missing)
         table = arguments.table_of(runs, **options)
     if not quiet:
@@ -229,13 +222,25 @@ def _given(runs: str, quiet: bool, options: dict[str, Any], factor: str | None =
 
 
 def _writable(figure: str | None) -> None:
-    if figure and not Path(figure).absolute().parent.is_dir():
+    """Refuse, before anything is worked out, a figure that could not be written."""
+    if figure is None:
+        return
+    if not Path(figure).absolute().parent.is_dir():
         raise FileNotFoundError(f"{figure}: there is no folder {Path(figure).absolute().parent}")
+    if Path(figure).suffix not in FORMATS:
+        raise ValueError(f"--figure is {figure!r}; its name ends in one of {', '.join(FORMATS)}")
 
 
-def _drawn(figure: str | None) -> None:
-    if figure:
-        click.echo(f"the figure is in {figure}")
+def _draw(figure: str | None, found: Any) -> None:
+    """Write the figure of a comparison or of a back-test."""
+    if figure is None:
+        return
+    from bayescale import plot_of_checks
+    from bayescale.check.compared import Comparison
+
+    drawn = plot_of_checks.comparison(found) if isinstance(found, Comparison) else plot_of_checks.backtest(found)
+    drawn.savefig(figure)
+    click.echo(f"the figure is in {figure}", err=True)
 
 
 def _said(quiet: bool):

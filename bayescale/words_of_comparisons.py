@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from bayescale.check.backtested import Backtest, Row
 from bayescale.check.compared import Comparison, said_of
-from bayescale.check.ranking import Candidate
+from bayescale.check.ranking import Candidate, Ranking
 from bayescale.check.relevance import Relevance
 from bayescale.infer.evidence import Evidence
 from bayescale.words import of_findings, prior_in_words
@@ -45,15 +47,19 @@ def of_comparison(found: Comparison) -> dict[str, Any]:
         }
 
     support = {
-        left_out: [
-            {
-                "model": o.name,
-                "log_evidence": o.evidence.value,
-                "error": o.evidence.error,
-                "trouble": o.trouble,
-            }
-            for o in others.candidates
-        ]
+        left_out: {
+            "said": of_support(others),
+            "probabilities": others.probabilities,
+            "models": [
+                {
+                    "model": one.name,
+                    "log_evidence": one.evidence.value,
+                    "error": one.evidence.error,
+                    "trouble": one.trouble,
+                }
+                for one in others.candidates
+            ],
+        }
         for left_out, others in found.support.items()
     }
     return {
@@ -62,6 +68,19 @@ def of_comparison(found: Comparison) -> dict[str, Any]:
         "support": support,
         "findings": of_findings(found.findings),
     }
+
+
+def of_support(others: Ranking) -> str:
+    """What runs speak for, in words, without some of them."""
+    if others.open:
+        return f"{others.open[0].name} is in doubt, and nothing is told"
+    best = others.sound[0].evidence
+    rest = (one for one in others.sound if one.name not in others.best)
+    behind = [
+        f"{one.name} {best.value - one.evidence.value:.2f} ± {np.hypot(best.error, one.evidence.error):.2g} behind"
+        for one in rest
+    ]
+    return "; ".join([" or ".join(others.best), ", ".join(behind[:2])]).removesuffix("; ")
 
 
 def of_predictive(found: Comparison, one: Candidate, unit: str) -> dict[str, Any]:

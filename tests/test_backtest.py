@@ -1,6 +1,7 @@
 """Back-tests: which runs are known, that nothing leaks, and what is said of forecasts."""
 
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -188,6 +189,8 @@ def test_levels_have_no_drift_and_no_gap():
     assert found.by_gap == ()
     (only,) = found.findings
     assert only.action == "Take them for too narrow"
+    with pytest.raises(ValueError, match="the back-test left out levels of"):
+        replace(found, by="family", runs=simulated(8, groups=4)).forecast(jax.random.key(0), None, {})
 
 
 def test_a_fold_that_did_not_converge_is_said():
@@ -210,8 +213,15 @@ def test_the_right_law_beats_every_baseline():
 
 def test_of_several_models_each_fold_chooses_by_its_known_runs():
     constant = Model(models.load("constant"), noise.log_normal, effects=())
-    found = backtest(jax.random.key(0), [constant, POWER], simulated(5), cutoffs=2, **SHORT)
-    assert [one.model for one in found.forecasts] == ["power_floor", "power_floor"]
+    runs = simulated(5)
+    # The small runs have nothing but noise.
+    small = np.asarray(runs.columns["C"]) < 3e19
+    rng = np.random.default_rng(0)
+    loss = np.where(small, 3 * np.exp(0.01 * rng.standard_normal(40)), runs.response)
+    runs = Runs.make({"C": runs.columns["C"], "loss": loss}, response="loss")
+    found = backtest(jax.random.key(0), [constant, POWER], runs, cutoffs=2, **SHORT)
+    assert [one.model for one in found.forecasts] == ["constant", "power_floor"]
+    assert set(found.rivals) == {"last", "best so far", "log-linear in C", "power law in C"}
 
 
 def test_a_level_not_seen_is_predicted_with_the_spread_of_levels():
@@ -248,6 +258,9 @@ def test_the_command_line_tests(tmp_path):
     nowhere = CliRunner().invoke(main, [*given, "--figure", str(tmp_path / "no" / "x.png")])
     assert nowhere.exit_code == 2
     assert "there is no folder" in nowhere.output
+    strange = CliRunner().invoke(main, [*given, "--figure", str(tmp_path / "tested.foo")])
+    assert strange.exit_code == 2
+    assert "its name ends in one of .png, .pdf" in strange.output
 
 
 def test_the_figure_of_a_back_test_has_its_panels():

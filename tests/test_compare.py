@@ -94,7 +94,7 @@ def test_doubt_about_one_that_is_far_behind_costs_its_own_bayes_factors_only():
         candidate("a", 60.0), candidate("b", 50.0), candidate("far", 20.0, off=0.5), candidate("null", 0.0)
     )
     assert set(found.probabilities) == {"a", "b", "null"}
-    assert found.verdict.startswith("A consistent law: a (1), 10.0 nats")
+    assert found.verdict.startswith("A law, by all runs: a (1), 10.0 nats")
     (only,) = found.findings
     assert (only.code, only.severity) == ("EVIDENCE", "note")
     assert "far: bridge sampling says 20.000" in only.message
@@ -148,16 +148,26 @@ def test_a_law_with_the_evidence_that_predicts_worse_is_found():
     def run(*values):
         return {"run": Predictive("run", np.array(values), np.zeros(len(values)))}
 
-    ahead, behind = run(1.0, 2.0, 1.5, 1.2), run(0.0, 1.1, 0.4, 0.0)
+    ahead, behind = run(1.0, 2.0, 1.5, 1.2, 1.0, 1.0), run(0.0, 1.1, 0.4, 0.0, 0.0, 0.0)
     found = comparison(
         candidate("a", 9.0, predictive=behind), candidate("b", 3.0, predictive=ahead), null="c"
     )
     (only,) = found.findings
     assert only.code == "PREDICTS_WORSE"
-    assert only.number == pytest.approx(4.2)
-    assert "a has the evidence, but b predicts one run left out better, by 4.2 nats" in only.message
+    assert only.number == pytest.approx(6.2)
+    assert "a has the evidence, but b predicts one run left out better, by 6.2 nats" in only.message
     assert found.stacking["b"] == pytest.approx(1.0, abs=1e-6)
     assert found.verdict.startswith("Inconsistent: a (1) by the evidence, but another predicts better")
+    few = {unit: Predictive(unit, one.pointwise[:4], one.pareto_k[:4]) for unit, one in ahead.items()}
+    less = {unit: Predictive(unit, one.pointwise[:4], one.pareto_k[:4]) for unit, one in behind.items()}
+    told = comparison(candidate("a", 9.0, predictive=less), candidate("b", 3.0, predictive=few), null="c")
+    assert told.findings == ()
+    doubt = {"run": Predictive("run", ahead["run"].pointwise, np.full(6, 0.9))}
+    told = comparison(candidate("a", 9.0, predictive=behind), candidate("b", 3.0, predictive=doubt), null="c")
+    assert [one.code for one in told.findings] == ["LEFT_OUT_DOUBTFUL"]
+    assert told.stacking == {"a": 1.0}
+    with pytest.raises(ValueError, match="weights is 'evidnce'; it is one of evidence, stacking"):
+        told.predict(jax.random.key(0), {"C": [1e20]}, weights="evidnce")
 
 
 def test_names_say_what_models_do_not_have_in_common():
@@ -216,7 +226,7 @@ def test_no_law_is_found_where_there_is_none():
     assert found.best == ("constant",)
     assert found.verdict == "No evidence of a law: constant has the probability 1"
     assert found.stacking == {}
-    with pytest.raises(ValueError, match="there are no weights by stacking: compare with predictive=True"):
+    with pytest.raises(ValueError, match="there are no weights by stacking: no run was left out"):
         found.predict(jax.random.key(0), {"C": [1e22]}, weights="stacking")
 
 
@@ -267,7 +277,7 @@ def test_the_command_line_compares(tmp_path):
     ]
     plain = CliRunner().invoke(main, given, catch_exceptions=False)
     assert plain.exit_code == 0, plain.output
-    assert "A consistent law: power_floor in C" in plain.output
+    assert "A law, by all runs: power_floor in C" in plain.output
     assert "stacking weight" in plain.output
     assert (tmp_path / "which.png").stat().st_size > 10_000
     told = json.loads(CliRunner().invoke(main, [*given, "--json"], catch_exceptions=False).output)

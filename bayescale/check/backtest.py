@@ -1,6 +1,6 @@
 """Back-tests: a law is fitted to the small runs and predicts the large ones, which are known."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,8 @@ def backtest(
     made = []
     for k, (fold, *mine) in enumerate(zip(parts, *fits, strict=True)):
         fit = _chosen(random.fold_in(key_choice, k), mine)
-        made.append(forecasts_of(random.fold_in(key_drawn, k), fit, fold, runs, by))
+        rivals = _rivals(every, fold, runs, by)
+        made.append(forecasts_of(random.fold_in(key_drawn, k), fit, fold, rivals))
     return Backtest(runs, by, tuple(made))
 
 
@@ -82,7 +83,7 @@ def _chosen(key: Array, fits: Sequence[Fit]) -> Fit:
     if len(fits) == 1:
         return fits[0]
     known = [log_evidence(random.fold_in(key, k), fit) for k, fit in enumerate(fits)]
-    return max(known, key=lambda one: (not one.trouble, one.value)).fit
+    return max(known, key=lambda one: (not one.trouble, np.nan_to_num(one.value, nan=-np.inf))).fit
 
 
 def log_scores(fit: Fit, index: np.ndarray) -> np.ndarray:
@@ -91,28 +92,35 @@ def log_scores(fit: Fit, index: np.ndarray) -> np.ndarray:
     return logsumexp(density, axis=0) - np.log(len(density))
 
 
-def forecasts_of(key: Array, fit: Fit, fold: Fold, runs: Runs, by: str) -> Forecasts:
-    """What a fit to the known runs of a fold predicts of the others, beside the baselines."""
-    index = np.flatnonzero(fold.asked)
+def forecasts_of(key: Array, fit: Fit, fold: Fold, rivals: Mapping[str, np.ndarray]) -> Forecasts:
+    """What a fit to the known runs of a fold predicts of the others."""
+    index, runs = np.flatnonzero(fold.asked), fit.runs
     drawn = responses(key, fit)[:, index]
     if runs.kind == "success":
         drawn = drawn / np.asarray(runs.columns["trials"], float)[index]
-    rivals = _rivals(fit.model, fold, runs, by)
     return Forecasts(
         fold, fit.model.law.name, fit.trouble, index, quantiles_of(drawn), log_scores(fit, index), rivals
     )
 
 
-def _rivals(model: Model, fold: Fold, runs: Runs, by: str) -> dict[str, np.ndarray]:
+def _rivals(models: Sequence[Model], fold: Fold, runs: Runs, by: str) -> dict[str, np.ndarray]:
+    """The baselines, the same ones whatever model a fold takes: they know what any of the models knows."""
+    used = dict.fromkeys(c for one in models for c in one.law.covariates)
     along = by
     if by in runs.levels:  # levels have no order; what they are compared along is the scale of the runs
-        along = "C" if "C" in runs.columns else model.law.covariates[0]
-    factors = sorted({p.by for p in model.pooling})
+        along = next(
+            (c for c in ("C", *used, *runs.columns) if np.isfinite(runs.reference.get(c, np.nan))), ""
+        )
+        if not along:
+            raise ValueError(
+                f"{runs.source}: no column is positive throughout, along which baselines could go"
+            )
+    factors = sorted({p.by for one in models for p in one.pooling})
     levels = np.stack([np.zeros(len(runs), int), *(np.asarray(runs.factors[f]) for f in factors)], axis=1)
     return baselines(
         along,
         covariate(runs, along),
-        {c: np.asarray(runs.columns[c], float) for c in model.law.covariates},
+        {c: np.asarray(runs.columns[c], float) for c in used},
         measured(runs),
         np.unique(levels, axis=0, return_inverse=True)[1].ravel(),
         np.flatnonzero(fold.known),

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 from jax import Array
+from scipy.stats import binom
 
 from bayescale.check.discrepancy import drift_of, drifted
 from bayescale.check.findings import Finding, sorted_by_severity
@@ -20,6 +21,9 @@ from bayescale.runs import Runs
 
 GAPS = (0.0, 0.5, 1.0, 1.5, 2.0, np.inf)  # decades
 SHORT = 0.8  # coverage of the 90% intervals below which they are too narrow to be believed
+CHANCE = (
+    0.05  # of as little in as many units, were they wide enough: more is no reason to say so of a distance
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +59,7 @@ class Row:
         rival: the baseline with the least CRPS.
         theirs: its scores.
         skill: 1 - CRPS / CRPS of that baseline.
-        error: the standard error of the skill, over the runs that were asked for.
+        error: the standard error of the skill, over the runs that were asked for, or over the levels left out.
     """
 
     said: str
@@ -103,6 +107,12 @@ class Backtest:
     def index(self) -> np.ndarray:
         """The run that each forecast was of, fold after fold, (forecasts,)."""
         return np.concatenate([one.index for one in self.forecasts])
+
+    @cached_property
+    def unit(self) -> np.ndarray:
+        """What each forecast is of that is independent of others, (forecasts,): a level, a training run, or a row."""
+        of = self.by if self.by in self.runs.levels else "run" if "run" in self.runs.levels else None
+        return np.asarray(self.runs.factors[of])[self.index] if of else self.index
 
     @cached_property
     def truth(self) -> np.ndarray:
@@ -159,7 +169,7 @@ class Backtest:
         truth, drawn = self.truth[chosen], self.quantiles[:, chosen]
         ours = crps(drawn, truth)
         theirs = {name: crps(rival[:, chosen], truth) for name, rival in self.rivals.items()}
-        best = min(theirs, key=lambda name: theirs[name].mean())
+        best = min(theirs, key=lambda name: np.nan_to_num(theirs[name].mean(), nan=np.inf))
         log_score = np.concatenate([one.log_score for one in self.forecasts])[chosen]
         return Row(
             said,
@@ -167,7 +177,7 @@ class Backtest:
             best,
             scores(self.rivals[best][:, chosen], truth),
             float(1 - ours.sum() / theirs[best].sum()),
-            bootstrap_error(np.random.default_rng(0), ours, theirs[best], self.index[chosen]),
+            bootstrap_error(np.random.default_rng(0), ours, theirs[best], self.unit[chosen]),
         )
 
     # ---- What follows for the next forecast
@@ -176,22 +186,39 @@ class Backtest:
     def drift(self) -> float:
         """The standard deviation, over a decade, of what forecasts were off beyond what they allowed for.
 
-        On the scale of the logarithm of the loss, or of the logit of success; 0 where nine intervals in ten held at
-        least eight times in ten, or where levels were left out.
+        On the scale of the logarithm of the loss, or of the logit of success; 0 where 90% intervals held at least 80%
+        of the time, at every distance too, and where levels were left out.
         """
-        if np.isnan(self.gap).any() or self.total.ours.cover90 >= SHORT:
+        if np.isnan(self.gap).any() or not self._short:
             return 0.0
         return drift_of(self.quantiles, self.truth, self.gap, self.runs.kind)
 
     @cached_property
+    def _short(self) -> tuple[Row, ...]:
+        """Where 90% intervals held too seldom: in all, and at what distances by more than chance with so many units."""
+
+        def by_chance(row: Row, low: float, high: float) -> bool:
+            units = len(np.unique(self.unit[(self.gap > low) & (self.gap <= high)]))
+            return bool(binom.cdf(round(row.ours.cover90 * units), units, 0.9) > CHANCE)
+
+        short = [self.total] if self.total.ours.cover90 < SHORT else []
+        bins = [pair for pair in pairwise(GAPS) if np.any((self.gap > pair[0]) & (self.gap <= pair[1]))]
+        for row, pair in zip(self.by_gap, bins, strict=True):
+            if row.ours.cover90 < SHORT and not by_chance(row, *pair):
+                short.append(row)
+        return tuple(short)
+
+    @cached_property
     def widened(self) -> "Backtest":
-        """The back-test with a drift in its forecasts, that of each run found from the forecasts of all others.
+        """The back-test with a drift in its forecasts, that of each run found from the forecasts of all other runs.
+
+        They share its folds, so that the coverage is a little better than that of a new study would be.
 
         Its log scores are those without a drift: nan.
         """
         own = np.zeros(len(self.index))
-        for run in np.unique(self.index) if self.drift else []:
-            other = self.index != run
+        for unit in np.unique(self.unit) if self.drift else []:
+            other = self.unit != unit
             own[~other] = drift_of(
                 self.quantiles[:, other], self.truth[other], self.gap[other], self.runs.kind
             )
@@ -250,7 +277,7 @@ class Backtest:
 
     def _without_skill(self):
         for row in self.by_gap or (self.total,):
-            if row.skill <= 0:
+            if not row.skill > 0:
                 yield Finding(
                     "NO_SKILL",
                     "warning",
@@ -261,15 +288,14 @@ class Backtest:
                 )
 
     def _too_narrow(self):
-        ours = self.total.ours
-        if ours.cover90 < SHORT:
-            wider = self.widened.total.ours.cover90
+        wider = {row.said: row.ours.cover90 for row in (self.widened.total, *self.widened.by_gap)}
+        for row in self._short:
             yield Finding(
                 "COVERAGE",
                 "warning",
-                f"the 90% intervals held {ours.cover90:.0%} of {ours.count} times",
-                ours.cover90,
-                f"Forecast with a drift of {self.drift:.2g} a decade, with which they hold {wider:.0%}"
+                f"{row.said}: the 90% intervals held {row.ours.cover90:.0%} of {row.ours.count} times",
+                row.ours.cover90,
+                f"Forecast with a drift of {self.drift:.2g} a decade, with which they hold {wider[row.said]:.0%}"
                 if self.drift
                 else "Take them for too narrow",
             )
@@ -283,11 +309,10 @@ class Backtest:
             f"{row.skill:.2f} (error {row.error:.2f}); 90% intervals held {row.ours.cover90:.0%} of {row.ours.count} "
             "times"
         )
-        if row.skill <= 0:
+        if not row.skill > 0:
             return f"No skill: {said}"
-        return (
-            f"Skill, but less than twice its error: {said}" if row.skill < 2 * row.error else f"Skill: {said}"
-        )
+        told = row.skill >= 2 * row.error
+        return f"Skill: {said}" if told else f"Skill, but less than twice its error: {said}"
 
 
 def _at(points: Mapping[str, npt.ArrayLike], by: str) -> np.ndarray:
@@ -296,7 +321,12 @@ def _at(points: Mapping[str, npt.ArrayLike], by: str) -> np.ndarray:
     for column in (above, *below):
         if column not in columns:
             raise ValueError(f"each point needs {column}, by which the back-test went")
-    return np.atleast_1d(columns[above] / columns[below[0]] if below else columns[above])
+    every = np.broadcast_arrays(*(np.atleast_1d(v) for v in columns.values()))
+    columns = dict(zip(columns, every, strict=True))
+    values = columns[above] / columns[below[0]] if below else columns[above]
+    if not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(f"{by} at a point is {values[~(values > 0)][:1]}; it is a positive number")
+    return values
 
 
 def measured(runs: Runs) -> np.ndarray:

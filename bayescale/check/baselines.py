@@ -8,7 +8,8 @@ from scipy.stats import norm, t
 
 from bayescale.check.scores import PROBABILITIES
 
-FEWEST = 4  # runs that a line is laid through; with fewer, or of a level not seen, those of all levels serve
+LINE, FLOOR = 4, 5  # runs that a line is laid through, and a power law; with fewer those of all groups serve
+SHARE = 1e-3  # of failures: less is taken for this, or one run without any would decide a law of logarithms
 Baseline = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -37,23 +38,26 @@ def baselines(
     """
     one = np.log(distance)[:, None]
     better = np.min if kind == "loss" else np.max
-    named: dict[str, tuple[Baseline, np.ndarray]] = {
-        "last": (_last, one),
-        "best so far": (lambda known, y, asked: np.full((1, len(asked)), better(y)), one),
-        f"log-linear in {along}": (_line(kind), one),
-        f"power law in {along}": (_power(kind), one),
+    named: dict[str, tuple[Baseline, np.ndarray, int]] = {
+        "last": (_last, one, 1),
+        "best so far": (lambda known, y, asked: np.full((1, len(asked)), better(y)), one, 1),
+        f"log-linear in {along}": (_line(kind), one, LINE),
+        f"power law in {along}": (_power(kind), one, FLOOR),
     }
     if covariates and tuple(covariates) != (along,):
         every = np.stack([np.log(values) for values in covariates.values()], axis=1)
-        named[f"log-linear in {' and '.join(covariates)}"] = (_line(kind), every)
-    return {name: _by_group(of, x, response, group, train, test) for name, (of, x) in named.items()}
+        named[f"log-linear in {' and '.join(covariates)}"] = (_line(kind), every, LINE + len(covariates) - 1)
+    return {
+        name: _by_group(of, x, response, group, train, test, fewest)
+        for name, (of, x, fewest) in named.items()
+    }
 
 
-def _by_group(of: Baseline, x, response, group, train, test) -> np.ndarray:
+def _by_group(of: Baseline, x, response, group, train, test, fewest: int) -> np.ndarray:
     found: dict[int, np.ndarray] = {}
     for level in np.unique(group[test]):
         own, asked = train[group[train] == level], test[group[test] == level]
-        known = own if len(own) >= FEWEST + x.shape[1] - 1 else train
+        known = own if len(own) >= fewest else train
         drawn = np.broadcast_to(of(x[known], response[known], x[asked]), (len(PROBABILITIES), len(asked)))
         found |= dict(zip(asked.tolist(), drawn.T, strict=True))
     return np.stack([found[one] for one in test.tolist()], axis=1)
@@ -92,8 +96,7 @@ def _power(kind: str) -> Baseline:
     """
 
     def of(known, y, asked):
-        values = y if kind == "loss" else 1 - y
-        values = np.maximum(values, 1e-6)
+        values = y if kind == "loss" else np.maximum(1 - y, SHARE)
         centre = known.mean()
 
         def curve(p, x):

@@ -101,8 +101,8 @@ def compare(
             held["future"] = _future(ahead, parts)
         for k, (fit, ranking) in enumerate(zip(fits, rankings, strict=True)):
             evidence = log_evidence(random.fold_in(key_evidence, k), fit, third=third and k == 0)
-            greatest = _greatest(key_greatest, fit.model, fit.runs)
-            ranking.append(Candidate(name, evidence, greatest, len(model.priors), held if k == 0 else {}))
+            greatest = None if k else _greatest(key_greatest, fit.model, fit.runs)
+            ranking.append(Candidate(name, evidence, greatest, len(model.priors), {} if k else held))
     whole, *others = (Ranking(tuple(ranking)) for ranking in rankings)
     name = next(n for n, m in zip(names, every, strict=True) if m.law.name == null.name)
     return Comparison(whole, name, dict(zip(tables, others, strict=True)))
@@ -114,9 +114,13 @@ def _predictive(fit: Fit, by: str | None) -> dict[str, Predictive]:
 
 
 def _future(fits: Sequence[Fit], parts) -> Predictive:
-    each = [log_scores(fit, np.flatnonzero(fold.asked)) for fit, fold in zip(fits, parts, strict=True)]
-    found = np.concatenate(each)
-    return Predictive("future", found, np.full(len(found), np.nan))
+    """Of each run that was predicted the log densities of all folds together: what is of one run hangs together."""
+    index = [np.flatnonzero(fold.asked) for fold in parts]
+    each = [log_scores(fit, mine) for fit, mine in zip(fits, index, strict=True)]
+    owner = np.unique(np.concatenate(index), return_inverse=True)[1]
+    found = np.bincount(owner, weights=np.concatenate(each))
+    trouble = tuple(why for fit in fits for why in fit.trouble)
+    return Predictive("future", found, np.full(len(found), np.nan), trouble)
 
 
 def _greatest(key: Array, model: Model, runs: Runs) -> float | None:
@@ -124,7 +128,8 @@ def _greatest(key: Array, model: Model, runs: Runs) -> float | None:
     if model.factors:
         return None
     fit = optimize(key, model, runs, priors=False)
-    return float(fit.stats["log_density"]) if np.isfinite(fit.stats["log_density"]) else None
+    reached = np.isfinite(fit.stats["log_density"]) and (fit.stats["mode_converged"] or fit.stats["at_bound"])
+    return float(fit.stats["log_density"]) if reached else None
 
 
 def names_of(models: Sequence[Model]) -> list[str]:
@@ -144,7 +149,12 @@ def names_of(models: Sequence[Model]) -> list[str]:
 def default_support(runs: Runs) -> dict[str, float]:
     """The cuts that a table allows: those by what it has, where it moves."""
     there = [by for by in SUPPORT if set(by.split("/")) <= set(runs.columns)]
-    return {by: SHARE for by in there if np.ptp(covariate(runs, by)) > 0}
+    return {by: SHARE for by in there if _moves(covariate(runs, by))}
+
+
+def _moves(values: np.ndarray) -> bool:
+    """Whether a covariate changes by more than rounding."""
+    return bool((values > 0).all() and np.ptp(np.log(values)) > 1e-6)
 
 
 def default_cluster(runs: Runs) -> str | None:
@@ -156,6 +166,10 @@ def default_future(runs: Runs, models: Sequence[Model], by: str | None):
     """The folds along the covariate, or along the first of C, D and N that allows any; none where none does."""
     parameters = max(len(one.law.parameters) for one in models)
     if by is not None:
+        if by in runs.levels:
+            raise ValueError(
+                f"the future is along a covariate, and {by} is a factor; leave it out as a cluster"
+            )
         return folds(runs, by, parameters, CUTOFFS)
     for one in FUTURE:
         if one in runs.columns and np.isfinite(runs.reference[one]):

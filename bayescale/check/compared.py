@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from bayescale.check.ranking import Candidate, Ranking
 from bayescale.check.relevance import DECISIVE
 
 Weights = Literal["evidence", "stacking"]
+UNITS = 6  # left out one by one: with fewer the error of a difference is not told
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +76,13 @@ class Comparison:
 
     @cached_property
     def stacking(self) -> dict[str, float]:
-        """The weight of each candidate with which their predictions, mixed, do best on runs left out; empty without."""
-        held = [one.predictive["run"] for one in self.candidates if "run" in one.predictive]
-        if len(held) < len(self.candidates):
-            return {}
-        return dict(zip((one.name for one in self.candidates), stacking(held).tolist(), strict=True))
+        """The weight of each candidate with which their predictions, mixed, do best on runs left out.
+
+        Those in doubt have none, nor those whose densities are: a Pareto-k above 0.7.
+        """
+        held = {one.name: one.predictive["run"] for one in self.whole.sound if "run" in one.predictive}
+        held = {name: one for name, one in held.items() if not one.doubtful}
+        return dict(zip(held, stacking(list(held.values())).tolist(), strict=True)) if held else {}
 
     def predict(
         self,
@@ -102,9 +105,18 @@ class Comparison:
         Raises:
             ValueError: there are no such weights, a covariate is missing, or a level is.
         """
+        if weights not in get_args(Weights):
+            raise ValueError(f"weights is {weights!r}; it is one of {', '.join(get_args(Weights))}")
+        factors = {by for one in self.candidates for by in one.evidence.fit.model.factors}
+        if unknown := set(levels) - factors:
+            raise ValueError(f"nothing differs by {sorted(unknown)[0]} in any of the models")
         weight = self.probabilities if weights == "evidence" else self.stacking
         if not weight:
-            why = self.trouble[0] if weights == "evidence" else "compare with predictive=True"
+            why = (
+                self.trouble[0]
+                if weights == "evidence"
+                else "no run was left out, or all of that is in doubt"
+            )
             raise ValueError(f"there are no weights by {weights}: {why}")
         count = len(self.candidates[0].evidence.fit)
         key_count, *keys = random.split(key, 1 + len(weight))
@@ -143,7 +155,10 @@ class Comparison:
             return f"No verdict: there is nothing sound to compare {best} with"
         second = self.whole.sound[1].name
         lead, error = self.log_bayes_factor(best, second)
-        return f"A consistent law: {names}, {lead:.1f} nats (error {error:.2g}) before {second}"
+        said = f"{names}, {lead:.1f} nats (error {error:.2g}) before {second}"
+        if codes & {"PRIOR_SENSITIVE", "SUPPORT_UNKNOWN"}:
+            return f"A law, but see the findings: {said}"
+        return f"A consistent law: {said}" if self.support else f"A law, by all runs: {said}"
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -187,11 +202,14 @@ class Comparison:
             if set(others.best) == set(self.best):
                 continue
             lead, flips = others.lead(self.best[0]), not set(others.best) & set(self.best)
+            apart = (
+                f"is {lead:+.1f} nats from the best other" if np.isfinite(lead) else "is in doubt, far behind"
+            )
             yield Finding(
                 "SUPPORT" if flips else "SUPPORT_WEAK",
                 "warning" if flips else "note",
                 f"all runs speak for {' or '.join(self.best)}, and without {left_out} they speak for "
-                f"{' or '.join(others.best)}: there {self.best[0]} is {lead:+.1f} nats from the best other",
+                f"{' or '.join(others.best)}: there {self.best[0]} {apart}",
                 lead,
                 "Trust the choice of the law only where runs like yours decide it"
                 if flips
@@ -227,8 +245,8 @@ class Comparison:
         for unit, own in best.predictive.items():
             for one in self.whole.sound:
                 ahead, error = one.predictive[unit].less(own)
-                doubtful = own.doubtful + one.predictive[unit].doubtful
-                if one.name not in self.best and not doubtful and ahead > max(2 * error, DECISIVE):
+                told = len(own.pointwise) >= UNITS and not own.doubtful + one.predictive[unit].doubtful
+                if one.name not in self.best and told and ahead > max(2 * error, DECISIVE):
                     yield Finding(
                         "PREDICTS_WORSE",
                         "warning",
@@ -236,6 +254,21 @@ class Comparison:
                         f"nats (error {error:.1f})",
                         ahead,
                         f"For forecasts weigh {one.name}, or take the stacking weights",
+                    )
+
+    def _not_told(self):
+        """Where densities of what was left out are not to be believed."""
+        for one in self.candidates:
+            for unit, own in one.predictive.items():
+                if own.doubtful:
+                    why = own.trouble[0] if own.trouble else "Pareto-k above 0.7"
+                    yield Finding(
+                        "LEFT_OUT_DOUBTFUL",
+                        "note",
+                        f"what {one.name} says of {said_of(unit)} is in doubt for {own.doubtful} of "
+                        f"{len(own.pointwise)}: {why}",
+                        float(own.doubtful),
+                        "Take no difference from it",
                     )
 
     def _of_the_best(self):

@@ -7,10 +7,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from bayescale.check.scores import PROBABILITIES, quantiles_of
+from bayescale.check.scores import PROBABILITIES, quantiles_of, read_off
 
 MOST = 3.0  # of a drift over a decade, on the scale of the logarithms: a factor of twenty
-EDGE = 1e-4  # shares of successes closer to 0 or 1 than this have no logit worth the name
+EDGE = 1e-4  # losses, and shares of successes, closer to 0 or 1 than this have no logarithm or logit worth the name
+NARROWEST = 1e-3  # of a forecast, and of a drift that is worth a word
 
 
 def drift_of(quantiles: np.ndarray, truth: np.ndarray, gap: np.ndarray, kind: str) -> float:
@@ -25,25 +26,27 @@ def drift_of(quantiles: np.ndarray, truth: np.ndarray, gap: np.ndarray, kind: st
         gap: decades, (forecasts,).
         kind: "loss" or "success".
     """
-    low, middle, high = np.quantile(_opened(quantiles, kind), norm.cdf((-1, 0, 1)), axis=0)
-    away, own = _opened(truth, kind) - middle, ((high - low) / 2) ** 2
+    low, middle, high = read_off(_opened(quantiles, kind), norm.cdf((-1, 0, 1)).tolist())
+    away, own = _opened(truth, kind) - middle, np.maximum((high - low) / 2, NARROWEST) ** 2
 
     def misfit(drift):
         variance = own + (drift * gap) ** 2
         return np.sum(away**2 / variance + np.log(variance))
 
     found: Any = minimize_scalar(misfit, bounds=(0.0, MOST), method="bounded", options={"xatol": 1e-6})
-    return float(found.x)
+    return float(found.x) if found.x > NARROWEST and found.fun < misfit(0.0) else 0.0
 
 
 def drifted(quantiles: np.ndarray, gap: np.ndarray, drift: np.ndarray | float, kind: str) -> np.ndarray:
     """The forecasts with a drift, (quantiles, forecasts)."""
+    if not np.any(drift * gap):
+        return quantiles
     moved = _opened(quantiles, kind)[:, None] + norm.ppf(PROBABILITIES)[:, None] * (drift * gap)
     return quantiles_of(_closed(moved.reshape(-1, quantiles.shape[1]), kind))
 
 
 def _opened(values: np.ndarray, kind: str) -> np.ndarray:
-    return np.log(values) if kind == "loss" else logit(np.clip(values, EDGE, 1 - EDGE))
+    return np.log(np.maximum(values, EDGE)) if kind == "loss" else logit(np.clip(values, EDGE, 1 - EDGE))
 
 
 def _closed(values: np.ndarray, kind: str) -> np.ndarray:

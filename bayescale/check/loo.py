@@ -33,11 +33,13 @@ class Predictive:
         unit: what was left out at a time: "run", a factor, or "future".
         pointwise: of each unit, (units,).
         pareto_k: of the importance weights of each, (units,); nan where the fit was repeated without it.
+        trouble: why a fit behind them is not to be taken as a result.
     """
 
     unit: str
     pointwise: np.ndarray
     pareto_k: np.ndarray
+    trouble: tuple[str, ...] = ()
 
     @property
     def value(self) -> float:
@@ -46,13 +48,15 @@ class Predictive:
 
     @property
     def doubtful(self) -> int:
-        """Of how many units the Pareto-k is too high for the density to be believed."""
-        return int(np.sum(self.pareto_k > PARETO_K))
+        """Of how many units the density is not to be believed: all of them where a fit has not converged."""
+        bad = (self.pareto_k > PARETO_K) | ~np.isfinite(self.pointwise) | bool(self.trouble)
+        return int(np.sum(bad))
 
     def less(self, other: "Predictive") -> tuple[float, float]:
         """By how many nats this exceeds another, and the standard error, from the differences unit by unit."""
         apart = self.pointwise - other.pointwise
-        return float(apart.sum()), float(np.sqrt(len(apart)) * np.std(apart, ddof=1))
+        error = np.sqrt(len(apart)) * np.std(apart, ddof=1) if len(apart) > 1 else np.inf
+        return float(apart.sum()), float(error)
 
 
 def leave_one_out(fit: Fit) -> Predictive:
@@ -98,7 +102,7 @@ def _smoothed(fit: Fit, unit: str, density: np.ndarray) -> Predictive:
     # Draws that hang together say less of the tail of the weights than as many that do not.
     effective = np.mean([diagnostics.ess_mean(own[:, :, i]) for i in range(own.shape[2])])
     pointwise, k, _ = array_stats.loo(own, chain_axis=0, draw_axis=1, r_eff=min(effective / len(fit), 1.0))
-    return Predictive(unit, np.asarray(pointwise), np.asarray(k))
+    return Predictive(unit, np.asarray(pointwise), np.asarray(k), fit.trouble)
 
 
 def _without_shock(fit: Fit, by: str) -> np.ndarray:
@@ -121,9 +125,11 @@ def _integrated(model: Model, by: str, draws: dict[str, Array], runs: Runs, widt
 
     def one(values):
         scale, middle = values[f"{name}_scale"], values[name]
+        # Never wider than the prior of the shock, which for one draw may be narrower by far than for all.
+        reach = jnp.minimum(jnp.where(width > 0, width, jnp.inf), REACH * scale)
 
         def at(offset):
-            shock = middle + offset * width
+            shock = middle + offset * reach
             with validation_enabled(False):
                 each = (
                     likelihood_of(model, {**values, name: shock}, runs).log_prob(runs.response) * runs.weight
@@ -131,7 +137,7 @@ def _integrated(model: Model, by: str, draws: dict[str, Array], runs: Runs, widt
             own = jax.ops.segment_sum(each, index, num_segments=len(width))
             return own - (shock / scale) ** 2 / 2 - jnp.log(scale * jnp.sqrt(2 * jnp.pi))
 
-        steps = jnp.log(width * STEP / REACH)
+        steps = jnp.log(reach * STEP / REACH)
         return logsumexp(jax.lax.map(at, offsets), axis=0) + steps
 
     return jax.vmap(one)(draws)
@@ -155,5 +161,7 @@ def stacking(all_of: Sequence[Predictive]) -> np.ndarray:
         method="SLSQP",
         options={"ftol": 1e-10, "maxiter": 500},
     )
+    if not found.success:
+        raise RuntimeError(f"no stacking weights were found: {found.message}")
     weights = np.clip(found.x, 0, None)
     return weights / weights.sum()

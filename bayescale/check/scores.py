@@ -4,6 +4,7 @@ A forecast is given by so many of its quantiles. Of draws the scores would be wo
 the loss has no mean where its logarithm is Student t.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,11 @@ def quantiles_of(draws: np.ndarray) -> np.ndarray:
     return np.quantile(draws, PROBABILITIES, axis=0)
 
 
+def read_off(quantiles: np.ndarray, probabilities: Sequence[float]) -> np.ndarray:
+    """Other quantiles of forecasts that are given by theirs, (probabilities, forecasts)."""
+    return np.quantile(quantiles, probabilities, axis=0, method="hazen")  # which has them at `PROBABILITIES`
+
+
 def scores(quantiles: np.ndarray, truth: np.ndarray, log_score: np.ndarray | None = None) -> Scores:
     """The scores of forecasts.
 
@@ -51,7 +57,7 @@ def scores(quantiles: np.ndarray, truth: np.ndarray, log_score: np.ndarray | Non
     """
     if not len(truth):
         return Scores(0, *[float("nan")] * 7)
-    low, lower, median, upper, high = np.quantile(quantiles, (0.05, 0.25, 0.5, 0.75, 0.95), axis=0)
+    low, lower, median, upper, high = read_off(quantiles, (0.05, 0.25, 0.5, 0.75, 0.95))
     sure = not np.any(high > low)
     return Scores(
         count=len(truth),
