@@ -167,7 +167,7 @@ def test_intervals_that_do_not_hold_get_a_drift_which_the_next_forecast_carries(
     assert found.total.ours.cover90 < 0.8
     assert found.drift == pytest.approx(0.05, rel=0.2)
     assert found.widened.total.ours.cover90 >= 0.8
-    (only,) = (one for one in found.findings if one.code == "COVERAGE")
+    only, *_ = (one for one in found.findings if one.code == "COVERAGE")
     assert f"a drift of {found.drift:.2g} a decade" in only.action
     fit = nuts(jax.random.key(0), POWER, simulated(4), **SHORT)
     ahead = found.forecast(jax.random.key(1), fit, {"C": [1e23, 1e25]})
@@ -249,12 +249,12 @@ def test_the_command_line_tests(tmp_path):
     assert "best baseline" in plain.output
     assert "Skill: CRPS" in plain.output
     assert figure.stat().st_size > 10_000
-    told = json.loads(CliRunner().invoke(main, [*given, "--json"], catch_exceptions=False).output)
+    told = json.loads(CliRunner().invoke(main, [*given, "--json"], catch_exceptions=False).stdout)
     assert told["total"]["skill"] > 0
     assert told["by_fold"][0]["forecasts"].startswith("C up to ")
     missing = CliRunner().invoke(main, [*given, "--hold-out", "watts"])
     assert missing.exit_code == 2
-    assert "there is no column watts to cut by" in missing.output
+    assert "there is no column 'watts' for a factor; the columns are C, loss" in missing.output
     nowhere = CliRunner().invoke(main, [*given, "--figure", str(tmp_path / "no" / "x.png")])
     assert nowhere.exit_code == 2
     assert "there is no folder" in nowhere.output

@@ -280,7 +280,7 @@ def test_the_command_line_compares(tmp_path):
     assert "A law, by all runs: power_floor in C" in plain.output
     assert "stacking weight" in plain.output
     assert (tmp_path / "which.png").stat().st_size > 10_000
-    told = json.loads(CliRunner().invoke(main, [*given, "--json"], catch_exceptions=False).output)
+    told = json.loads(CliRunner().invoke(main, [*given, "--json"], catch_exceptions=False).stdout)
     assert [one["model"] for one in told["models"]] == ["power_floor in C", "constant"]
     assert told["models"][0]["priors"]["alpha"].startswith("LogNormal(")
     assert told["models"][0]["prior_sensitivity"].keys() >= {"E", "alpha"}

@@ -168,6 +168,7 @@ class Comparison:
             *self._flipped(),
             *self._by_prior(),
             *self._at_odds(),
+            *self._not_told(),
             *self._of_the_best(),
         ]
         return sorted_by_severity(found)
