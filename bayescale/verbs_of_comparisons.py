@@ -238,7 +238,9 @@ def _draw(figure: str | None, found: Any) -> None:
     from bayescale import plot_of_checks
     from bayescale.check.compared import Comparison
 
-    drawn = plot_of_checks.comparison(found) if isinstance(found, Comparison) else plot_of_checks.backtest(found)
+    drawn = (
+        plot_of_checks.comparison(found) if isinstance(found, Comparison) else plot_of_checks.backtest(found)
+    )
     drawn.savefig(figure)
     click.echo(f"the figure is in {figure}", err=True)
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from bayescale.check.backtested import Backtest, Row
+from bayescale.check.backtested import Backtest
 from bayescale.check.compared import Comparison, said_of
+from bayescale.check.forecasts import Row
 from bayescale.check.ranking import Candidate, Ranking
 from bayescale.check.relevance import Relevance
 from bayescale.infer.evidence import Evidence

@@ -11,8 +11,9 @@ from scipy.stats import norm
 
 from bayescale import models, noise, plot_of_checks
 from bayescale.check.backtest import backtest, of_folds
-from bayescale.check.backtested import Backtest, Forecasts
+from bayescale.check.backtested import Backtest
 from bayescale.check.folds import Fold, folds
+from bayescale.check.forecasts import Forecasts
 from bayescale.check.scores import PROBABILITIES
 from bayescale.cli import main
 from bayescale.infer.many import nuts_each

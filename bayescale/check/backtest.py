@@ -7,9 +7,10 @@ import numpy as np
 from jax import Array, random
 from scipy.special import logsumexp
 
-from bayescale.check.backtested import Backtest, Forecasts, measured
+from bayescale.check.backtested import Backtest, measured
 from bayescale.check.baselines import baselines
 from bayescale.check.folds import CUTOFFS, Fold, folds
+from bayescale.check.forecasts import Forecasts
 from bayescale.check.scores import quantiles_of
 from bayescale.check.sensitivity import covariate
 from bayescale.fit import Fit
