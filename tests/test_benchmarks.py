@@ -195,13 +195,3 @@ def test_what_the_study_of_the_number_of_gpus_found():
     assert np.mean(without <= -0.5) >= 0.9
     assert np.mean(within > np.log(3)) >= 0.99
     assert found["caught"] >= 0.95
-
-
-def test_what_the_back_tests_found(benchmark):
-    """Forecasts up to 1.5 decades on four studies, with the drift that the others called for where that was needed."""
-    found = written("backtests")["studies"]
-    assert set(found) == set(benchmark("backtests").STUDIES)
-    for name, one in found.items():
-        near = one["near_with_drift"] if one["drift"] else one["near"]
-        assert 0.8 <= near["cover90"] <= 0.99, name
-        assert near["crps"] <= near["best_baseline"]["crps"], name
