@@ -195,3 +195,30 @@ def test_what_the_study_of_the_number_of_gpus_found():
     assert np.mean(without <= -0.5) >= 0.9
     assert np.mean(within > np.log(3)) >= 0.99
     assert found["caught"] >= 0.95
+
+
+def test_the_estimators_agree_on_seven_laws_or_say_where_not(benchmark):
+    """Where sequential Monte Carlo is beyond three of its errors, the evidence has said so."""
+    module, found = benchmark("laws"), written("laws")["laws"]
+    assert list(found) == list(module.LAWS)
+    for name, one in found.items():
+        value = one["importance"][0]
+        assert abs(one["bridge"][0] - value) < 0.05
+        assert abs(one["nested"][0] - value) < 3 * one["nested"][1], name
+        off = abs(one["tempered"][0] - value) > max(3 * one["tempered"][1], 0.2)
+        assert bool(one["trouble"]) == off, name
+
+    def ordered(by):
+        return sorted(found, key=lambda name: found[name][by][0])
+
+    assert ordered("bridge") == ordered("importance") == ordered("nested") == ordered("tempered")
+
+
+def test_what_the_back_tests_found(benchmark):
+    """Forecasts up to 1.5 decades on four studies, with the drift that the others called for where that was needed."""
+    found = written("backtests")["studies"]
+    assert set(found) == set(benchmark("backtests").STUDIES)
+    for name, one in found.items():
+        near = one["near_with_drift"] if one["drift"] else one["near"]
+        assert 0.8 <= near["cover90"] <= 0.99, name
+        assert near["crps"] <= near["best_baseline"]["crps"], name
