@@ -147,7 +147,9 @@ def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{row['width90']:.3f}",
         baseline["name"],
         f"{baseline['crps']:.4f}",
-        f"{row['skill']:+.2f} ± {row['skill_error']:.2f}",
+        # What is of one run, or of one level, has no error to be told.
+        f"{row['skill']:+.2f}"
+        + (f" ± {row['skill_error']:.2f}" if np.isfinite(row["skill_error"]) else " ± ?"),
     )
 
 

@@ -32,6 +32,7 @@ def held(found, module):
 def test_bayes_factors_of_200_tables_are_consistent(module):
     found = module.digest(module.study(200))
     print(found)
+    assert found["tables"] == 200
     held(found, module)
 
 

@@ -208,7 +208,7 @@ class Backtest:
                 f"{len(bad)} of {len(self.forecasts)} folds did not converge, first {bad[0].fold.name}: "
                 f"{bad[0].trouble[0]}",
                 float(len(bad)),
-                "Their forecasts are scored as they are; draw longer, or leave out the smallest cutoffs",
+                "Their forecasts are scored as they are; draw longer",
             )
 
     def _without_skill(self):
@@ -218,7 +218,10 @@ class Backtest:
                     "NO_SKILL",
                     "warning",
                     f"{row.said}: {row.rival} is no worse (CRPS {row.theirs.crps:.3g} against {row.ours.crps:.3g}, "
-                    f"skill {row.skill:.2f}, error {row.error:.2f})",
+                    f"skill {row.skill:.2f}, error {row.error:.2f})"
+                    if np.isfinite(row.error)
+                    else f"{row.said}: {row.rival} is no worse for the one that there is (CRPS {row.theirs.crps:.3g} "
+                    f"against {row.ours.crps:.3g})",
                     row.skill,
                     f"Forecast with {row.rival} there",
                 )
