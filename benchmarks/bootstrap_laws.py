@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SIZE = 240
 DECADES = 5.0
-MOST = 150  # us of a refit that we hope for
+MOST = 150  # us of a refit
 # The law lies between two levels, and the runs have to see both.
 TRUTHS = {"m4": {"A": 0.3, "alpha": 0.5}}
 
@@ -77,7 +77,7 @@ def main() -> None:
     results = record.header(" ".join(["python benchmarks/bootstrap_laws.py", *sys.argv[1:]]))
     results |= {"values": "median, least, greatest", "rounds": options.rounds, "fits": options.fits}
     results |= {"runs": SIZE, "decades": DECADES, "laws": {}}
-    print(f"{'law':18}{'CPU time of a refit (us)':>28}  converged  looks in double   (hoped for: {MOST})")
+    print(f"{'law':18}{'CPU time of a refit (us)':>28}  converged  looks in double   (at most: {MOST})")
     for name in models.names():
         if models.load(name).response != "loss":
             continue

@@ -165,9 +165,7 @@ def test_what_the_bootstrap_of_each_law_measured(benchmark):
         middle, least, most = one["refit_us"]
         assert least <= middle <= most
         assert one["converged"] >= 0.999, name
-    # What the README says of them: more parameters, or more steps, than the others.
-    slow = {name for name, one in found["laws"].items() if one["refit_us"][0] > module.MOST}
-    assert slow <= {"broken_power", "data_constrained", "m4"}
+        assert middle <= module.MOST, name
 
 
 # ---- Evidence

@@ -16,7 +16,6 @@ from bayescale.runs import Runs
 LANES = 32  # fits side by side: what they hold stays in the cache of a core, and few wait for the last
 LOOKS = 400  # until a fit is given up
 SINGLE = 24  # and until it goes on in double precision
-TOGETHER = 2  # looks, before the lanes that have ended are given to the next fits
 NEAR = 1e-3  # nats that a Newton step may still promise where double precision takes over
 LONGEST = 3.0  # no coordinate moves by more in a step; they are logarithms and logits
 SHORTEST, SHORTER = 0.1, 0.5  # of a step that led up: the limits of the next one
@@ -252,11 +251,7 @@ def _flow(looked, start: Array, own, wanted: Array, lanes: int, *, single: bool)
     def go_on(carry):
         ends, here, index, active, taken = carry
         mine = jax.tree.map(lambda leaf: leaf[index], own)
-
-        def look(_, here):
-            return jax.vmap(partial(_step, single=single))(here, looked(here.trial, mine))
-
-        here = lax.fori_loop(0, TOGETHER, look, here)
+        here = jax.vmap(partial(_step, single=single))(here, looked(here.trial, mine))
         ended = active & (here.done | (here.looks >= (SINGLE if single else LOOKS)))
         numbers = jnp.stack([here.at.value, here.done, here.looks], axis=1)
         numbers = jnp.concatenate([here.trial, here.position, here.at_bound, numbers], axis=1).astype(
