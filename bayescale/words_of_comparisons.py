@@ -106,7 +106,7 @@ def of_backtest(found: Backtest) -> dict[str, Any]:
         "total": of_row(found.total),
         "by_gap": [of_row(row) for row in found.by_gap],
         "by_fold": [
-            {**of_row(row), "model": one.model, "trouble": one.trouble}
+            {**of_row(row), "model": one.model, "trouble": one.trouble, "doubt": one.doubt}
             for row, one in zip(found.by_fold, found.forecasts, strict=True)
         ],
         "drift": found.drift,

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 from scipy.stats import norm
 
 from bayescale import models, noise, plot_of_checks
-from bayescale.check.backtest import backtest, of_folds
+from bayescale.check.backtest import _chosen, backtest, of_folds
 from bayescale.check.backtested import Backtest
 from bayescale.check.folds import Fold, folds
 from bayescale.check.forecasts import Forecasts
@@ -129,7 +130,7 @@ def test_many_fits_are_each_what_it_would_be_alone():
 # ---- Forecasts by hand
 
 
-def by_hand(width, off=0.0, rival=0.05, count=60, trouble=(), levels=False):
+def by_hand(width, off=0.0, rival=0.05, count=60, trouble=(), doubt=(), levels=False):
     """Forecasts of runs of a loss of about 2 with noise of 0.02, off by so much more for each decade."""
     rng = np.random.default_rng(0)
     truth = 2 * np.exp(0.02 * rng.standard_normal(count))
@@ -139,7 +140,7 @@ def by_hand(width, off=0.0, rival=0.05, count=60, trouble=(), levels=False):
     fold = Fold("C up to 1e20", compute < 0, compute > 0, np.full(count, np.nan) if levels else gap)
     mine = 2 * np.exp(width * norm.ppf(PROBABILITIES)[:, None] + off * gap)
     others = {"last": np.full((200, count), 2 + rival), "power law in C": np.full((200, count), 3.0)}
-    made = Forecasts(fold, "power_floor", trouble, np.arange(count), mine, np.zeros(count), others)
+    made = Forecasts(fold, "power_floor", trouble, doubt, np.arange(count), mine, np.zeros(count), others)
     return Backtest(runs, "C", (made,))
 
 
@@ -200,6 +201,15 @@ def test_a_fold_that_did_not_converge_is_said():
     assert "1 of 1 folds did not converge, first C up to 1e20: 12 divergent draws of 4000" in worst.message
 
 
+def test_a_fold_whose_law_was_chosen_on_doubtful_evidence_is_said():
+    (only,) = by_hand(0.02, doubt=("an estimate is not finite",)).findings
+    assert only.code == "FOLD_CHOICE_DOUBTFUL"
+    assert only.message == (
+        "in 1 of 1 folds the evidence of every law is in doubt, first C up to 1e20: power_floor was taken, "
+        "and an estimate is not finite"
+    )
+
+
 # ---- Whole back-tests
 
 
@@ -223,6 +233,17 @@ def test_of_several_models_each_fold_chooses_by_its_known_runs():
     found = backtest(jax.random.key(0), [constant, POWER], runs, cutoffs=2, **SHORT)
     assert [one.model for one in found.forecasts] == ["constant", "power_floor"]
     assert set(found.rivals) == {"last", "best so far", "log-linear in C", "power law in C"}
+
+
+def test_a_law_whose_evidence_is_in_doubt_is_chosen_only_where_all_are(monkeypatch):
+    fits = ["first", "second", "third"]
+    said = {"first": (9.0, ("doubt",)), "second": (1.0, ()), "third": (2.0, ())}
+    evidences = {name: SimpleNamespace(fit=name, value=v, trouble=t) for name, (v, t) in said.items()}
+    monkeypatch.setattr("bayescale.check.backtest.log_evidence", lambda key, fit: evidences[fit])
+    assert _chosen(jax.random.key(0), fits) == ("third", ())
+    assert _chosen(jax.random.key(0), fits[:2]) == ("second", ())
+    assert _chosen(jax.random.key(0), ["first", "first"]) == ("first", ("doubt",))
+    assert _chosen(jax.random.key(0), ["first"]) == ("first", ())
 
 
 def test_a_level_not_seen_is_predicted_with_the_spread_of_levels():

@@ -62,9 +62,9 @@ def backtest(
         fits.append(of_folds(own, model, runs, parts, **sampler))
     made = []
     for k, (fold, *mine) in enumerate(zip(parts, *fits, strict=True)):
-        fit = _chosen(random.fold_in(key_choice, k), mine)
+        fit, doubt = _chosen(random.fold_in(key_choice, k), mine)
         rivals = _rivals(every, fold, runs, by)
-        made.append(forecasts_of(random.fold_in(key_drawn, k), fit, fold, rivals))
+        made.append(forecasts_of(random.fold_in(key_drawn, k), fit, fold, rivals, doubt))
     return Backtest(runs, by, tuple(made))
 
 
@@ -79,12 +79,16 @@ def of_folds(key: Array, model: Model, runs: Runs, parts: Sequence[Fold], **samp
     return [found[k] for k in range(len(parts))]
 
 
-def _chosen(key: Array, fits: Sequence[Fit]) -> Fit:
-    """The fit of the model with the most evidence, of those whose evidence is not in doubt where there are any."""
+def _chosen(key: Array, fits: Sequence[Fit]) -> tuple[Fit, tuple[str, ...]]:
+    """The fit of the model with the most evidence, and why that is in doubt.
+
+    It is one of those whose evidence is not in doubt, where there are any.
+    """
     if len(fits) == 1:
-        return fits[0]
+        return fits[0], ()
     known = [log_evidence(random.fold_in(key, k), fit) for k, fit in enumerate(fits)]
-    return max(known, key=lambda one: (not one.trouble, np.nan_to_num(one.value, nan=-np.inf))).fit
+    best = max(known, key=lambda one: (not one.trouble, np.nan_to_num(one.value, nan=-np.inf)))
+    return best.fit, best.trouble
 
 
 def log_scores(fit: Fit, index: np.ndarray) -> np.ndarray:
@@ -93,14 +97,23 @@ def log_scores(fit: Fit, index: np.ndarray) -> np.ndarray:
     return logsumexp(density, axis=0) - np.log(len(density))
 
 
-def forecasts_of(key: Array, fit: Fit, fold: Fold, rivals: Mapping[str, np.ndarray]) -> Forecasts:
-    """What a fit to the known runs of a fold predicts of the others."""
+def forecasts_of(
+    key: Array, fit: Fit, fold: Fold, rivals: Mapping[str, np.ndarray], doubt: tuple[str, ...] = ()
+) -> Forecasts:
+    """What a fit to the known runs of a fold predicts of the others; `doubt`: why it was not the one to take."""
     index, runs = np.flatnonzero(fold.asked), fit.runs
     drawn = responses(key, fit)[:, index]
     if runs.kind == "success":
         drawn = drawn / np.asarray(runs.columns["trials"], float)[index]
     return Forecasts(
-        fold, fit.model.law.name, fit.trouble, index, quantiles_of(drawn), log_scores(fit, index), rivals
+        fold,
+        fit.model.law.name,
+        fit.trouble,
+        doubt,
+        index,
+        quantiles_of(drawn),
+        log_scores(fit, index),
+        rivals,
     )
 
 

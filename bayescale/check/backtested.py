@@ -86,13 +86,16 @@ class Backtest:
     @cached_property
     def by_gap(self) -> tuple[Row, ...]:
         """Those of the forecasts by how far they reached; nothing where levels were left out."""
-        rows = []
-        for low, high in pairwise(GAPS):
-            chosen = (self.gap > low) & (self.gap <= high)
+        return tuple(self.row(said, chosen) for said, chosen in self._distances.items())
+
+    @cached_property
+    def _distances(self) -> dict[str, np.ndarray]:
+        """Which forecasts reached how far, each (forecasts,); nothing where levels were left out."""
+        found = {}
+        for k, (low, high) in enumerate(pairwise(GAPS)):
             said = f"{low:g} to {high:g} decades" if np.isfinite(high) else f"beyond {low:g} decades"
-            if chosen.any():
-                rows.append(self.row(said, chosen))
-        return tuple(rows)
+            found[said] = _distance(self.gap) == k
+        return {said: chosen for said, chosen in found.items() if chosen.any()}
 
     @cached_property
     def by_fold(self) -> tuple[Row, ...]:
@@ -133,16 +136,12 @@ class Backtest:
     def _short(self) -> tuple[Row, ...]:
         """Where 90% intervals held too seldom: in all, and at what distances by more than chance with so many units."""
 
-        def by_chance(row: Row, low: float, high: float) -> bool:
-            units = len(np.unique(self.unit[(self.gap > low) & (self.gap <= high)]))
+        def by_chance(row: Row) -> bool:
+            units = len(np.unique(self.unit[self._distances[row.said]]))
             return bool(binom.cdf(round(row.ours.cover90 * units), units, 0.9) > CHANCE)
 
         short = [self.total] if self.total.ours.cover90 < SHORT else []
-        bins = [pair for pair in pairwise(GAPS) if np.any((self.gap > pair[0]) & (self.gap <= pair[1]))]
-        for row, pair in zip(self.by_gap, bins, strict=True):
-            if row.ours.cover90 < SHORT and not by_chance(row, *pair):
-                short.append(row)
-        return tuple(short)
+        return (*short, *(row for row in self.by_gap if row.ours.cover90 < SHORT and not by_chance(row)))
 
     @cached_property
     def widened(self) -> "Backtest":
@@ -187,8 +186,7 @@ class Backtest:
         gap = np.maximum(np.log10(_at(points, self.by) / known), 0.0)
         tested = []
         for one in gap:
-            low, high = next((low, high) for low, high in pairwise(GAPS) if one <= high)
-            like = (self.gap > low) & (self.gap <= high)
+            like = _distance(self.gap) == _distance(one)
             tested.append(scores(self.widened.quantiles[:, like], self.truth[like]) if like.any() else None)
         return Forecast(
             drifted(quantiles_of(drawn), gap, self.drift, self.runs.kind), gap, self.drift, tuple(tested)
@@ -197,7 +195,8 @@ class Backtest:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What there is to say of the forecasts, the most severe first."""
-        return sorted_by_severity([*self._unfinished(), *self._without_skill(), *self._too_narrow()])
+        found = (self._unfinished, self._doubtful, self._without_skill, self._too_narrow)
+        return sorted_by_severity([finding for one in found for finding in one()])
 
     def _unfinished(self):
         bad = [one for one in self.forecasts if one.trouble]
@@ -209,6 +208,18 @@ class Backtest:
                 f"{bad[0].trouble[0]}",
                 float(len(bad)),
                 "Their forecasts are scored as they are; draw longer",
+            )
+
+    def _doubtful(self):
+        bad = [one for one in self.forecasts if one.doubt]
+        if bad:
+            yield Finding(
+                "FOLD_CHOICE_DOUBTFUL",
+                "warning",
+                f"in {len(bad)} of {len(self.forecasts)} folds the evidence of every law is in doubt, first "
+                f"{bad[0].fold.name}: {bad[0].model} was taken, and {bad[0].doubt[0]}",
+                float(len(bad)),
+                "Draw longer, or test each law alone",
             )
 
     def _without_skill(self):
@@ -252,6 +263,11 @@ class Backtest:
             return f"No skill: {said}"
         told = row.skill >= 2 * row.error
         return f"Skill: {said}" if told else f"Skill, but less than twice its error: {said}"
+
+
+def _distance(gap: npt.ArrayLike) -> np.ndarray:
+    """In which of the distances a gap is, from 0; one that is not known is in none."""
+    return np.searchsorted(GAPS[1:], np.asarray(gap))
 
 
 def _at(points: Mapping[str, npt.ArrayLike], by: str) -> np.ndarray:

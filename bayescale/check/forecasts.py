@@ -17,6 +17,7 @@ class Forecasts:
         fold: the fold.
         model: the name of the law, which of several the known runs have chosen.
         trouble: why the fit is not to be taken as a result; empty where it has converged.
+        doubt: why the choice of that law is not; empty where the evidence is sound, or there was nothing to choose.
         index: which runs were asked for, (forecasts,).
         quantiles: of what might be measured there, (quantiles, forecasts): the loss, or the share of successes.
         log_score: the log density of what was measured, (forecasts,).
@@ -26,6 +27,7 @@ class Forecasts:
     fold: Fold
     model: str
     trouble: tuple[str, ...]
+    doubt: tuple[str, ...]
     index: np.ndarray
     quantiles: np.ndarray
     log_score: np.ndarray
