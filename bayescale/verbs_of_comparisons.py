@@ -30,7 +30,9 @@ figure = click.option("--figure", type=click.Path(dir_okay=False), help="File of
 )
 @click.option("--cluster", help="Factor of which one level after the other is left out.")
 @click.option("--future", help="Covariate along which small runs predict large ones.")
-@click.option("--third", is_flag=True, help="Ask sequential Monte Carlo too; takes a hundred times as long.")
+@click.option(
+    "--third", is_flag=True, help="Ask sequential Monte Carlo too; takes hundreds of times as long."
+)
 @draws
 @figure
 @seed

@@ -5,7 +5,8 @@ from long runs elsewhere. Bridge sampling, importance sampling and sequential Mo
 sample the same models by nested sampling. Everything is held to one core, and times are processor time without
 compilation. The time of NUTS, whose draws bridge sampling needs and whose mode all of ours begin at, is told apart.
 
-- accuracy: every estimator on every model, by the seed; dynesty and nautilus on laws of up to 7 parameters.
+- accuracy: every estimator on every model, by the seed; dynesty on laws of up to 7 parameters, nautilus on those of 2
+  and more among them.
 - processes: the comparison of eight laws on the 240 points, as whole processes, with a cold and a warm cache of
   compiled code, and how the time grows with the laws.
 - growth: with runs, with draws, and with particles.
@@ -34,7 +35,8 @@ from nuts import spread
 
 SIZES = (1, 2, 5, 20)  # parameters of the linear laws
 MOST = 7  # parameters of what nested sampling is asked
-RUNS, DRAWS, PARTICLES = (60, 240, 960), (250, 500, 1000, 2000, 4000), (250, 1000, 4000)
+LEAST = {"dynesty": 1, "nautilus": 2}  # parameters that each can do with
+RUNS, DRAWS, PARTICLES = (60, 240, 960), (250, 500, 1000, 2000, 4000), (100, 400, 1600)
 LABELS = {
     "bridge": "bridge sampling",
     "importance": "importance sampling",
@@ -46,7 +48,6 @@ LABELS = {
 
 def accuracy(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Estimates, errors and processor time of every estimator, by model; told after each."""
-    there = [name for name in peers.PEERS if name not in peers.missing()]
     found: dict[str, Any] = {"rounds": options.rounds, "models": {}}
     for name, (model, runs, truth) in truths.cases(folder, SIZES).items():
         if options.model not in (None, name):
@@ -56,7 +57,7 @@ def accuracy(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, An
         own.compiled_third(model, runs)
         for seed in range(1, 1 + options.rounds):
             told = own.measure(seed, model, runs, third=True)
-            for peer in there if len(model.priors) <= MOST else ():
+            for peer in asked(len(model.priors)):
                 told[peer] = peers.PEERS[peer](seed, model, runs)._asdict()
             for estimator, one in told.items():
                 each.setdefault(estimator, []).append(one)
@@ -72,6 +73,12 @@ def accuracy(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, An
         }
         show_model(name, found["models"][name])
         yield found
+
+
+def asked(size: int) -> list[str]:
+    """The peers that are asked about so many parameters."""
+    there = [name for name in peers.PEERS if name not in peers.missing()]
+    return [name for name in there if LEAST[name] <= size <= MOST]
 
 
 def summary(told: list[dict[str, Any]], truth: float) -> dict[str, Any]:

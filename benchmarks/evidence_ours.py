@@ -163,6 +163,7 @@ def process(cache: Path) -> dict[str, Any]:
 def by_draws(model: "Model", runs: "Runs", draws: tuple[int, ...]) -> list[dict[str, Any]]:
     """Bridge sampling with so many draws of each of 4 chains, compiled before."""
     found = []
+    measure(0, model, runs, third=False, draws=draws[0])  # compiles
     for count in draws:
         told = measure(0, model, runs, third=False, draws=count)
         one = {"nuts": told["nuts"]["seconds"], **{n: told["bridge"][n] for n in ("seconds", "error")}}
@@ -198,9 +199,10 @@ def by_particles(model: "Model", runs: "Runs", truth: float, counts: tuple[int, 
     found = []
     for count in counts:
         with mock.patch.object(module, "PARTICLES", count), parallel.workbench():
-            compiled_third(model, runs)
+            density = Density.of(model, runs)
+            module.tempered(jax.random.key(0), density, runs)  # compiles
             began = time.process_time()
-            one = module.tempered(jax.random.key(1), Density.of(model, runs), runs)
+            one = module.tempered(jax.random.key(1), density, runs)
             seconds = time.process_time() - began
         values = {"off": one.value - truth, "error": one.error, "seconds": seconds}
         found.append({"particles": count} | {name: float(f"{value:.3g}") for name, value in values.items()})

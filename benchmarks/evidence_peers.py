@@ -6,6 +6,7 @@ nothing of our coordinates, modes or derivatives.
 
 import time
 from collections.abc import Callable
+from functools import reduce
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpyro.distributions import Distribution
+    from numpyro.distributions.transforms import Transform
 
     from bayescale.model import Model
     from bayescale.runs import Runs
@@ -70,11 +72,25 @@ def quantile(prior: "Distribution") -> Callable[[np.ndarray], np.ndarray]:
             loc, scale = float(prior.loc), float(prior.scale)
             return lambda u: onto(loc + scale * ndtri(u))
     if isinstance(prior, dist.TransformedDistribution):  # by transforms that rise, such as 1 + x
-        inner, transforms = quantile(prior.base_dist), prior.transforms
-        shifts = [(float(one.loc), float(one.scale)) for one in transforms]
-        (shift,) = shifts
-        return lambda u: shift[0] + shift[1] * inner(u)
+        inner, rising = quantile(prior.base_dist), [in_numpy(one) for one in prior.transforms]
+        return lambda u: reduce(lambda x, one: one(x), rising, inner(u))
     raise TypeError(f"there is no quantile function of {type(prior).__name__}")
+
+
+def in_numpy(transform: "Transform") -> Callable[[np.ndarray], np.ndarray]:
+    """The same transform in NumPy.
+
+    Raises:
+        TypeError: one that is not known here, or that does not rise.
+    """
+    from numpyro.distributions.transforms import AffineTransform, ExpTransform
+
+    if isinstance(transform, ExpTransform):
+        return np.exp
+    if isinstance(transform, AffineTransform) and float(transform.scale) > 0:
+        loc, scale = float(transform.loc), float(transform.scale)
+        return lambda x: loc + scale * x
+    raise TypeError(f"there is no {type(transform).__name__} in NumPy here")
 
 
 def problem(model: "Model", runs: "Runs") -> Problem:

@@ -195,16 +195,16 @@ def test_what_the_study_of_the_number_of_gpus_found():
     assert found["caught"] >= 0.95
 
 
-def test_the_estimators_agree_on_seven_laws_or_say_where_not(benchmark):
-    """Where sequential Monte Carlo is beyond three of its errors, the evidence has said so."""
+def test_four_estimators_agree_on_seven_laws(benchmark):
+    """And give them the same order."""
     module, found = benchmark("laws"), written("laws")["laws"]
     assert list(found) == list(module.LAWS)
     for name, one in found.items():
+        assert one["trouble"] == [], name
         value = one["importance"][0]
         assert abs(one["bridge"][0] - value) < 0.05
-        assert abs(one["nested"][0] - value) < 3 * one["nested"][1], name
-        off = abs(one["tempered"][0] - value) > max(3 * one["tempered"][1], 0.2)
-        assert bool(one["trouble"]) == off, name
+        for other in ("tempered", "nested"):
+            assert abs(one[other][0] - value) < 3 * one[other][1], (name, other)
 
     def ordered(by):
         return sorted(found, key=lambda name: found[name][by][0])

@@ -7,20 +7,23 @@ estimate the bounds on its scatter are stated beside it.
 from functools import cache
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
 from evidence_truths import KNOWN as TRUTHS
 from evidence_truths import SCALE, exact, known_scale, linear, reference_models, simulate
-from scipy.special import gammaln
+from scipy import stats
+from scipy.special import gammaln, logsumexp
 from scipy.stats import multivariate_normal
 
-from bayescale import models
+from bayescale import models, noise
 from bayescale.infer.bridge import bridge
 from bayescale.infer.evidence import blocks, log_evidence, rescaled
 from bayescale.infer.importance import around, importance
 from bayescale.infer.nuts import nuts
 from bayescale.infer.optimize import optimize
+from bayescale.law import Law
 from bayescale.model import Model
 from bayescale.pooling import Effect
 from bayescale.runs import Runs
@@ -187,6 +190,31 @@ def test_a_shared_shock_is_integrated_out():
         assert one.value == pytest.approx(truth, abs=4 * one.error + 0.01)
 
 
+def logistic(C, *, middle, slope):
+    """The share of successes, relative to the geometric mean of the compute, which is 1."""
+    return 1 / (1 + jnp.exp(-middle - slope * jnp.log10(C)))
+
+
+def test_the_evidence_of_counts_that_follow_compute_is_an_integral_in_the_plane():
+    decades = np.linspace(-1, 1, 8)
+    wins = np.random.default_rng(4).binomial(20, 1 / (1 + np.exp(0.7 - 1.5 * decades)))
+    runs = Runs.make({"C": 1e20 * 10**decades, "successes": wins, "trials": [20] * 8})
+    priors = {"middle": dist.Normal(0.0, 1.5), "slope": dist.Normal(0.0, 1.0)}
+    law = Law(name="logistic", mean=logistic, priors=priors, response="success", source="a test")
+    found = log_evidence(
+        jax.random.key(1), nuts(jax.random.key(0), Model(law, noise.binomial, effects=()), runs)
+    )
+    assert found.trouble == ()
+    # The trapezoid rule of a smooth integrand that vanishes at the ends is exact to rounding.
+    middle, slope = (np.linspace(-8, 8, 801)[:, None, None], np.linspace(-6, 6, 601)[None, :, None])
+    logits = middle + slope * decades
+    logs = stats.binom.logpmf(wins, 20, 1 / (1 + np.exp(-logits))).sum(axis=-1)
+    logs += stats.norm(0, 1.5).logpdf(middle[..., 0]) + stats.norm.logpdf(slope[..., 0])
+    truth = logsumexp(logs) + np.log(16 / 800 * 12 / 600)
+    for one in (found.bridge, found.importance):
+        assert one.value == pytest.approx(truth, abs=4 * one.error + 1e-6)
+
+
 def test_the_sensitivity_to_a_prior_is_the_evidence_under_that_prior():
     found = log_evidence(jax.random.key(1), fitted(2, seed=5))
     law, runs = found.fit.model.law, found.fit.runs
@@ -198,11 +226,11 @@ def test_the_sensitivity_to_a_prior_is_the_evidence_under_that_prior():
 
 
 def test_the_third_opinion_is_near_and_says_how_near():
-    """Four runs, whose scatter is the error: 2% of such t values are beyond 4 errors, and so there are .05 more."""
+    """Within 4 errors, which are made so that 3 are as good as 3 standard errors: false-alarm rate 1e-3."""
     found = log_evidence(jax.random.key(1), fitted(2, seed=2), third=True)
     truth = exact(found.fit.model, found.fit.runs)
     assert found.tempered is not None
-    assert found.tempered.value == pytest.approx(truth, abs=4 * found.tempered.error + 0.05)
+    assert found.tempered.value == pytest.approx(truth, abs=4 * found.tempered.error)
     assert found.tempered.error < 0.2
     assert found.trouble == ()
 
@@ -210,7 +238,7 @@ def test_the_third_opinion_is_near_and_says_how_near():
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 5, 20])
 def test_sequential_monte_carlo_finds_the_evidence_of_linear_models(size):
-    """Within 3 errors. They are the scatter of four runs, so that by chance one such number in 17 is further off."""
+    """Within 3 errors, false-alarm rate .003: that they are the scatter of few runs is reckoned with."""
     runs = simulate(np.random.default_rng(size), runs=60, others=max(size - 2, 0))
     model = linear(size, KNOWN)
     found = log_evidence(jax.random.key(size), nuts(jax.random.key(0), model, runs), third=True)

@@ -9,7 +9,7 @@ from laws import LAWS
 
 pytestmark = pytest.mark.slow
 
-ERRORS = 3  # of an estimate: of one that is the scatter of four runs, one in 17 is further off by chance
+ERRORS = 3  # of an estimate: false-alarm rate .003 for each
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def log_evidence(key: Array, fit: Fit, *, third: bool = False) -> Evidence:
         key: the random key.
         fit: draws of NUTS.
         third: whether sequential Monte Carlo is asked too, which begins at the prior and needs BlackJAX: for laws
-            with several modes, or of which the runs say little. It takes a hundred times as long.
+            with several modes, or of which the runs say little. It takes hundreds of times as long.
 
     Raises:
         ImportError: `third` without BlackJAX.
