@@ -212,6 +212,26 @@ def test_four_estimators_agree_on_seven_laws(benchmark):
     assert ordered("bridge") == ordered("importance") == ordered("nested") == ordered("tempered")
 
 
+def test_what_the_benchmark_of_evidence_measured(benchmark):
+    """Our two estimators are within 4 of their errors, and what was known is known to .002 only."""
+    module, found = benchmark("evidence"), written("evidence")
+    models = found["accuracy"]["models"]
+    assert len(models) == len(module.SIZES) + len(module.truths.KNOWN)
+    for name, one in models.items():
+        assert one["trouble"] == [], name
+        for estimator in ("bridge", "importance"):
+            told = one["estimators"][estimator]
+            for off, error in zip(told["off"], told["error"], strict=True):
+                assert abs(off) < 0.002 + 4 * error, (name, estimator)
+        tempered = one["estimators"]["tempered"]
+        for off, error in zip(tempered["off"], tempered["error"], strict=True):
+            assert abs(off) < 0.002 + 3 * error, name
+        for peer, least in module.LEAST.items():
+            assert (peer in one["estimators"]) == (least <= one["parameters"] <= module.MOST), (name, peer)
+    assert found["processes"]["warm"]["cpu"][0] < found["processes"]["cold"]["cpu"][0]
+    assert [row["runs"] for row in found["growth"]["runs"]] == list(module.RUNS)
+
+
 def test_what_the_back_tests_found(benchmark):
     """Forecasts up to 1.5 decades on four studies, with the drift that the others called for where that was needed."""
     found = written("backtests")["studies"]
