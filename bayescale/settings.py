@@ -38,6 +38,12 @@ def digest_of(settings: Any) -> str:
 
 def check_same(folder: Path, begun: dict[str, Any], now: dict[str, Any]) -> None:
     """Refuse settings other than those that a study was begun with, and name each."""
+    if begun.get("algorithm") != now.get("algorithm"):  # which nobody can set
+        raise ValueError(
+            f"{folder} was begun by a version of bayescale whose replicates have other bits (algorithm "
+            f"{begun.get('algorithm')}, and now it is {now.get('algorithm')}). Resume with that version, or choose "
+            "another folder"
+        )
     old, new = dict(_leaves(begun)), dict(_leaves(now))
     found = []
     for path in dict.fromkeys([*old, *new]):

@@ -192,6 +192,10 @@ def test_other_settings_are_named(folder):
     assert "without new, and now it is [1.0]. Resume with the settings it was begun with" in said
     assert "law" not in said
     with pytest.raises(
+        ValueError, match=r"other bits \(algorithm None, and now it is 2\). Resume with that version"
+    ):
+        Ledger.open(folder, {**SETTINGS, "algorithm": 2}, resume=True)
+    with pytest.raises(
         ValueError, match=r"with fit.law .*, and now it is not given; without fit, and now it is 3"
     ):
         Ledger.open(folder, {**SETTINGS, "fit": 3}, resume=True)
