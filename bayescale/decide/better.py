@@ -101,8 +101,8 @@ def rivals(
     ask: Callable[[Fit | Surface], Decision],
     quantity: str,
     *,
-    above: float = -np.inf,
-    below: float = np.inf,
+    above: float | None = None,
+    below: float | None = None,
     elpd: Mapping[str, float] | None = None,
 ) -> Rivals:
     """A question asked of fits of different laws or noises to the same runs, and whether they agree.
