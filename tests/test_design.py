@@ -324,7 +324,6 @@ def test_nested_monte_carlo_knows_shocks():
     drawn = nested.outcomes(KEY, fit, prospects.chosen(table, batch), {}, 1000)
     told = nested.of_values(values, drawn)
     shared = TAU**2 * np.array([[1, 1, 0], [1, 1, 0], [0, 0, 0]])  # the third is of a size that is known
-    assert table.columns["N"][1] == 3e8
     shared[2, 2] = TAU**2 if isinstance(prospects.groups(fit, table, {})["size"][1], tuple) else 0
     expected = exactly(SIZES[batch], 1e12, shared=shared)
     assert told.removed == pytest.approx(expected, abs=4 * told.error + 0.01)
@@ -450,6 +449,12 @@ def test_an_optimum_that_some_draws_lack():
         ValueError, match=r"N@1e24 is a number in 20 of 220 draws of chinchilla, and a design needs"
     ):
         design(few, "N@1e24", 1e22)
+
+
+def test_a_target_that_is_known_is_refused():
+    fit = power(np.full(200, 0.4), 0.06)
+    with pytest.raises(ValueError, match="loss@N=1T is the same in every draw of power; there is nothing"):
+        design(fit, "loss@N=1e12", 1e22)
 
 
 def test_pooled_fits_need_their_level_and_further_covariates_a_value():

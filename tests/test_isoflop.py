@@ -1,6 +1,7 @@
 """Slices of equal compute: curves of a law, approaches 1 and 2 with their known bias, and both beside a law."""
 
 import csv
+import json
 import re
 
 import jax
@@ -354,6 +355,9 @@ def test_they_disagree_where_the_law_is_another():
     assert "if the law is right" in finding.message
     assert "disagree" in both.verdict
     assert {row["by"] for row in both.rows()} == {"parabola", "compute_optimal"}
+    told = json.loads(json.dumps(both.to_dict()))
+    assert told["surprise"] == both.surprise
+    assert told["bias"]["low"] <= told["bias"]["median"] <= told["bias"]["high"]
 
 
 def test_a_bias_that_explains_the_difference_is_no_reason_to_doubt_the_law():

@@ -227,6 +227,10 @@ def _view(
             f"{target.name} is a number in {there.sum()} of {len(there)} draws of {name}, and a design needs {ENOUGH}; "
             "take a fit with more draws, or another target"
         )
+    if target.kind != "law" and np.ptp(values[there]) == 0:
+        raise ValueError(
+            f"{target.name} is the same in every draw of {name}; there is nothing to be learned of it"
+        )
     if not there.all():
         flat = {site: fit.flat(site)[there][None] for site in fit.draws}
         fit, values = fit.replace(draws=flat), values[there]
