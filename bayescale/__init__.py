@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from bayescale.decide.designed import Design as Design
     from bayescale.decide.efficiency import efficiency as efficiency
     from bayescale.decide.efficiency import regret as regret
-    from bayescale.decide.efficiency import rule_of_thumb as rule_of_thumb
     from bayescale.decide.envelope import envelope as envelope
     from bayescale.decide.gain import compute_equivalent_gain as compute_equivalent_gain
     from bayescale.decide.gain import effective_compute as effective_compute
@@ -58,6 +57,8 @@ if TYPE_CHECKING:
     from bayescale.decide.parabola import parabola_bias as parabola_bias
     from bayescale.decide.predict import predict_loss as predict_loss
     from bayescale.decide.slices import Optima as Optima
+    from bayescale.decide.rules import power_rule as power_rule
+    from bayescale.decide.rules import rule_of_thumb as rule_of_thumb
     from bayescale.decide.surface import Surface as Surface
     from bayescale.decide.surface import surface as surface
     from bayescale.decide.targets import Target as Target
@@ -138,6 +139,7 @@ _HOMES = {
     "parabola": "decide.parabola",
     "parabola_bias": "decide.parabola",
     "params_for": "decide.invert",
+    "power_rule": "decide.rules",
     "predict_loss": "decide.predict",
     "published": "check.published",
     "regret": "decide.efficiency",
@@ -145,7 +147,7 @@ _HOMES = {
     "relevance": "check.relevance",
     "revealed_demand": "decide.inference",
     "rivals": "decide.better",
-    "rule_of_thumb": "decide.efficiency",
+    "rule_of_thumb": "decide.rules",
     "save": "storage",
     "sensitivity": "check.sensitivity",
     "speedup": "decide.gain",
