@@ -56,9 +56,9 @@ if TYPE_CHECKING:
     from bayescale.decide.parabola import parabola as parabola
     from bayescale.decide.parabola import parabola_bias as parabola_bias
     from bayescale.decide.predict import predict_loss as predict_loss
-    from bayescale.decide.slices import Optima as Optima
     from bayescale.decide.rules import power_rule as power_rule
     from bayescale.decide.rules import rule_of_thumb as rule_of_thumb
+    from bayescale.decide.slices import Optima as Optima
     from bayescale.decide.surface import Surface as Surface
     from bayescale.decide.surface import surface as surface
     from bayescale.decide.targets import Target as Target
