@@ -38,7 +38,8 @@ LAYERS = (
     ("report",),
     # Of the command line:
     ("words", "words_of_comparisons", "progress", "arguments", "workers", "options", "printed"),
-    ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_plots"),
+    ("words_of_decisions",),
+    ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_decisions", "verbs_of_plots"),
     ("cli",),
     ("demo",),
     ("__main__",),
