@@ -65,7 +65,7 @@ def test_hubers_distribution_function_is_the_integral_of_its_density(delta):
     with parallel.workbench():
         huber = HuberDistribution(0.3, 0.02, delta)
         for value in (0.2, 0.28, 0.3, 0.31, 0.45):
-            kinks = [x for x in (0.3 - delta, 0.3 + delta) if x < value] or None
+            kinks = [x for x in (-1.0, 0.0, 0.15, 0.3 - delta, 0.3 + delta) if x < value]
             density = lambda x: float(np.exp(huber.log_prob(x)))  # noqa: E731
             integral = quad(density, -12, value, points=kinks, limit=400)[0]
             assert float(huber.cdf(value)) == pytest.approx(integral, abs=1e-7)
