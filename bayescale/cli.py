@@ -16,6 +16,7 @@ from bayescale.verbs import fit, predict
 from bayescale.verbs_of_comparisons import backtest, compare, relevance
 from bayescale.verbs_of_decisions import allocate, gain, target
 from bayescale.verbs_of_design import design, isoflop
+from bayescale.verbs_of_plots import plot
 from bayescale.verbs_of_studies import bootstrap
 
 
@@ -128,5 +129,18 @@ def demo(output: str, seed: int, as_json: bool) -> None:
     run(Path(output), seed, as_json=as_json)
 
 
-for verb in (fit, bootstrap, compare, backtest, relevance, predict, allocate, target, gain, design, isoflop):
+for verb in (
+    fit,
+    bootstrap,
+    compare,
+    backtest,
+    relevance,
+    predict,
+    allocate,
+    target,
+    gain,
+    design,
+    isoflop,
+    plot,
+):
     main.add_command(verb)
