@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from bayescale.check.replicates import narrow as narrow
     from bayescale.check.sensitivity import sensitivity as sensitivity
     from bayescale.decide.allocate import compute_optimal as compute_optimal
+    from bayescale.decide.allocate import split as split
+    from bayescale.decide.decision import Curve as Curve
+    from bayescale.decide.decision import Decision as Decision
+    from bayescale.decide.decision import curve as curve
+    from bayescale.decide.surface import Surface as Surface
+    from bayescale.decide.surface import surface as surface
     from bayescale.fit import Fit as Fit
     from bayescale.infer.bootstrap import bootstrap as bootstrap
     from bayescale.infer.bootstrap import load_study as load_study
@@ -48,6 +54,8 @@ _MODULES = ("data", "models", "noise", "plot", "plot_of_checks")
 _HOMES = {
     "Backtest": "check.backtested",
     "Comparison": "check.compared",
+    "Curve": "decide.decision",
+    "Decision": "decide.decision",
     "Effect": "pooling",
     "Evidence": "infer.evidence",
     "Finding": "check.findings",
@@ -60,6 +68,7 @@ _HOMES = {
     "Resampling": "infer.resample",
     "Runs": "runs",
     "Study": "infer.study",
+    "Surface": "decide.surface",
     "backtest": "check.backtest",
     "bootstrap": "infer.bootstrap",
     "findings": "check.findings",
@@ -68,6 +77,7 @@ _HOMES = {
     "sensitivity": "check.sensitivity",
     "compare": "check.compare",
     "compute_optimal": "decide.allocate",
+    "curve": "decide.decision",
     "irrelevant": "law",
     "laplace": "infer.optimize",
     "load": "storage",
@@ -77,6 +87,8 @@ _HOMES = {
     "optimize": "infer.optimize",
     "relevance": "check.relevance",
     "save": "storage",
+    "split": "decide.allocate",
+    "surface": "decide.surface",
 }
 __all__ = [*_MODULES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 

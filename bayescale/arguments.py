@@ -115,7 +115,7 @@ def count_of(text: str, option: str) -> int:
 def quantities_of(law, compute: str | None, at: tuple[str, ...]):
     """What a study is asked for: the parameters of the law, an allocation for a budget, the response at points."""
     from bayescale.columns import number
-    from bayescale.decide.allocate import compute_optimal
+    from bayescale.decide import allocate
 
     found = {p: p for p in law.parameters}
     if compute:
@@ -128,7 +128,7 @@ def quantities_of(law, compute: str | None, at: tuple[str, ...]):
             )
 
         def split(fit):
-            return compute_optimal(fit, budget, centre=True, strict=False, bounds=(1.0, 1e20))
+            return allocate.split(fit, budget, centre=True, strict=False, bounds=(1.0, 1e20))
 
         found["N at budget"] = lambda fit: split(fit)[0]
         found["D at budget"] = lambda fit: split(fit)[1]
