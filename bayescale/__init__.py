@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from bayescale.law import irrelevant as irrelevant
     from bayescale.model import Model as Model
     from bayescale.noise import Noise as Noise
+    from bayescale.page.report import report as report
     from bayescale.pooling import Effect as Effect
     from bayescale.pooling import Pooling as Pooling
     from bayescale.runs import Runs as Runs
@@ -86,6 +87,7 @@ _HOMES = {
     "nuts": "infer.nuts",
     "optimize": "infer.optimize",
     "relevance": "check.relevance",
+    "report": "page.report",
     "save": "storage",
     "split": "decide.allocate",
     "surface": "decide.surface",

@@ -128,7 +128,11 @@ class Page:
     def resize(self, width: int, height: int) -> None:
         """Make the window another size."""
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
         )
 
     def run(self, code: str) -> Any:
@@ -142,14 +146,28 @@ class Page:
         for _ in range(times):
             for kind in ("keyDown", "keyUp"):
                 text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
-                code = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Tab": 9, "Enter": 13}
+                code = {
+                    "ArrowLeft": 37,
+                    "ArrowUp": 38,
+                    "ArrowRight": 39,
+                    "ArrowDown": 40,
+                    "Tab": 9,
+                    "Enter": 13,
+                }
                 self.call(
-                    "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code[key], **text
+                    "Input.dispatchKeyEvent",
+                    type=kind,
+                    key=key,
+                    code=key,
+                    windowsVirtualKeyCode=code[key],
+                    **text,
                 )
 
     def settled(self) -> None:
         """Wait until what has been asked for has been drawn."""
-        self.run("new Promise(done => requestAnimationFrame(() => setTimeout(() => requestAnimationFrame(done), 50)))")
+        self.run(
+            "new Promise(done => requestAnimationFrame(() => setTimeout(() => requestAnimationFrame(done), 50)))"
+        )
 
     def picture(self, file: Path, *, whole: bool = True) -> None:
         """Write the page as an image."""

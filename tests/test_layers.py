@@ -27,10 +27,10 @@ LAYERS = (
     ("infer",),
     ("check", "decide", "design"),
     ("plot", "plot_of_checks"),
-    ("report",),
     # Of the command line:
     ("words", "words_of_comparisons", "progress", "arguments", "workers", "options", "printed"),
-    ("verbs", "verbs_of_studies", "verbs_of_comparisons"),
+    ("page",),
+    ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_reports"),
     ("cli",),
     ("demo",),
     ("__main__",),
@@ -47,7 +47,7 @@ INFER = (
 HEAVY = ("arviz", "pandas", "xarray")
 # The command line finds laws by name, storage reads them back by name, the user finds them in the package, and a
 # comparison knows the law of no law.
-KNOW_LAWS = ("recipe", "check.compare", "words", "arguments", "cli", "demo", "__main__", "")
+KNOW_LAWS = ("recipe", "check.compare", "words", "page.reproduce", "arguments", "cli", "demo", "__main__", "")
 
 
 def module_of(path: Path) -> str:
@@ -175,7 +175,7 @@ def test_no_engine_file_knows_a_law():
 @pytest.mark.parametrize("package", ["matplotlib"])
 def test_figures_are_drawn_in_one_place(package):
     for name, path in FILES.items():
-        if name.split(".")[0] in ("plot", "plot_of_checks", "report"):
+        if name.split(".")[0] in ("plot", "plot_of_checks", "page"):
             continue
         assert package not in {i.split(".")[0] for i in imports(path, parsed(path))}, name
 

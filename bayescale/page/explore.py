@@ -39,8 +39,8 @@ class Case(NamedTuple):
     def said(self) -> str:
         """The levels in words; nothing where there are none."""
         if self.levels:
-            return ", ".join(f"{by} {level}" for by, level in self.levels.items())
-        return f"typical {' and '.join(factors_of(self.fit))}" if factors_of(self.fit) else ""
+            return ", ".join(f"for {by} {level}" for by, level in self.levels.items())
+        return f"for a typical {' and '.join(factors_of(self.fit))}" if factors_of(self.fit) else ""
 
     def surface(self, at: Mapping[str, float]):
         """The law of the case as a function of covariates, those in `at` being held."""
@@ -98,7 +98,11 @@ def formula(fit: Fit, at: Mapping[str, float]) -> str:
     law, runs = fit.model.law, fit.runs
 
     def loss(n, d, u, *own):
-        N, D, U = jnp.exp(n), jnp.exp(d), jnp.exp(jnp.minimum(u, d))  # no more tokens are unique than are seen
+        N, D, U = (
+            jnp.exp(n),
+            jnp.exp(d),
+            jnp.exp(jnp.minimum(u, d)),
+        )  # no more tokens are unique than are seen
         points = {"N": N, "D": D, "U": U, "C": 6 * N * D}
         held = {c: at.get(c, float(np.asarray(runs.reference[c]))) for c in law.covariates}
         relative = {c: points.get(c, held[c]) / float(np.asarray(runs.reference[c])) for c in law.covariates}
@@ -148,7 +152,7 @@ def explored(
             "levels": case.said,
             "law": number[id(case.fit)],
             "repeats": "U" in case.fit.model.law.covariates,
-            "most": float(np.max(_compute(case.fit))),
+            "most": float(np.max(compute_of(case.fit))),
             **packed(case),
         }
         for case in cases
@@ -156,14 +160,17 @@ def explored(
     return laws, {"cases": told, "controls": list(_controls(cases, asked))}
 
 
-def _compute(fit: Fit) -> np.ndarray:
+def compute_of(fit: Fit) -> np.ndarray | None:
+    """The compute of each run, where it is known."""
     columns = fit.runs.columns
-    return np.asarray(columns["C"] if "C" in columns else 6 * np.asarray(columns["N"]) * np.asarray(columns["D"]))
+    if "C" in columns:
+        return np.asarray(columns["C"], float)
+    return 6.0 * np.asarray(columns["N"]) * np.asarray(columns["D"]) if {"N", "D"} <= set(columns) else None
 
 
 def _controls(cases: list[Case], asked: Mapping[str, float]) -> Iterator[dict[str, Any]]:
     """The sliders: name, ends, step and where each begins; all but that of the loss in logarithms to base 10."""
-    every = np.concatenate([_compute(case.fit) for case in cases])
+    every = np.concatenate([compute_of(case.fit) for case in cases])
     low, high = _decades(every.min(), every.max() * 10**BEYOND, asked["C"])
     yield {"name": "C", "low": low, "high": high, "start": asked["C"]}
     ends = [_fair(case, 10.0**decade, asked) for case in cases for decade in (low, high)]
@@ -171,7 +178,12 @@ def _controls(cases: list[Case], asked: Mapping[str, float]) -> Iterator[dict[st
     if any("U" in case.fit.model.law.covariates for case in cases):
         low, high = _decades(*UNIQUE, asked["U"])
         yield {"name": "U", "low": low, "high": high, "start": asked["U"]}
-    yield {"name": "loss", "low": min(*ends, asked["loss"]), "high": max(*ends, asked["loss"]), "start": asked["loss"]}
+    yield {
+        "name": "loss",
+        "low": min(*ends, asked["loss"]),
+        "high": max(*ends, asked["loss"]),
+        "start": asked["loss"],
+    }
 
 
 def _fair(case: Case, compute: float, asked: Mapping[str, float]) -> float:
@@ -179,8 +191,12 @@ def _fair(case: Case, compute: float, asked: Mapping[str, float]) -> float:
     N = np.sqrt(compute / (6 * 20))
     points = {"N": N, "D": 20 * N, "U": asked.get("U", np.inf)}
     law = case.fit.model.law
-    held = {c: np.asarray(case.fit.runs.reference[c]).item() for c in law.covariates if c not in (*points, "C")}
-    return float(np.median(case.surface(held).loss(**{c: v for c, v in points.items() if c in law.covariates})))
+    held = {
+        c: np.asarray(case.fit.runs.reference[c]).item() for c in law.covariates if c not in (*points, "C")
+    }
+    return float(
+        np.median(case.surface(held).loss(**{c: v for c, v in points.items() if c in law.covariates}))
+    )
 
 
 def _decades(low: float, high: float, asked: float) -> tuple[float, float]:

@@ -124,7 +124,9 @@ class _Written:
         # A number without a type of its own, such as the 10 of 10**x, is converted before it is used.
         if others and name != "convert_element_type":
             raise UntranslatableError(f"{name} of {', '.join(sorted(others))} has no translation")
-        return [self.name(self.expression(name, params, truths), inputs)] if name not in _NOTHING else inputs[:1]
+        return (
+            [self.name(self.expression(name, params, truths), inputs)] if name not in _NOTHING else inputs[:1]
+        )
 
     def expression(self, name: str, params: Any, truths: list[bool]) -> str:
         """The form of an operation; `truths` says which of its inputs and outputs are true or false."""

@@ -158,14 +158,17 @@ function element(name, attributes, text) {
 
 function draw(one, texts) {
   const figure = find('curve'), law = LAWS[one.law], u = controls.has('U') ? Math.log(asked.U) : Infinity;
-  const width = 720, height = 330, left = 62, right = 14, top = 14, bottom = 48;
+  const width = Math.max(figure.clientWidth, 300), height = Math.round(Math.min(330, 150 + width / 4));
+  const left = 62, right = 14, top = 14, bottom = 48;
   const [low, median, high] = texts['budget-N'].numbers;
   figure.replaceChildren();
+  figure.setAttribute('viewBox', `0 0 ${width} ${height}`);
+  figure.setAttribute('height', height);
   if (!Number.isFinite(median)) return;
   const ends = [Math.max(low, 1e3) || median, Math.min(high, 1e20) || median].map(Math.log10);
   const from = Math.max(Math.min(ends[0] - 0.7, Math.log10(median) - 1.5), 3);
   const to = Math.min(Math.max(ends[1] + 0.7, Math.log10(median) + 1.5), 20);
-  const steps = 60, curve = [];
+  const steps = 90, curve = [];
   for (let k = 0; k <= steps; k++) {
     const n = (from + (to - from) * k / steps) * Math.LN10, losses = new Float64Array(one.count);
     for (let i = 0; i < one.count; i++) losses[i] = law.loss(n, Math.log(asked.C / 6) - n, u, one.rows.values, i * one.width);
@@ -246,6 +249,7 @@ for (const [name, control] of controls) {
   set(name, control.start);
 }
 if (find('case')) find('case').addEventListener('change', event => { shown = Number(event.target.value); update(); });
+addEventListener('resize', update);
 addEventListener('hashchange', () => { readHash(); update(); });
 readHash();
 document.documentElement.classList.add('live');

@@ -47,12 +47,23 @@ def _python(fit: Fit) -> str:
     lines += ["import numpyro.distributions as dist"] if changed else []
     lines += ["import bayescale as bs", "from bayescale import models, noise"]
     lines += ["from bayescale.priors import LogitNormal"] if "LogitNormal" in str(changed) else []
-    lines += ["", f"runs = {read}  # with the options that its notes tell of", f"assert runs.hash == {fit.runs.hash!r}"]
+    lines += [
+        "",
+        f"runs = {read}  # with the options that its notes tell of",
+        f"assert runs.hash == {fit.runs.hash!r}",
+    ]
     if fit.model.law.name not in models.names():
         lines.append(f"# law is the Law {fit.model.law.name!r}, out of the file that defines it")
-    lines += ["", "model = bs.Model(", f"    {_law(fit.model.law, changed)},", f"    {_noise(fit.model.noise)},"]
+    lines += [
+        "",
+        "model = bs.Model(",
+        f"    {_law(fit.model.law, changed)},",
+        f"    {_noise(fit.model.noise)},",
+    ]
     if fit.model.pooling:
-        lines += [f"    pooling=[{', '.join(f'bs.Pooling({p.vary!r}, by={p.by!r})' for p in fit.model.pooling)}],"]
+        lines += [
+            f"    pooling=[{', '.join(f'bs.Pooling({p.vary!r}, by={p.by!r})' for p in fit.model.pooling)}],"
+        ]
     lines += [f"    effects=[{', '.join(f'bs.Effect({e.by!r})' for e in fit.model.effects or ())}],", ")"]
     options = [f"{name}={value}" for name, value in own.items()]
     if method == "maximum_likelihood":
@@ -93,11 +104,17 @@ def _law(law: Law, changed: Mapping[str, str]) -> str:
     said += "".join(f".along({column!r})" for column in law.columns.values())
     for covariate in law.irrelevant:
         said = f"bs.irrelevant({said}, {covariate!r})"
-    return f"{said}.replace(priors={{{', '.join(f'{p!r}: {q}' for p, q in changed.items())}}})" if changed else said
+    return (
+        f"{said}.replace(priors={{{', '.join(f'{p!r}: {q}' for p, q in changed.items())}}})"
+        if changed
+        else said
+    )
 
 
 def _noise(scatter: Noise) -> str:
-    said = f"noise.huber({scatter.settings['delta']!r})" if scatter.name == "huber" else f"noise.{scatter.name}"
+    said = (
+        f"noise.huber({scatter.settings['delta']!r})" if scatter.name == "huber" else f"noise.{scatter.name}"
+    )
     return said + "".join(f".scaled({ratio!r})" for ratio in scatter.scaled_by)
 
 
@@ -164,6 +181,10 @@ def _rebuilt(model: Model) -> Model | None:
     effects = tuple(Effect(e.by) for e in model.effects or ())
     found = Model(_own_law(law), plain, pooling, effects)
     try:
-        return found if recipe.as_data(found) == recipe.as_data(model.replace(effects=model.effects or ())) else None
+        return (
+            found
+            if recipe.as_data(found) == recipe.as_data(model.replace(effects=model.effects or ()))
+            else None
+        )
     except ValueError:  # a prior that has no name
         return None
