@@ -6,9 +6,11 @@ import numpy as np
 
 from bayescale.columns import label
 from bayescale.decide import frontier
+from bayescale.decide.budget import needed
 from bayescale.decide.decision import Decision, mean
+from bayescale.decide.flops import checked
 from bayescale.decide.frontier import Flop, six
-from bayescale.decide.support import UNITS, beyond, of_decision
+from bayescale.decide.support import decision
 from bayescale.decide.surface import Surface, surface
 from bayescale.fit import Fit
 
@@ -57,21 +59,18 @@ def compute_optimal(
     N, D = split(at_level, compute, bounds=bounds, flop=flop, strict=strict)
     loss = at_level.each(N=N, D=D)
     a = frontier.exponents(at_level, N, compute, flop=flop)
-    draws = {"N": N, "D": D, "D/N": D / N, "loss": loss, "a": a, "b": 1 - a}
-    chosen = frontier.choice(at_level, compute, N, flop=flop) if np.isfinite(N).any() else float("nan")
-    tokens = compute / float(np.asarray(flop(np.float64(chosen))))
+    chosen = frontier.choice(at_level, compute, N, flop=flop)
+    tokens = float(frontier.tokens(compute, chosen, flop=flop))
     got = at_level.each(N=chosen, D=tokens)
-    regret = wasted(at_level, got, compute, flop=flop)
-    return Decision(
-        question="compute_optimal",
-        asked={"C": float(compute), **at_level.asked},
-        draws=draws,
-        units={name: UNITS.get(name, "") for name in draws},
-        beyond=(far := beyond(at_level.fit, {"N": N, "D": D, "C": compute})),
+    regret = np.where(np.isnan(N), np.nan, wasted(at_level, got, compute, flop=flop))
+    return decision(
+        "compute_optimal",
+        at_level,
+        {"C": float(compute)},
+        {"N": N, "D": D, "D/N": D / N, "loss": loss, "a": a, "b": 1 - a},
+        {"N": N, "D": D},
         choice={"N": chosen, "D": tokens, "loss": mean(got)},
-        regret=np.where(np.isnan(N), np.nan, regret),
-        findings=of_decision(at_level, far, N=chosen, D=tokens),
-        trouble=at_level.fit.trouble,
+        regret=regret,
     )
 
 
@@ -90,12 +89,13 @@ def split(
 
     Everything is as for `compute_optimal`.
     """
-    _check(compute, bounds)
+    check_compute(compute)
+    check_bounds(bounds)
     at_level = surface(fit, at=at, centre=centre, **levels)
     at_level.holds("N", "D")
     N, D, least, most = frontier.best(at_level, compute, flop=flop, bounds=bounds)
     if strict and (least.any() or most.any()):
-        raise ValueError(_at_bound(compute, bounds, least, most))
+        raise ValueError(at_bound(compute, bounds, least, most))
     outside = least | most
     return np.where(outside, np.nan, N), np.where(outside, np.nan, D)
 
@@ -103,23 +103,28 @@ def split(
 def wasted(
     at_level: Surface, loss: np.ndarray, compute: float, *, served: float = 0.0, flop: Flop = six
 ) -> np.ndarray:
-    """The share of a budget that was not needed for a loss, 1 - C_eq / C, (draws,) or (draws, losses).
+    """The share of a budget that was not needed for a loss, 1 - C_eq / C, (draws,).
 
     C_eq is the budget at which the best split of the draw reaches the loss. A loss below the least that the
     budget buys in a draw, by rounding, wastes nothing.
     """
     with np.errstate(invalid="ignore"):
-        return np.maximum(1 - frontier.needed(at_level, loss, served=served, flop=flop) / compute, 0.0)
+        return np.maximum(1 - needed(at_level, loss, served=served, flop=flop) / compute, 0.0)
 
 
-def _check(compute: float, bounds: tuple[float, float]) -> None:
-    if not (np.isfinite(compute) and compute > 0):
-        raise ValueError(f"compute is {compute}; it is a positive number of FLOP, such as 5.76e23")
+def check_compute(compute: float) -> None:
+    """Refuse what is no budget."""
+    checked(compute)
+
+
+def check_bounds(bounds: tuple[float, float]) -> None:
+    """Refuse what are no bounds."""
     if not (0 < bounds[0] < bounds[1] < np.inf):
         raise ValueError(f"bounds are {bounds}; they are the least and the most N, such as (1e6, 1e14)")
 
 
-def _at_bound(compute: float, bounds: tuple[float, float], least: np.ndarray, most: np.ndarray) -> str:
+def at_bound(compute: float, bounds: tuple[float, float], least: np.ndarray, most: np.ndarray) -> str:
+    """What is said of draws whose best N is at a bound."""
     said = [
         f"in {bad.sum()} of {len(bad)} draws the best N for {label(compute)} FLOP is at or beyond the bound "
         f"{label(bound)}"

@@ -18,8 +18,8 @@ from bayescale.model import Model
 from bayescale.noise import Noise
 from bayescale.runs import Runs
 
-DERIVED = ("N", "D", "C")  # any two of them give the third, through C = 6ND
 FLOP = 6.0  # for each parameter and token of training: Kaplan et al. 2020, arXiv:2001.08361, section 2.1
+EXAMPLES = {"N": "7e9", "D": "1.4e12", "U": "1e11", "C": "1e22"}  # how to hold a covariate; others as 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,7 +71,7 @@ class Surface:
         Raises:
             ValueError: a covariate of the law is missing.
         """
-        found = self._complete(covariates)
+        found = self._needed(covariates)
         columns = {c: np.atleast_2d(np.asarray(v, float)) for c, v in found.items()}
         shape = np.broadcast_shapes((len(self), 1), *(v.shape for v in columns.values()))
         columns = {c: np.broadcast_to(v, shape) for c, v in columns.items()}
@@ -89,11 +89,20 @@ class Surface:
         Args:
             covariates: column -> a number or (draws,), as for `each`.
         """
-        found = self._complete(covariates)
+        found = self._needed(covariates)
         columns = {c: np.broadcast_to(np.asarray(v, float), len(self)) for c, v in found.items()}
         with parallel.workbench():
             slopes = _slopes(self.model, self.measures, self.own, columns)
             return {c: -np.asarray(v) for c, v in slopes.items()}
+
+    def thinned(self, draws: int) -> "Surface":
+        """The surface with about so many of its draws, evenly: what a figure needs."""
+        step = max(1, len(self) // draws)
+        return Surface(self.fit, self.levels, self.at, {p: v[::step] for p, v in self.own.items()})
+
+    def holding(self, **at: float) -> "Surface":
+        """The surface with further covariates held, or held elsewhere."""
+        return Surface(self.fit, self.levels, {**self.at, **at}, self.own)
 
     def holds(self, *covariates: str) -> None:
         """Refuse a law that needs more than these covariates and those that are held, or that lacks one of them.
@@ -109,19 +118,17 @@ class Surface:
             )
         known = {*covariates, *self.at} | ({"C"} if {"N", "D"} <= {*covariates, *self.at} else set())
         if missing := [c for c in law.covariates if c not in known]:
-            raise ValueError(f"law {law.name} is in {axes}; hold {missing[0]}, as at={{{missing[0]!r}: 8}}")
+            held = f"{missing[0]!r}: {EXAMPLES.get(missing[0], '8')}"
+            raise ValueError(f"law {law.name} is in {axes}; hold {missing[0]}, as at={{{held}}}")
 
-    def _complete(self, covariates: Mapping[str, npt.ArrayLike]) -> dict[str, npt.ArrayLike]:
-        found = {**self.at, **covariates}
-        if "C" in self.law.covariates and "C" not in found and {"N", "D"} <= set(found):
-            found["C"] = FLOP * np.asarray(found["N"], float) * np.asarray(found["D"], float)
-        if "U" in found and "D" in found:
-            found["U"] = np.minimum(found["U"], found["D"])  # no more tokens are unique than are seen
-        if missing := [c for c in self.law.covariates if c not in found]:
-            raise ValueError(
-                f"law {self.law.name} needs {', '.join(self.law.covariates)}; {missing[0]} is missing"
-            )
-        return {c: found[c] for c in self.law.covariates}
+    def _needed(self, covariates: Mapping[str, npt.ArrayLike]) -> dict[str, npt.ArrayLike]:
+        """What is given and held, of what the law needs and C = 6ND follows from."""
+        found, law = {**self.at, **covariates}, self.law
+        derived = {"C"} if {"N", "D"} <= set(found) else set()
+        if missing := [c for c in law.covariates if c not in {*found, *derived}]:
+            raise ValueError(f"law {law.name} needs {', '.join(law.covariates)}; {missing[0]} is missing")
+        wanted = {*law.covariates, "N", "D"} if "C" in law.covariates and "C" not in found else law.covariates
+        return {c: v for c, v in found.items() if c in wanted}
 
 
 def surface(
@@ -159,6 +166,16 @@ def surface(
     return Surface(fit, dict(levels), held, own)
 
 
+def completed(law: Law, columns: Mapping[str, Array]) -> dict[str, Array]:
+    """The covariates of a law, with C = 6ND where it is not given; no more tokens are unique than are seen."""
+    found = dict(columns)
+    if "C" in law.covariates and "C" not in found:
+        found["C"] = FLOP * found["N"] * found["D"]
+    if "U" in found and "D" in found:
+        found["U"] = jnp.minimum(found["U"], found["D"])
+    return {c: found[c] for c in law.covariates}
+
+
 @functools.lru_cache
 def _bare(law: Law, noise: Noise) -> Model:
     return Model(law, noise, effects=())
@@ -171,7 +188,8 @@ def _losses(
     """The mean response, (draws, points)."""
 
     def of_draw(one: dict[str, Array], at: dict[str, Array]) -> Array:
-        return jnp.broadcast_to(model.mean(measures.replace(columns=at), one), points)
+        columns = completed(model.law, at)
+        return jnp.broadcast_to(model.mean(measures.replace(columns=columns), one), points)
 
     return jax.vmap(of_draw)(own, columns)
 
@@ -182,7 +200,8 @@ def _slopes(model: Model, measures: Runs, own: dict[str, Array], columns: dict[s
 
     def of_draw(one: dict[str, Array], at: dict[str, Array]) -> dict[str, Any]:
         def response(log: dict[str, Array]) -> Array:
-            return model.mean(measures.replace(columns=jax.tree.map(jnp.exp, log)), one)
+            columns = completed(model.law, jax.tree.map(jnp.exp, log))
+            return model.mean(measures.replace(columns=columns), one)
 
         return jax.grad(response)(jax.tree.map(jnp.log, at))
 
