@@ -34,7 +34,9 @@ def predict_loss(
     if fit.model.law.response != "loss":
         raise ValueError(f"law {fit.model.law.name} is of {fit.model.law.response}; this needs a law of loss")
     drawn = fit.predict({c: [v] for c, v in point.items()}, kind=kind, key=key, **levels)
-    at_level = surface(fit, centre=True) if kind == "new_level" else surface(fit, at=None, centre=False, **levels)
+    at_level = (
+        surface(fit, centre=True) if kind == "new_level" else surface(fit, at=None, centre=False, **levels)
+    )
     asked: dict[str, float | str] = {c: float(v) for c, v in point.items()} | {"kind": kind}
     found = decision("predict_loss", at_level, asked, {"loss": drawn[:, 0]}, point)
     return found.replace(asked={**asked, **levels})

@@ -1,6 +1,6 @@
 """What a report is asked, and what its fits answer: decisions, each in a sentence and in tables."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,24 +8,19 @@ import numpy as np
 
 from bayescale.columns import label
 from bayescale.decide.allocate import compute_optimal
+from bayescale.decide.data_limited import data_limited_optimal
 from bayescale.decide.decision import Decision
+from bayescale.decide.inference import inference_optimal
+from bayescale.decide.invert import compute_for
+from bayescale.decide.support import decision
 from bayescale.fit import Fit
 from bayescale.page.explore import UNIQUE, Case, compute_of
+from bayescale.page.tables import interval
 
 BOUNDS = (1e3, 1e20)  # wide enough for the best N of every draw
 AHEAD = 10.0  # where no budget is named, the largest run times this
-DRAWS = 1000  # for tables of many decisions
+DRAWS = 1000  # for tables of many decisions: their quantiles are then good to 5% of an sd
 DECADES = (-2, -1, 0, 1, 2)  # of compute about the budget, for the table of budgets
-NAMES = {
-    "N": "parameters N*",
-    "D": "tokens D*",
-    "D/N": "tokens per parameter",
-    "loss": "loss, nats per token",
-    "a": "exponent a of N* in C",
-    "b": "exponent b of D* in C",
-}
-FORMS = {"loss": ".4f", "a": ".4f", "b": ".4f"}
-ALLOCATES = {"N", "D"}  # the covariates of a law that splits a budget
 
 
 @dataclass(frozen=True)
@@ -49,18 +44,13 @@ class Question:
     levels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
-        said = {
-            "compute": self.compute,
-            "target": self.target,
-            "inference": self.inference,
-            "unique": self.unique,
-        }
+        said = {n: getattr(self, n) for n in ("compute", "target", "inference", "unique")}
         for name, value in {**said, **self.at}.items():
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise ValueError(f"{name} is {value}; it is a positive number")
 
     def of(self, fits: Mapping[str, Fit]) -> "Question":
-        """The question with a budget, if any fit has a law that could use one.
+        """The question with a budget, if the compute of any run is known.
 
         Raises:
             ValueError: a level or a covariate is of no fit.
@@ -80,25 +70,58 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of one case.
+    """The answer of one case to one question.
 
     Attributes:
         case: which fit, and at which levels.
+        title: what was asked, for the head of a table.
         decision: the answer.
         sentence: the same in words, with its intervals.
-        more: what to do, and what that may cost.
+        more: what to do, and what that may cost; nothing where nothing is chosen.
         call: how it is asked in Python.
     """
 
     case: Case
+    title: str
     decision: Decision
     sentence: str
     more: str
     call: str
 
 
+def splits(fit: Fit) -> bool:
+    """Whether a fit can say how a budget is split."""
+    return fit.model.law.response == "loss" and {"N", "D"} <= set(fit.model.law.covariates)
+
+
+def curve(fit: Fit) -> bool:
+    """Whether a fit can say what compute buys, and no more."""
+    return fit.model.law.response == "loss" and fit.model.law.covariates == ("C",)
+
+
+def answers(case: Case, question: Question) -> list[Answer]:
+    """What a case answers, the main thing first; nothing where its law is of other things.
+
+    Raises:
+        ValueError: what is asked is out of bounds.
+    """
+    if curve(case.fit):
+        found = [expectation(case, question)]
+        return found + ([reach(case, question)] if question.target else [])
+    if not splits(case.fit):
+        return []
+    found = [allocation(case, question)]
+    if question.unique and "U" in case.fit.model.law.covariates:
+        found.append(_limited(case, question))
+    if question.inference:
+        found.append(_served(case, question, found[0].decision["loss"]))
+    elif question.target:
+        found.append(reach(case, question))
+    return found
+
+
 def held(case: Case, question: Question) -> dict[str, float]:
-    """The covariates of the law of a case beside N, D and C, and where they are held: as asked, or at the reference run.
+    """The covariates of the law beside N, D and C, and where they are held: as asked, or at the reference run.
 
     Unique tokens that nobody has counted are more than a budget pays for.
     """
@@ -109,99 +132,117 @@ def held(case: Case, question: Question) -> dict[str, float]:
     return found | {c: v for c, v in question.at.items() if c in found}
 
 
-def splits(fit: Fit) -> bool:
-    """Whether a fit can say how a budget is split."""
-    return fit.model.law.response == "loss" and set(fit.model.law.covariates) >= ALLOCATES
-
-
 def allocation(case: Case, question: Question, compute: float | None = None) -> Answer:
     """The split of a budget; by default of that which is asked about."""
     compute = compute or question.compute
     assert compute is not None
-    at = held(case, question)
-    levels: dict[str, Any] = case.levels or ({"centre": True} if case.fit.model.pooling else {})
-    decision = compute_optimal(case.fit, compute, at=at, bounds=BOUNDS, strict=False, **levels)
-    given = [f"{compute:g}", f"bounds=({BOUNDS[0]:g}, {BOUNDS[1]:g})", "strict=False"]
-    given += [f"at={at!r}"] if at else []
-    given += [f"{name}={value!r}" for name, value in levels.items()]
+    found = compute_optimal(_asked(case, question), compute, bounds=BOUNDS, strict=False)
+    call = _call("compute_optimal", case, question, f"{compute:g}", bounds=BOUNDS, strict=False)
     return Answer(
-        case, decision, _split(decision), _advice(decision), f"bs.compute_optimal(fit, {', '.join(given)})"
+        case, f"the best split of {label(compute)} FLOP", found, _split(found), _advice(found), call
     )
 
 
-def _split(decision: Decision) -> str:
+def expectation(case: Case, question: Question) -> Answer:
+    """What a budget buys, of a law in compute alone."""
+    at, compute = _asked(case, question), question.compute
+    assert compute is not None
+    found = decision("predict_loss", at, {"C": compute}, {"loss": at.each(C=compute)}, {"C": compute})
+    said = f"At {label(compute)} FLOP expect a loss of {interval(found, 'loss', 'nats per token')}."
+    call = _call("predict_loss", case, question, f"{{'C': {compute:g}}}")
+    return Answer(case, f"what {label(compute)} FLOP buy", found, _finished(found, said), "", call)
+
+
+def reach(case: Case, question: Question) -> Answer:
+    """What it takes to reach a loss."""
+    assert question.target is not None
+    found = compute_for(_asked(case, question), question.target)
+    said = f"A loss of {question.target:g} takes {interval(found, 'C', 'FLOP of training')}"
+    if "N" in found.draws:
+        said += f", {interval(found, 'N', 'parameters')} on {interval(found, 'D', 'tokens')}"
+    said += f"; it is within reach in {found.defined('C'):.1%} of the draws." if len(found) > 1 else "."
+    call = _call("compute_for", case, question, f"{question.target:g}")
+    return Answer(case, f"what a loss of {question.target:g} takes", found, _finished(found, said), "", call)
+
+
+def _limited(case: Case, question: Question) -> Answer:
+    assert question.compute is not None and question.unique is not None
+    surface = case.surface({c: v for c, v in held(case, question).items() if c != "U"})
+    found = data_limited_optimal(surface, question.compute, question.unique, bounds=BOUNDS)
     said = (
-        f"Spend {label(float(decision.asked['C']))} FLOP on {interval(decision, 'N', 'parameters')} and "
-        f"{interval(decision, 'D', 'tokens')}, {interval(decision, 'D/N', 'tokens per parameter')}; expect a loss of "
-        f"{interval(decision, 'loss', 'nats per token')}."
+        f"With {label(question.unique)} unique tokens that is {interval(found, 'epochs', 'epochs')}; the loss is "
+        f"higher than with unlimited ones by {interval(found, 'excess loss', 'nats')}."
     )
-    if len(decision) == 1:
-        return f"{said} This is a point estimate: it comes with no interval."
-    share = decision.defined("N")
-    return said if share == 1 else f"{said} In {1 - share:.1%} of the draws no such split is best."
+    title = f"{label(question.compute)} FLOP with {label(question.unique)} unique tokens"
+    call = _call(
+        "data_limited_optimal", case, question, f"{question.compute:g}", f"{question.unique:g}", bounds=BOUNDS
+    )
+    return Answer(case, title, found, said, "", call)
 
 
-def _advice(decision: Decision) -> str:
-    if not decision.choice:
-        return ""
-    said = f"If one size has to be chosen: {label(decision.choice['N'])} parameters on {label(decision.choice['D'])} tokens"
-    regret = None if decision.regret is None else decision.regret[np.isfinite(decision.regret)]
-    if regret is None or len(regret) < 2:
-        return f"{said}."
-    mean, high = regret.mean(), np.quantile(regret, 0.95)
-    return f"{said}. That wastes {mean:.1%} of the budget on average, and less than {high:.1%} in 95% of the draws."
+def _served(case: Case, question: Question, reached: np.ndarray) -> Answer:
+    assert question.inference is not None
+    tokens, goal = question.inference, reached if question.target is None else question.target
+    found = inference_optimal(_asked(case, question), tokens, loss=goal)
+    of = f"a loss of {question.target:g}" if question.target else "the loss of that split"
+    said = (
+        f"To reach {of} and answer {label(tokens)} tokens costs least with {interval(found, 'N', 'parameters')} on "
+        f"{interval(found, 'D', 'tokens')}, {interval(found, 'total', 'FLOP')} in all."
+    )
+    if len(found) > 1 and (share := found.defined("N")) < 1:
+        said += f" It is within reach in {share:.1%} of the draws."
+    loss = f"loss={question.target:g}" if question.target else "loss=found['loss']"
+    call = _call("inference_optimal", case, question, f"{tokens:g}", loss)
+    return Answer(case, f"{of}, and {label(tokens)} tokens of inference", found, said, "", call)
 
 
-def interval(decision: Decision, quantity: str, unit: str) -> str:
-    """A quantity with its 90% interval, as 70B parameters (90%: 60B to 80B)."""
-    cell = _cell(decision, quantity)
-    return f"{cell['median']} {unit}" + (f" (90%: {cell['interval']})" if cell["interval"] else "")
+def _asked(case: Case, question: Question):
+    return case.surface(held(case, question))
+
+
+def _call(name: str, case: Case, question: Question, *given: str, **options: Any) -> str:
+    """A question as it is typed in Python."""
+    at = held(case, question)
+    if name == "data_limited_optimal":
+        at.pop("U", None)
+    options |= {"at": at} if at else {}
+    options |= case.levels or ({"centre": True} if case.fit.model.pooling else {})
+    words = ["fit", *given, *(f"{n}={v!r}" for n, v in options.items())]
+    return f"found = bs.{name}({', '.join(words)})"
 
 
 def thinned(case: Case) -> Case:
-    """The case with so many draws as a table of many decisions needs: its quantiles are then good to 5% of an sd."""
-    fit = case.fit
-    step = -(-len(fit) // DRAWS)
-    return case._replace(
-        fit=fit.replace(draws={site: values[:, ::step] for site, values in fit.draws.items()})
+    """The case with so many draws as a table of many decisions needs."""
+    step = -(-len(case.fit) // DRAWS)
+    return case._replace(fit=case.fit.replace(draws={s: v[:, ::step] for s, v in case.fit.draws.items()}))
+
+
+# ---- In words
+
+
+def _split(found: Decision) -> str:
+    return _finished(
+        found,
+        f"Spend {label(float(found.asked['C']))} FLOP on {interval(found, 'N', 'parameters')} and "
+        f"{interval(found, 'D', 'tokens')}, {interval(found, 'D/N', 'tokens per parameter')}; expect a loss of "
+        f"{interval(found, 'loss', 'nats per token')}.",
     )
 
 
-# ---- Tables
+def _finished(found: Decision, said: str) -> str:
+    if len(found) == 1:
+        return f"{said} This is a point estimate: it comes with no interval."
+    if found.question != "compute_optimal" or (share := found.defined("N")) == 1:
+        return said
+    return f"{said} In {1 - share:.1%} of the draws no such split is best."
 
 
-def table_of(answer: Answer, caption: str) -> dict[str, Any]:
-    """Every quantity of a decision."""
-    rows = []
-    for row in answer.decision.rows():
-        form = FORMS.get(row["quantity"])
-        numbers = [f"{row[q]:{form}}" if form else label(row[q]) for q in ("median", "low", "high")]
-        rows.append([NAMES.get(row["quantity"], row["quantity"]), *numbers, f"{row['defined']:.1%}"])
-    far = [f"{c} by {v:.1f} decades" for c, v in answer.decision.beyond.items() if v > 0]
-    note = f"Outside the range of the runs, at the median: {', '.join(far)}." if far else ""
-    headings = ["", "median", "5%", "95%", "defined in"]
-    return {"caption": caption, "headings": headings, "rows": rows, "note": note}
-
-
-def table_of_splits(named: Iterable[tuple[str, Answer]], caption: str) -> dict[str, Any]:
-    """One decision after the other, in a line each."""
-    rows, counts = [], set()
-    for name, answer in named:
-        decision, regret = answer.decision, answer.decision.regret
-        wasted = "" if regret is None or len(regret) < 2 else f"{np.nanmean(regret):.1%}"
-        counts.add(len(decision))
-        rows.append([name, *(_cell(decision, q) for q in ("N", "D", "D/N", "loss")), wasted])
-    few = (
-        f" Lines of fewer than {max(counts)} draws are of {min(counts)}."
-        if len(counts) > 1 and min(counts) > 1
-        else ""
-    )
-    note = f"Medians, with 90% intervals below them.{few}"
-    headings = ["", "parameters N*", "tokens D*", "tokens per parameter", "loss", "mean waste of the choice"]
-    return {"caption": caption, "headings": headings, "rows": rows, "note": note}
-
-
-def _cell(decision: Decision, quantity: str) -> dict[str, str]:
-    form = FORMS.get(quantity)
-    low, middle, high = (f"{v:{form}}" if form else label(v) for v in decision.interval(quantity))
-    return {"median": middle, "interval": "" if len(decision) == 1 else f"{low} to {high}"}
+def _advice(found: Decision) -> str:
+    if not np.isfinite(found.choice.get("N", np.nan)):
+        return ""
+    said = f"If one size has to be chosen: {label(found.choice['N'])} parameters on {label(found.choice['D'])} tokens"
+    regret = np.array([]) if found.regret is None else found.regret[np.isfinite(found.regret)]
+    if len(regret) < 2:
+        return f"{said}."
+    mean, high = regret.mean(), np.quantile(regret, 0.95)
+    return f"{said}. That wastes {mean:.1%} of the budget on average, and less than {high:.1%} in 95% of the draws."

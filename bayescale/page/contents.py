@@ -12,6 +12,7 @@ from bayescale import parallel, words
 from bayescale.columns import MEANINGS, label
 from bayescale.fit import Fit
 from bayescale.page import reproduce
+from bayescale.page.tables import table
 from bayescale.summary import HEADINGS
 
 PRIOR_DRAWS = 20_000  # the 5% and 95% quantiles are good to two digits
@@ -29,12 +30,7 @@ def section(id: str, title: str, **parts: list) -> dict[str, Any]:
     return {"id": id, "title": title, "texts": [], "tables": [], "lists": [], "codes": []} | parts
 
 
-def table(caption: str, headings: list[str], rows: list[list[str]], note: str = "") -> dict[str, Any]:
-    """A table of texts; the first column names the rows."""
-    return {"caption": caption, "headings": headings, "rows": rows, "note": note}
-
-
-def of_fits(fits: Mapping[str, Fit]) -> dict[str, Any]:
+def fitted(fits: Mapping[str, Fit]) -> dict[str, Any]:
     """The fits side by side."""
     rows = []
     for name, fit in fits.items():
@@ -54,7 +50,7 @@ def of_fits(fits: Mapping[str, Fit]) -> dict[str, Any]:
         "draws",
         "converged",
     ]
-    return table("The fits", headings, rows)
+    return section("fits", "Fits", tables=[table("Models, and how they were fitted", headings, rows)])
 
 
 def parameters(fits: Mapping[str, Fit]) -> dict[str, Any]:
@@ -71,7 +67,7 @@ def parameters(fits: Mapping[str, Fit]) -> dict[str, Any]:
             )
         )
         tables.append(_priors(fit, name))
-    text = "The contraction is 1 where the data taught all that is known of a parameter, and 0 where they taught nothing."
+    text = "The contraction is 1 where the data taught all that is known of a parameter, 0 where they taught nothing."
     return section("parameters", "Parameters", texts=[text], tables=tables)
 
 
@@ -100,7 +96,10 @@ def _priors(fit: Fit, name: str) -> dict[str, Any]:
         *(f"{of} {q}%" for of in ("prior", "posterior") for q in (5, 50, 95)),
         "contraction",
     ]
-    note = "Priors are relative to the reference run, where each covariate is 1 and so is the least response measured; the quantiles are in natural units."
+    note = (
+        "Priors are relative to the reference run, where each covariate is 1 and so is the least response measured; "
+        "the quantiles are in natural units."
+    )
     return table(f"{name}: priors against posteriors", headings, rows, note)
 
 
@@ -170,7 +169,8 @@ def _how(fit: Fit) -> str:
     if fit.method != "nuts":
         return ""
     chains, draws = next(iter(fit.draws.values())).shape[:2]
-    said = f", {chains} chains of {draws} draws after {stats.get('warmup', '?')} of warm-up, target acceptance {stats.get('target', '?')}"
+    target = stats.get("target", "?")
+    said = f", {chains} chains of {draws} draws after {stats.get('warmup', '?')} of warm-up, target acceptance {target}"
     if least := stats.get("e_bfmi"):
         said += f", E-BFMI at least {min(least):.2f}"
     return said

@@ -58,7 +58,7 @@ def of_fit(fit: Fit, name: str) -> Iterator[dict[str, Any]]:
         yield image(
             figure,
             f"{name}: {what} measured and fitted, with 90% bands",
-            f"The {what} of {len(fit.runs)} runs against {covariates[0]}, with the fit of {fit.model.law.name} at each run.",
+            f"The {what} of {len(fit.runs)} runs against {covariates[0]}, and the fit of {fit.model.law.name}.",
         )
     panels = plot.parameters(fit)
     said = "; ".join(f"{row.name} {row.q5:.3g} to {row.q95:.3g}" for row in fit.summary().rows[:6])

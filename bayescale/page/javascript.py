@@ -141,7 +141,7 @@ class _Written:
             }[truths[0], truths[1]]
         if name in _OF_TRUTHS and all(truths):
             return _OF_TRUTHS[name]
-        if name == "select_n" and not truths[0] or name not in _FORMS:
+        if (name == "select_n" and not truths[0]) or name not in _FORMS:
             raise UntranslatableError(f"the operation {name} has no translation")
         return _FORMS[name]
 
