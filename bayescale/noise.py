@@ -140,6 +140,15 @@ class HuberDistribution(dist.Distribution):
         middle, tails = self._masses()
         return -(inner**2 / 2 + edge * (size - inner)) - jnp.log(self.scale * (middle + tails))
 
+    def cdf(self, value):  # noqa: D102
+        edge = self.delta / self.scale
+        z = (value - self.loc) / self.scale
+        middle, tails = self._masses()
+        tail = tails / 2 * jnp.exp(-edge * jnp.maximum(jnp.abs(z) - edge, 0.0))  # beyond |z|, or beyond the edge
+        within = jnp.sqrt(2 * jnp.pi) * (ndtr(jnp.clip(z, -edge, edge)) - ndtr(-edge))
+        below = jnp.where(z < -edge, tail, jnp.where(z > edge, middle + tails - tail, tails / 2 + within))
+        return below / (middle + tails)
+
     def sample(self, key, sample_shape=()):  # noqa: D102
         shape = sample_shape + self.batch_shape
         # Not quite from 0, of which the normal quantile is infinite.
