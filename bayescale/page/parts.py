@@ -55,7 +55,7 @@ def parts(
         "findings": found,
         **_explored(fits, cases, question, asked),
         "decisions": _decisions(cases, question, asked),
-        "figures": [image for name, fit in fits.items() for image in figures.of_fit(fit, name)],
+        "figures": figures.figures(fits, question.levels),
         "sections": [
             contents.fitted(fits),
             contents.parameters(fits),
