@@ -163,10 +163,17 @@ class Page:
                     **text,
                 )
 
-    def settled(self) -> None:
-        """Wait until what has been asked for has been drawn."""
+    def type(self, id: str, text: str) -> None:
+        """Type into a field, in place of what is there, and press Enter."""
+        self.run(f"document.getElementById({id!r}).select()")
+        self.call("Input.insertText", text=text)
+        self.press("Enter")
+
+    def answered(self) -> None:
+        """Wait until the sliders of a report have been answered in full."""
         self.run(
-            "new Promise(done => requestAnimationFrame(() => setTimeout(() => requestAnimationFrame(done), 50)))"
+            "new Promise(done => { const page = document.documentElement.dataset, look = () => "
+            "page.asked === page.answered ? done() : setTimeout(look, 10); setTimeout(look, 0); })"
         )
 
     def picture(self, file: Path, *, whole: bool = True) -> None:

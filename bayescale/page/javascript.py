@@ -38,6 +38,7 @@ _FORMS = {
     "expm1": "Math.expm1({0})",
     "log": "Math.log({0})",
     "log1p": "Math.log1p({0})",
+    "log2": "Math.log2({0})",
     "logistic": "1 / (1 + Math.exp(-{0}))",
     "sin": "Math.sin({0})",
     "cos": "Math.cos({0})",
@@ -120,13 +121,11 @@ class _Written:
         if any(aval.shape for aval in kinds):
             raise UntranslatableError(f"{name} of arrays has no translation; a law is a function of numbers")
         truths = [aval.dtype == np.bool_ for aval in kinds]
-        others = {str(a.dtype) for a, truth in zip(kinds, truths, strict=True) if not truth} - {"float64"}
         # A number without a type of its own, such as the 10 of 10**x, is converted before it is used.
-        if others and name != "convert_element_type":
+        used = operation.outvars if name == "convert_element_type" else (*operation.invars, *operation.outvars)
+        if others := {str(v.aval.dtype) for v in used} - {"float64", "bool"}:
             raise UntranslatableError(f"{name} of {', '.join(sorted(others))} has no translation")
-        return (
-            [self.name(self.expression(name, params, truths), inputs)] if name not in _NOTHING else inputs[:1]
-        )
+        return inputs[:1] if name in _NOTHING else [self.name(self.expression(name, params, truths), inputs)]
 
     def expression(self, name: str, params: Any, truths: list[bool]) -> str:
         """The form of an operation; `truths` says which of its inputs and outputs are true or false."""

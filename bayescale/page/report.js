@@ -214,14 +214,15 @@ let waiting = 0;
 
 // The case that is looked at at once, and the others one after the other, so that the sliders do not stick.
 function update() {
-  const turn = ++waiting;
+  const turn = ++waiting, page = document.documentElement.dataset;
+  page.asked = turn;
   writeHash();
   find('settings').textContent = settings();
   const others = told.cases.map((_, index) => index).filter(index => index !== shown);
   const next = index => {
     if (turn !== waiting) return;
     fill(index, answer(told.cases[index]));
-    if (others.length) setTimeout(next, 0, others.shift()); else document.documentElement.dataset.turn = String(turn);
+    if (others.length) setTimeout(next, 0, others.shift()); else page.answered = turn;
   };
   requestAnimationFrame(() => next(shown));
 }
