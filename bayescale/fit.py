@@ -118,7 +118,7 @@ class Fit:
                 f"converged (bootstrap): {len(self)} replicates, {self.stats['unfinished']} more unfinished"
             )
         if self.method == "published":
-            return f"published: {self.runs.source}; nothing was fitted"
+            return f"not fitted: {self.runs.source}"
         return f"converged ({self.method}): {self.stats['mode_agreed']} of {self.stats['mode_starts']} starts agree"
 
     # ---- Parameters

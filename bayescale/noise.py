@@ -144,7 +144,9 @@ class HuberDistribution(dist.Distribution):
         edge = self.delta / self.scale
         z = (value - self.loc) / self.scale
         middle, tails = self._masses()
-        tail = tails / 2 * jnp.exp(-edge * jnp.maximum(jnp.abs(z) - edge, 0.0))  # beyond |z|, or beyond the edge
+        tail = (
+            tails / 2 * jnp.exp(-edge * jnp.maximum(jnp.abs(z) - edge, 0.0))
+        )  # beyond |z|, or beyond the edge
         within = jnp.sqrt(2 * jnp.pi) * (ndtr(jnp.clip(z, -edge, edge)) - ndtr(-edge))
         below = jnp.where(z < -edge, tail, jnp.where(z > edge, middle + tails - tail, tails / 2 + within))
         return below / (middle + tails)

@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 from bayescale import forecast, parallel
 from bayescale.fit import Fit
 from bayescale.model import effect_of, varies_by
-from bayescale.plot_of_parameters import spoken
-from bayescale.plot_style import BAND, bare, mark, panels, theme_of, value_axis
-
-HALF = (0.25, 0.75)  # the thick part of an interval
+from bayescale.plot_of_parameters import HALF, spoken
+from bayescale.plot_style import BAND, bare, mark, panels, value_axis
+from bayescale.plot_themes import theme_of
 
 
 class Levels(NamedTuple):
@@ -62,7 +61,9 @@ def forest(
             low, middle, high = np.quantile(draws, BAND)
             if len(draws) > 1:
                 panel.plot([low, high], [row, row], color=colour, linewidth=1.2)
-                panel.plot(np.quantile(draws, HALF), [row, row], color=colour, linewidth=4, solid_capstyle="butt")
+                panel.plot(
+                    np.quantile(draws, HALF), [row, row], color=colour, linewidth=4, solid_capstyle="butt"
+                )
             edge = {"markeredgecolor": theme.paper, "markeredgewidth": 0.8, "zorder": 3}
             panel.plot(middle, row, "D" if new else "o", color=colour, markersize=6, **edge)
         panel.axvline(float(np.median(values.centre)), color=theme.ink, linestyle="--", linewidth=0.9)
@@ -70,11 +71,11 @@ def forest(
         said = [*(levels[k] for k in order), "not seen yet"] if i == 0 else [""] * len(rows)
         panel.set_yticks(range(len(rows)), said, fontsize=9)
         panel.set_title(name, fontsize=11)
-        value_axis(panel.xaxis, np.concatenate(rows), 6)
+        value_axis(panel, "x", np.concatenate(rows), 6)
         bare(panel)
         panel.grid(axis="y", color=theme.grid, linewidth=0.5)
         panel.set_axisbelow(True)
-        mark(fit, panel)
+        mark(fit.trouble, panel)
     return np.array(every, dtype=object)
 
 
@@ -90,9 +91,13 @@ def by_level(fit: Fit, by: str, *, relative: bool = False) -> dict[str, Levels]:
         for p in varying:
             unit = centre[p] if relative else np.ones(len(fit))
             said = f"{spoken(p)} / typical {spoken(p)}" if relative else spoken(p)
-            found[said] = Levels(np.stack([one[p] for one in each]) / unit, centre[p] / unit, unseen[p] / unit)
+            found[said] = Levels(
+                np.stack([one[p] for one in each]) / unit, centre[p] / unit, unseen[p] / unit
+            )
         if any(effect.by == by for effect in model.effects or ()):
-            unit, said = (100, "shock, % of the loss") if model.law.response == "loss" else (1, "shock, logit")
+            unit, said = (
+                (100, "shock, % of the loss") if model.law.response == "loss" else (1, "shock, logit")
+            )
             scale = fit.flat(f"{effect_of(by)}_scale")
             new = scale * np.asarray(random.normal(random.key(1), scale.shape))
             found[said] = Levels(unit * fit.flat(effect_of(by)).T, np.zeros(1), unit * new)

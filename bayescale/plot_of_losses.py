@@ -10,11 +10,34 @@ from matplotlib.axes import Axes
 from bayescale.decide.allocate import split
 from bayescale.decide.surface import Surface
 from bayescale.fit import Fit
-from bayescale.plot_of_runs import column, draw_runs, fitted, groups, law_of, observed, of_levels, response
+from bayescale.plot_of_runs import (
+    column,
+    draw_runs,
+    fitted,
+    groups,
+    law_of,
+    observed,
+    of_levels,
+    response,
+    thinned,
+    whose,
+)
 from bayescale.plot_of_runs import seen as seen_by
-from bayescale.plot_of_runs import thinned, whose
-from bayescale.plot_style import BAND, LEGEND, LEVEL, bare, curve, end_labels, legend, log_axis, made, mark, once
-from bayescale.plot_style import shades, theme_of, written
+from bayescale.plot_style import (
+    BAND,
+    LEGEND,
+    LEVEL,
+    bare,
+    curve,
+    end_labels,
+    legend,
+    log_axis,
+    made,
+    mark,
+    once,
+    written,
+)
+from bayescale.plot_themes import shades, theme_of
 
 POINTS = 25  # of a curve with nothing sharp in it
 HELD = (0.1, 0.5, 0.9)  # the quantiles of the runs at which the other covariate is held
@@ -62,7 +85,7 @@ def loss_curves(
     x = column(fit, covariate)
     if levels or kind == "new_run":
         fit.require(levels)
-    axes, whole, fit = made(axes, 8.0, 4.8), fit, thinned(fit)
+    axes = made(axes, 8.0, 4.8)
     law, rows = fit.model.law, of_levels(fit, levels)
     axes.set_xscale("log")
     split_up = {"N", "D"} <= set(law.covariates)
@@ -76,7 +99,7 @@ def loss_curves(
         draw_runs(fit, axes, x, observed(fit), rows)
         if split_up and covariate == "C" and law.response == "loss":
             _frontier(law_of(fit, levels, at, "N", "D"), axes, x[rows], kind)
-    log_axis(axes.xaxis, covariate)
+    log_axis(axes, "x", covariate)
     axes.set_ylabel(response(fit))
     bare(axes)
     handles, names = axes.get_legend_handles_labels()
@@ -84,7 +107,7 @@ def loss_curves(
         if len(handles) > LEGEND and name in groups(fit):  # the curves only
             handle.set_label("_")
     legend(axes)
-    mark(whole, axes)
+    mark(fit.trouble, axes)
     return axes
 
 
@@ -157,18 +180,22 @@ def _slices(law: Surface, axes: Axes, covariate: str, x: np.ndarray, rows: np.nd
 
 def _at_runs(fit: Fit, axes: Axes, x: np.ndarray, rows: np.ndarray) -> None:
     """What is fitted at the runs of each group, with its band."""
-    theme, values = theme_of(axes), np.quantile(fitted(fit), BAND, axis=0)
+    theme, values = theme_of(axes), np.quantile(fitted(thinned(fit)), BAND, axis=0)
     for number, members in enumerate(groups(fit).values()):
         mine = members[rows[members]]
         mine = mine[np.argsort(x[mine], kind="stable")]
         low, middle, high = values[:, mine]
         colour = theme.colours[number % len(theme.colours)]
-        name = once(axes, f"fitted at the runs, {LEVEL} of the mean" if len(fit) > 1 else "fitted at the runs")
+        name = once(
+            axes, f"fitted at the runs, {LEVEL} of the mean" if len(fit) > 1 else "fitted at the runs"
+        )
         if (np.diff(middle) <= 0).all() and (np.diff(x[mine]) > 0).all():
             axes.plot(x[mine], middle, color=colour, linewidth=1.3, zorder=2)
             axes.fill_between(x[mine], low, high, color=colour, alpha=0.2, linewidth=0, label=name)
         elif len(fit) > 1:  # runs of many shapes at one compute: joined they would be a scribble
-            axes.vlines(x[mine], low, high, color=colour, alpha=0.5, linewidth=1.5, zorder=2, label=name)
+            axes.vlines(
+                x[mine], low, high, color=colour, alpha=0.5, linewidth=1.5, zorder=2, label=name or ""
+            )
         else:
             axes.plot(x[mine], middle, "_", color=colour, markersize=8, zorder=2, label=name)
 

@@ -13,7 +13,8 @@ from bayescale import parallel
 from bayescale.columns import label
 from bayescale.fit import Fit
 from bayescale.infer.study import Study
-from bayescale.plot_style import BAND, LEVEL, bare, legend, mark, panels, theme_of, value_axis
+from bayescale.plot_style import BAND, LEVEL, bare, legend, mark, panels, spans, value_axis
+from bayescale.plot_themes import theme_of
 
 SHOWN = ("E", "alpha", "beta")
 GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "sigma": "σ", "nu": "ν"}
@@ -21,6 +22,7 @@ PRIOR_DRAWS = 20_000
 KERNELS = 4000  # draws in a density: more would not show
 SCATTERED = 800  # draws in a cloud
 ENDS = (0.001, 0.999)  # of a cloud: one draw far off would make it a point
+HALF = (0.25, 0.75)  # the middle of an interval
 NEAR = 5.0  # times itself, how much of the prior is drawn about a point
 
 
@@ -48,7 +50,7 @@ def parameters(
         _draw_density(axes_of, prior[name], posterior[name])
         said = "" if contraction is None else f"   contraction {contraction:.2f}"
         axes_of.set_title(f"{spoken(name)}{said}", fontsize=11)
-        mark(fit, axes_of)
+        mark(fit.trouble, axes_of)
     legend(found[0])
     return np.array(found, dtype=object)
 
@@ -118,20 +120,31 @@ def bootstrap(
         ends = np.array([np.quantile(v, (0.002, 0.998)) for v in (posterior[name], replicates)])
         grid = np.linspace(ends[:, 0].min(), ends[:, 1].max(), 300)
         axes_of.fill_between(
-            grid, density(posterior[name], grid), color=theme.colours[0], alpha=0.45, linewidth=0, label="posterior"
+            grid,
+            density(posterior[name], grid),
+            color=theme.colours[0],
+            alpha=0.45,
+            linewidth=0,
+            label="posterior",
         )
-        axes_of.plot(grid, density(replicates, grid), color=theme.colours[1], linewidth=1.8, label="bootstrap")
-        axes_of.axvline(study.estimate(name), color=theme.colours[1], linestyle=":", linewidth=1.2, label="estimate")
+        axes_of.plot(
+            grid, density(replicates, grid), color=theme.colours[1], linewidth=1.8, label="bootstrap"
+        )
+        axes_of.axvline(
+            study.estimate(name), color=theme.colours[1], linestyle=":", linewidth=1.2, label="estimate"
+        )
         ratio = replicates.std(ddof=1) / posterior[name].std(ddof=1)
         axes_of.set_title(f"{spoken(name)}   bootstrap / posterior sd {ratio:.2f}", fontsize=10)
         _plain(axes_of)
-        mark(fit, axes_of)
+        mark(fit.trouble, axes_of)
     legend(found[0])
     return np.array(found, dtype=object)
 
 
 def pairs(fit: Fit, axes: np.ndarray | None = None, *, names: Sequence[str] | None = None) -> np.ndarray:
     """Draws of parameters against each other below the diagonal, their densities on it, correlations above it.
+
+    Parameters whose draws span a decade are on a log axis, and so are their densities and correlations.
 
     Args:
         fit: a fit with draws.
@@ -152,28 +165,31 @@ def pairs(fit: Fit, axes: np.ndarray | None = None, *, names: Sequence[str] | No
     if axes.shape != (count, count):
         raise ValueError(f"axes are {axes.shape} for {', '.join(names)}; give ({count}, {count})")
     values, some = drawn(fit), slice(None, None, max(1, len(fit) // SCATTERED))
+    shown = {name: np.log(v) if spans(v) else v for name, v in values.items()}  # as the axes show them
     for i, below in enumerate(names):
         for j, left in enumerate(names):
             panel, theme = axes[i, j], theme_of(axes[i, j])
             x, y = values[left], values[below]
             if i < j:
-                r = float(np.corrcoef(x, y)[0, 1])
+                r = float(np.corrcoef(shown[left], shown[below])[0, 1])
                 style = {"ha": "center", "va": "center", "fontsize": 9 + 5 * abs(r), "color": theme.ink}
                 panel.text(0.5, 0.5, f"{r:.2f}".replace("-0.00", "0.00"), transform=panel.transAxes, **style)
                 panel.set_axis_off()
                 continue
             if i == j:
-                grid = np.linspace(*np.quantile(x, ENDS), 200)
-                panel.fill_between(grid, density(x, grid), color=theme.colours[0], alpha=0.45, linewidth=0)
+                first, last = np.quantile(shown[left], ENDS)
+                grid = np.linspace(first, last, 200)
+                at, height = np.exp(grid) if spans(x) else grid, density(shown[left], grid)
+                panel.fill_between(at, height, color=theme.colours[0], alpha=0.45, linewidth=0)
                 panel.yaxis.set_major_locator(NullLocator())
-                mark(fit, panel)
+                mark(fit.trouble, panel)
             else:
                 cloud = {"color": theme.colours[0], "markersize": 2, "alpha": 0.4, "rasterized": True}
                 panel.plot(x[some], y[some], ".", **cloud)
                 panel.set_ylim(*np.quantile(y, ENDS))
-                value_axis(panel.yaxis, y)
+                value_axis(panel, "y", y)
             panel.set_xlim(*np.quantile(x, ENDS))
-            value_axis(panel.xaxis, x)
+            value_axis(panel, "x", x)
             bare(panel)
             _outer(panel, spoken(left), spoken(below), bottom=i == count - 1, side=j == 0 and i > 0)
     return axes
@@ -218,7 +234,7 @@ def drawn(fit: Fit) -> dict[str, np.ndarray]:
 
 def _unit(fit: Fit, name: str) -> float:
     """What a parameter of the noise is measured in: the least loss, where it is a loss."""
-    return float(fit.runs.unit) if (name, fit.model.noise.name) == ("sigma", "gaussian") else 1.0
+    return float(np.asarray(fit.runs.unit)) if (name, fit.model.noise.name) == ("sigma", "gaussian") else 1.0
 
 
 def _prior(fit: Fit) -> dict[str, np.ndarray]:

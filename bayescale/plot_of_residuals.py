@@ -11,7 +11,8 @@ from bayescale.check.residuals import FURTHEST, alike
 from bayescale.check.residuals import residuals as of
 from bayescale.fit import Fit
 from bayescale.plot_of_runs import column, draw_runs
-from bayescale.plot_style import LEVEL, bare, entries, legend, log_axis, made, mark, theme_of
+from bayescale.plot_style import LEVEL, bare, entries, legend, log_axis, made, mark
+from bayescale.plot_themes import theme_of
 
 AGAINST = ("N", "D", "D/N", "C")
 NOISE = float(ndtri(0.95))  # 1.645: 90% of a standard normal lies within
@@ -55,7 +56,7 @@ def residuals(
         said = f"{LEVEL} of smooths of noise"
         axes.fill_between(points, -spread, spread, color=theme.muted, alpha=0.3, linewidth=0, label=said)
         axes.plot(points, weights @ z, color=theme.ink, linewidth=1.8, label="smooth")
-    log_axis(axes.xaxis, covariate)
+    log_axis(axes, "x", covariate)
     axes.set_ylabel("residual (sd of the noise)")
     top = max(3.2, 1.1 * float(np.abs(z).max()))  # one in 700 of a normal lies beyond 3.2
     axes.set_ylim(-top, top)
@@ -63,7 +64,7 @@ def residuals(
         axes.set_title(f"runs at ±{FURTHEST:g} lie there or beyond", fontsize=9, color=theme.alarm)
     bare(axes)
     legend(axes)
-    mark(fit, axes)
+    mark(fit.trouble, axes)
     return axes
 
 
@@ -75,7 +76,9 @@ def residual_panels(fit: Fit, against: Sequence[str] | None = None) -> Figure:
     """
     names = [c for c in AGAINST if _has(fit, c)] if against is None else list(against)
     if not names:
-        raise ValueError(f"the runs have none of {', '.join(AGAINST)} to draw residuals against; name a column")
+        raise ValueError(
+            f"the runs have none of {', '.join(AGAINST)} to draw residuals against; name a column"
+        )
     wide = 2 if len(names) > 1 else 1
     drawn = Figure(figsize=(5.2 * wide, 3.4 * -(-len(names) // wide) + 0.6), layout="constrained")
     found = drawn.subplots(-(-len(names) // wide), wide, squeeze=False).ravel()

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from bayescale.decide.surface import Surface, surface
 from bayescale.fit import Fit
 from bayescale.forecast import complete
-from bayescale.plot_style import DRAWS, MARKERS, theme_of, written
+from bayescale.plot_style import DRAWS, MARKERS, written
+from bayescale.plot_themes import theme_of
 
 MANY = 60  # runs, from which on their markers are smaller
 EDGE = 1e-9  # a run is within the range of the runs, whatever its last digit
@@ -61,12 +62,12 @@ def groups(fit: Fit) -> dict[str, np.ndarray]:
 
 
 def law_of(fit: Fit, levels: Mapping[str, str], at: Mapping[str, float] | None, *moved: str) -> Surface:
-    """The law at these levels, or where none is named at those that levels differ from, for each draw.
+    """The law at these levels, or where none is named at those that levels differ from, with draws enough for a figure.
 
     Of its covariates those that do not move are held as `at` says, or at the reference run.
     """
-    held = {c: float(fit.runs.reference[c]) for c in fit.model.law.covariates if c not in moved}
-    return surface(fit, at={**held, **(at or {})}, centre=not levels, **levels)
+    held = {c: float(np.asarray(fit.runs.reference[c])) for c in fit.model.law.covariates if c not in moved}
+    return surface(fit, at={**held, **(at or {})}, centre=not levels, **levels).thinned(DRAWS)
 
 
 def whose(law: Surface) -> str:

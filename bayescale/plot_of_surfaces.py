@@ -6,12 +6,36 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bayescale.decide.allocate import split
+from bayescale.decide.efficiency import CHINCHILLA
 from bayescale.decide.surface import FLOP, Surface
 from bayescale.fit import Fit
 from bayescale.plot_of_losses import WIDE
-from bayescale.plot_of_runs import column, draw_runs, law_of, observed, of_levels, response, seen, thinned, whose
-from bayescale.plot_style import BAND, DASHES, LEVEL, bare, curve, end_labels, legend, log_axis, made, mark, once
-from bayescale.plot_style import line, shades, theme_of, written
+from bayescale.plot_of_runs import (
+    column,
+    draw_runs,
+    law_of,
+    observed,
+    of_levels,
+    response,
+    seen,
+    whose,
+)
+from bayescale.plot_style import (
+    BAND,
+    DASHES,
+    LEVEL,
+    bare,
+    curve,
+    end_labels,
+    legend,
+    line,
+    log_axis,
+    made,
+    mark,
+    once,
+    written,
+)
+from bayescale.plot_themes import shades, theme_of
 
 BUDGETS = 5  # curves, where nobody says which
 AROUND = 8.0  # times the best N, how far a curve reaches to both sides
@@ -22,7 +46,6 @@ GRID = 121  # points of either axis of the contours
 CONTOURS = 9
 FEW = 250  # draws: their median is right to a tenth of the width of the posterior
 BEYOND = 10.0  # times the largest run, how far they reach
-RULE = 20.0  # tokens for each parameter: Hoffmann et al. 2022, arXiv:2203.15556, table 3
 
 
 def isoflop(
@@ -52,12 +75,14 @@ def isoflop(
     """
     if against not in AXES:
         raise ValueError(f"against is {against!r}; it is one of {', '.join(AXES)}")
-    law = law_of(thinned(fit), levels, at, "N", "D")
+    law = law_of(fit, levels, at, "N", "D")
     law.holds("N", "D")
     run_compute = column(fit, "C")
     budgets = np.unique(np.asarray(_budgets(run_compute) if compute is None else compute, float))
     if not len(budgets) or not (np.isfinite(budgets) & (budgets > 0)).all():
-        raise ValueError(f"compute is {budgets.tolist()}; give positive numbers of FLOP, such as [1e21, 1e22]")
+        raise ValueError(
+            f"compute is {budgets.tolist()}; give positive numbers of FLOP, such as [1e21, 1e22]"
+        )
     axes = made(axes, 8.0, 5.2)
     axes.set_xscale("log")
     colours = shades(theme_of(axes), budgets)
@@ -65,7 +90,9 @@ def isoflop(
     for budget, colour in zip(budgets.tolist(), colours, strict=True):
         best = float(np.median(split(law, budget, bounds=WIDE, strict=False)[0]))
         if not np.isfinite(best):
-            raise ValueError(f"{written('C', budget)} FLOP have no best split, so that there is nothing to draw about it")
+            raise ValueError(
+                f"{written('C', budget)} FLOP have no best split, so that there is nothing to draw about it"
+            )
         N = np.geomspace(best / AROUND, best * AROUND, POINTS)
         N = N if against == "N" else N[::-1]  # x ascends
         points = {"N": N, "D": budget / (FLOP * N)}
@@ -78,12 +105,12 @@ def isoflop(
     near = (distance.min(axis=1) <= np.log(NEAR)) & of_levels(fit, levels)
     nearest = [colours[i] for i in distance.argmin(axis=1)]
     draw_runs(fit, axes, column(fit, against), observed(fit), near, nearest)
-    log_axis(axes.xaxis, against)
+    end_labels(axes, ends)
+    log_axis(axes, "x", against)
     axes.set_ylabel(response(fit))
     bare(axes)
-    end_labels(axes, ends)
     legend(axes)
-    mark(fit, axes)
+    mark(fit.trouble, axes)
     return axes
 
 
@@ -102,7 +129,9 @@ def _best(law: Surface, axes: Axes, budgets: np.ndarray, against: str) -> None:
         y.append(np.nanmedian(law.each(N=N, D=D)))
     low, middle, high = np.array(x).T
     if len(law) > 1:
-        axes.fill_betweenx(y, low, high, color=theme.muted, alpha=0.3, linewidth=0, label=f"{LEVEL} of the best split")
+        axes.fill_betweenx(
+            y, low, high, color=theme.muted, alpha=0.3, linewidth=0, label=f"{LEVEL} of the best split"
+        )
     axes.plot(middle, y, color=theme.ink, linewidth=1.2, marker=".", markersize=4, label="best split")
 
 
@@ -123,7 +152,7 @@ def contours(
     Raises:
         ValueError: the law is not of loss in N and D.
     """
-    law = law_of(thinned(fit), levels, at, "N", "D")
+    law = law_of(fit, levels, at, "N", "D")
     law.holds("N", "D")
     axes, rows = made(axes, 7.0, 5.6), of_levels(fit, levels)
     theme = theme_of(axes)
@@ -140,11 +169,11 @@ def contours(
     draw_runs(fit, axes, runs_n, runs_d, rows, hollow=True)  # runs of several groups may be at one place
     _frontier(law, axes, n, d)
     axes.set(xlim=(n[0], n[-1]), ylim=(d[0], d[-1]))
-    log_axis(axes.xaxis, "N")
-    log_axis(axes.yaxis, "D")
+    log_axis(axes, "x", "N")
+    log_axis(axes, "y", "D")
     bare(axes)
     legend(axes, loc="lower right")
-    mark(fit, axes)
+    mark(fit.trouble, axes)
     return axes
 
 
@@ -190,5 +219,19 @@ def _frontier(law: Surface, axes: Axes, n: np.ndarray, d: np.ndarray) -> None:
         x, y = np.append(low, high[::-1]), np.append(budgets / low, (budgets / high)[::-1]) / FLOP
         axes.fill(x, y, color=theme.ink, alpha=0.2, linewidth=0, label=f"{LEVEL} of the best split")
     best = {"N": middle, "D": budgets / (FLOP * middle)}
-    line(axes, best["N"], best["D"], seen(law.fit, best), colour=theme.ink, name=f"efficient frontier{whose(law)}")
-    axes.plot(n, RULE * n, color=theme.colours[1], linewidth=1.0, linestyle=":", label=f"{RULE:g} tokens per parameter")
+    line(
+        axes,
+        best["N"],
+        best["D"],
+        seen(law.fit, best),
+        colour=theme.ink,
+        name=f"efficient frontier{whose(law)}",
+    )
+    axes.plot(
+        n,
+        CHINCHILLA * n,
+        color=theme.colours[1],
+        linewidth=1.0,
+        linestyle=":",
+        label=f"{CHINCHILLA:g} tokens per parameter",
+    )

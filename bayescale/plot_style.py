@@ -1,19 +1,16 @@
-"""How figures look: themes for paper and for dark pages, axes with units as people write them, bands, marks, legends."""
+"""How figures are drawn: axes with units as people write them, bands, lines, legends and marks."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from bayescale.columns import MEANINGS, label
-from bayescale.fit import Fit
+from bayescale.plot_themes import theme_of
 
 BAND = (0.05, 0.5, 0.95)  # the 90% interval and the median, of every band there is
 LEVEL = "90%"
@@ -21,100 +18,14 @@ DRAWS = 1000  # for a band: its edges are then good to a line's width
 WIDTH = 110  # characters of a line of a title
 LEGEND = 14  # groups; more would be no legend but a list
 INSIDE = 7  # entries of a legend; more would hide the data
-LAST = ("fitted at", LEVEL, "extrapolated", "largest run", "best split", "20 tokens", "smooth")  # of a legend
+# What comes last in a legend, and in which order: what belongs to all curves.
+LAST = ("best split", "fitted at", "smooth", "50%", LEVEL, "extrapolated", "largest run", "20 tokens")
 DECADE = 10.0  # from the least to the greatest value, from which on an axis is logarithmic
+LETTER = 6.5  # points, the width of a letter with its share of the space about a label
 LINE = 11.0  # points from one line of text to the next
 DASHES = (0, (4, 2))  # of whatever lies beyond the runs
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")  # 11 by 6: 66 pairs before one comes again
 STYLES = ("-", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (7, 2)), (0, (3, 1, 1, 1, 1, 1)))
-
-
-@dataclass(frozen=True)
-class Theme:
-    """The colours of a page.
-
-    Attributes:
-        name: "light" or "dark".
-        ink, muted, alarm: of text and of what is drawn without a colour of its own; contrast with paper 4.5 or more.
-        grid: of lines that only guide the eye.
-        paper: the background.
-        colours: of groups, which the colour-blind tell apart; contrast with paper 3 or more.
-        shades: the part of the colour map of ordered values that stands out from paper.
-    """
-
-    name: str
-    ink: str
-    muted: str
-    alarm: str
-    grid: str
-    paper: str
-    colours: tuple[str, ...]
-    shades: tuple[float, float]
-
-
-# Okabe and Ito's colours. On paper yellow is left out, and the last two are darker than theirs, since print loses both;
-# on a dark page it is their blue and black that are lost.
-LIGHT = Theme(
-    name="light",
-    ink="#000000",
-    muted="#666666",
-    alarm="#B00000",
-    grid="#DDDDDD",
-    paper="#FFFFFF",
-    colours=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#A87400", "#3A96C8"),
-    shades=(0.0, 0.62),
-)
-DARK = Theme(
-    name="dark",
-    ink="#E8E8E8",
-    muted="#A0A0A0",
-    alarm="#FF7B72",
-    grid="#3A3F46",
-    paper="#14171C",
-    colours=("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00"),
-    shades=(0.42, 1.0),
-)
-THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
-
-
-@contextmanager
-def style(name: str = "light") -> Iterator[Theme]:
-    """Inside, figures are made for a page of that theme: `with style("dark"): axes = loss_curves(fit)`.
-
-    Everything drawn later takes its colours from the axes it is drawn on, wherever they were made: see `theme_of`.
-
-    Args:
-        name: "light" or "dark".
-
-    Raises:
-        ValueError: there is no such theme.
-    """
-    if name not in THEMES:
-        raise ValueError(f"there is no theme {name!r}; there are {' and '.join(THEMES)}")
-    theme = THEMES[name]
-    inked = ("text.color", "axes.labelcolor", "axes.titlecolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    settings = dict.fromkeys(inked, theme.ink) | {
-        "figure.facecolor": theme.paper,
-        "axes.facecolor": theme.paper,
-        "savefig.facecolor": "auto",
-        "pdf.fonttype": 42,  # letters stay letters in print
-    }
-    with mpl.rc_context(settings):
-        yield theme
-
-
-def theme_of(axes: Axes) -> Theme:
-    """The theme that axes were made for, by their ink: also of a figure that has a style of its own."""
-    red, green, blue = to_rgb(axes.xaxis.label.get_color())
-    return DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.5 else LIGHT  # the weights of Rec. 709
-
-
-def shades(theme: Theme, values: np.ndarray) -> list[tuple[float, ...]]:
-    """A colour for each of ordered values, by their logarithms, (values,)."""
-    x = np.log(values)
-    share = (x - x.min()) / np.ptp(x) if np.ptp(x) > 0 else np.full(x.shape, 0.5)
-    low, high = theme.shades
-    return [tuple(c) for c in mpl.colormaps["plasma"](low + (high - low) * share)]
 
 
 def made(axes: Axes | None, width: float = 7.0, height: float = 4.6) -> Axes:
@@ -144,9 +55,8 @@ def panels(
 
 def meaning(covariate: str) -> str:
     """A column or ratio in words."""
-    if covariate == "D/N":
-        return "training tokens per parameter"
-    return MEANINGS[covariate][0] if covariate in MEANINGS else covariate
+    more = {"D/N": "training tokens per parameter", "loss": "loss (nats for each token)"}
+    return more.get(covariate) or (MEANINGS[covariate][0] if covariate in MEANINGS else covariate)
 
 
 def written(covariate: str, value: float) -> str:
@@ -158,15 +68,21 @@ def written(covariate: str, value: float) -> str:
     return f"{value:.3g}".replace("e+", "e") if covariate == "C" else label(value)
 
 
-def log_axis(axis: Axis, covariate: str) -> None:
+def axis_of(axes: Axes, which: str) -> Axis:
+    """The x axis or the y axis."""
+    return {"x": axes.xaxis, "y": axes.yaxis}[which]
+
+
+def log_axis(axes: Axes, which: str, covariate: str) -> None:
     """A logarithmic axis of a column; call it when everything is drawn, since ticks depend on the range."""
-    getattr(axis.axes, f"set_{axis.axis_name}label")(meaning(covariate))
-    log_ticks(axis, covariate)
+    axes.set(**{f"{which}label": meaning(covariate)})
+    log_ticks(axes, which, covariate)
 
 
-def log_ticks(axis: Axis, covariate: str = "") -> None:
+def log_ticks(axes: Axes, which: str, covariate: str = "") -> None:
     """Numbers of a logarithmic axis, as people write them, as many as there is room for."""
-    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+    axes.set(**{f"{which}scale": "log"})
+    axis = axis_of(axes, which)
     low, high = sorted(axis.get_view_interval())
     decades = np.log10(high / low)
     # Four labels or so: in under a decade 1, 2, 3, 5, in under two and a half 1 and 3, else the decades.
@@ -176,14 +92,18 @@ def log_ticks(axis: Axis, covariate: str = "") -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def value_axis(axis: Axis, values: np.ndarray, ticks: int = 4) -> None:
+def value_axis(axes: Axes, which: str, values: np.ndarray, ticks: int = 4) -> None:
     """An axis of values as people write them: logarithmic where most of them are positive and span a decade."""
+    if spans(values):
+        return log_ticks(axes, which)
+    axis_of(axes, which).set_major_locator(MaxNLocator(ticks, prune="both"))
+    axis_of(axes, which).set_major_formatter(FuncFormatter(lambda value, _: label(value)))
+
+
+def spans(values: np.ndarray) -> bool:
+    """Whether values are positive and all but the ends of them span a decade."""
     low, high = np.quantile(values, (0.01, 0.99))
-    if low > 0 and high / low > DECADE:
-        log_ticks(axis)
-        return
-    axis.set_major_locator(MaxNLocator(ticks, prune="both"))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
+    return bool(low > 0 and high / low > DECADE)
 
 
 def bare(axes: Axes) -> None:
@@ -191,44 +111,53 @@ def bare(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def legend(axes: Axes, **options) -> None:
-    """The legend, if there is anything in it, in the ink of the axes; beside them where it is long."""
+def legend(axes: Axes, *, beside: bool | None = None, loc: str = "best", **options: Any) -> None:
+    """The legend, if there is anything in it, in the ink of the axes.
+
+    Args:
+        axes: the axes.
+        beside: whether it stands beside them; by default where it is long.
+        loc: where it stands inside them.
+        options: more of what `Axes.legend` takes.
+    """
     handles, names = entries(axes)
     if not handles:
         return
-    beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
     theme = theme_of(axes)
     frame = {"facecolor": theme.paper, "edgecolor": "none", "framealpha": 0.85, "labelcolor": theme.ink}
-    given = {"fontsize": 9} | frame | (beside if len(names) > INSIDE else options)
-    axes.legend(handles, names, **given)
+    place: dict[str, Any] = {"loc": loc}
+    if beside or (beside is None and len(names) > INSIDE):
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
+    drawn = axes.legend(handles, names, **({"fontsize": 9} | frame | place | options))
+    drawn.get_title().set_color(theme.ink)
 
 
 def entries(axes: Axes) -> tuple[list, list[str]]:
     """The handles and the names of a legend; what belongs to all curves, as their bands, comes last."""
     handles, names = axes.get_legend_handles_labels()
-    order = sorted(range(len(names)), key=lambda i: names[i].startswith(LAST))
+    rank = [next((k for k, start in enumerate(LAST, 1) if name.startswith(start)), 0) for name in names]
+    order = np.argsort(rank, kind="stable").tolist()
     return [handles[i] for i in order], [names[i] for i in order]
 
 
 def end_labels(axes: Axes, labels: Mapping[str, tuple[float, float]]) -> None:
-    """Labels to the right of the ends of curves, text -> (x, y); moved up where one would hide another.
+    """Labels to the right of the ends of curves on a log axis, text -> (x, y), for which the axis is made longer.
 
-    Call it when the limits of the axes are final.
+    They are moved up where one would hide another. Call it when everything is drawn.
     """
+    points = 72 / axes.figure.dpi
+    width = axes.get_window_extent().width * points
+    share = min(0.4, LETTER * max(map(len, labels)) / width)
+    low, high = np.log(axes.get_xlim())
+    furthest = np.log(max(x for x, _ in labels.values()))
+    axes.set_xlim(right=float(np.exp(max(high, low + (furthest - low) / (1 - share)))))
     below = -np.inf  # the place of the label before, in points
     for text, end in sorted(labels.items(), key=lambda item: item[1][1]):
-        place = axes.transData.transform(end)[1] * 72 / axes.figure.dpi
+        place = axes.transData.transform(end)[1] * points
         below = max(place, below + LINE)
-        axes.annotate(
-            text,
-            end,
-            xytext=(5, below - place),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            color=theme_of(axes).ink,
-            annotation_clip=False,
-        )
+        to = (5, below - place)
+        ink = theme_of(axes).ink
+        axes.annotate(text, end, xytext=to, textcoords="offset points", va="center", fontsize=9, color=ink)
 
 
 def once(axes: Axes, name: str) -> str | None:
@@ -286,9 +215,9 @@ def stretches(mask: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(ends[::2].tolist(), ends[1::2].tolist(), strict=True))
 
 
-def mark(fit: Fit, axes: Axes) -> None:
-    """Write across the axes that the fit has not converged, where it has not."""
-    if not fit.converged:
+def mark(trouble: Sequence[str], axes: Axes) -> None:
+    """Write across the axes that a fit has not converged, where there is trouble with it."""
+    if trouble:
         width = axes.get_window_extent().width / axes.figure.dpi  # inches
         axes.text(
             0.5,

@@ -26,11 +26,20 @@ LAYERS = (
     ("summary", "storage"),
     ("infer",),
     ("check", "decide", "design"),
-    ("plot", "plot_of_checks"),
+    (
+        "plot_style",
+        "plot_of_checks",
+        "plot_of_runs",
+        "plot_of_losses",
+        "plot_of_surfaces",
+        "plot_of_residuals",
+    ),
+    ("plot_of_parameters", "plot_of_levels", "plot_of_decisions", "plot"),
     # Of the command line:
     ("words", "words_of_comparisons", "progress", "arguments", "workers", "options", "printed"),
+    ("words_of_decisions",),
     ("page",),
-    ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_reports"),
+    ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_decisions", "verbs_of_plots", "verbs_of_reports"),
     ("cli",),
     ("demo",),
     ("__main__",),
@@ -175,7 +184,7 @@ def test_no_engine_file_knows_a_law():
 @pytest.mark.parametrize("package", ["matplotlib"])
 def test_figures_are_drawn_in_one_place(package):
     for name, path in FILES.items():
-        if name.split(".")[0] in ("plot", "plot_of_checks", "page"):
+        if name.startswith("plot") or name.split(".")[0] == "report":
             continue
         assert package not in {i.split(".")[0] for i in imports(path, parsed(path))}, name
 

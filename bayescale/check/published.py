@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
+from jax.typing import ArrayLike
 
 from bayescale import parallel
 from bayescale.check.findings import Finding
@@ -95,9 +96,9 @@ def _printed(name: str, value: float | str) -> Decimal:
 
 def _nothing(law: Law, parameters: Mapping[str, float], source: str) -> Runs:
     """A table without runs, with a reference run to count in."""
-    reference = {c: np.float64(REFERENCE.get(c, 1.0)) for c in law.covariates}
+    reference: dict[str, ArrayLike] = {c: np.float64(REFERENCE.get(c, 1.0)) for c in law.covariates}
     with parallel.workbench():
         unit = np.float64(np.asarray(law(reference, parameters)))
     empty = np.empty(0)
-    columns = dict.fromkeys(law.covariates, empty)
+    columns: dict[str, ArrayLike] = dict.fromkeys(law.covariates, empty)
     return Runs(columns, empty, {}, empty, reference, unit, kind=law.response, source=source)

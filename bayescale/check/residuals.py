@@ -91,7 +91,9 @@ def _noise(model: Model, key: Array, draws: dict[str, Array], runs: Runs) -> Arr
         if model.law.response == "loss":
             return jnp.log(drawn / mean)
         trials = jnp.asarray(runs.columns["trials"])
-        return jnp.log((drawn + 0.5) / (trials - drawn + 0.5)) - jax.scipy.special.logit(mean)  # Haldane's half
+        return jnp.log((drawn + 0.5) / (trials - drawn + 0.5)) - jax.scipy.special.logit(
+            mean
+        )  # Haldane's half
 
     with validation_enabled(False):
         return jax.vmap(one)(random.split(key, count), draws)
@@ -104,8 +106,15 @@ def _below(model: Model, key: Array, draws: dict[str, Array], runs: Runs) -> Arr
 
     def one(key: Array, values: dict[str, Array]) -> Array:
         shock_key, noise_key = random.split(key)
-        shifts = {by: _shifts(model, by, values, runs, random.fold_in(shock_key, i)) for i, by in enumerate(model.factors)}
-        return _cdf(model.noise(model.expected(runs, values, shifts), runs, values), runs.response, noise_key)
+        shifts = {
+            by: _shifts(model, by, values, runs, random.fold_in(shock_key, i))
+            for i, by in enumerate(model.factors)
+        }
+        return _cdf(
+            model.noise(model.expected(runs, values, shifts), runs, values),
+            jnp.asarray(runs.response),
+            noise_key,
+        )
 
     with validation_enabled(False):
         return jax.vmap(one)(random.split(key, count), draws).mean(axis=0)
@@ -128,7 +137,8 @@ def _cdf(likelihood: dist.Distribution, value: Array, key: Array) -> Array:
         likelihood = dist.BinomialProbs(rates, likelihood.total_count)
     if not isinstance(likelihood, dist.BinomialProbs):
         return likelihood.cdf(value)
-    failed = likelihood.total_count - value
+    trials, rates = jnp.asarray(likelihood.total_count), jnp.asarray(likelihood.probs)
+    failed = trials - value
     # P(count <= k) = I(n - k, k + 1) at 1 - p; where k is n it is 1, which betainc does not say.
-    at_most = jnp.where(failed > 0, betainc(jnp.maximum(failed, 1.0), value + 1.0, 1 - likelihood.probs), 1.0)
+    at_most = jnp.where(failed > 0, betainc(jnp.maximum(failed, 1.0), value + 1.0, 1 - rates), 1.0)
     return at_most - jnp.exp(likelihood.log_prob(value)) / 2

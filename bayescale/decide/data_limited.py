@@ -48,7 +48,7 @@ def data_limited_optimal(
     check_compute(compute)
     check_positive(unique=unique)
     check_bounds(bounds)
-    level = surface(fit, centre=centre, **levels)
+    level = surface(fit, at=None, centre=centre, **levels)
     if "U" not in level.law.covariates:
         raise ValueError(
             f"law {level.law.name} does not know of unique tokens; fit one in U, such as data_constrained"

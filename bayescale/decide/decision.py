@@ -1,6 +1,6 @@
 """Decision: what a fit says of one question, draw by draw, and how far it may be trusted."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,14 +82,15 @@ class Decision:
         return low, middle, high
 
     def rows(self, level: float = 0.9) -> list[dict[str, Any]]:
-        """Each quantity with its unit, low, median, high and the share of draws in which it is defined."""
+        """Each quantity with its unit, low, median and high, and in what shares of the draws it is a finite number
+        and infinite.
+        """
         found = []
         for quantity in self.draws:
             low, middle, high = self.interval(quantity, level)
-            row = {"quantity": quantity, "unit": self.units.get(quantity, "")}
-            found.append(
-                row | {"low": low, "median": middle, "high": high, "defined": self.defined(quantity)}
-            )
+            row: dict[str, Any] = {"quantity": quantity, "unit": self.units.get(quantity, "")}
+            shares = {"defined": self.defined(quantity), "infinite": float(np.mean(np.isinf(self[quantity])))}
+            found.append(row | {"low": low, "median": middle, "high": high} | shares)
         return found
 
     def to_dict(self, level: float = 0.9) -> dict[str, Any]:
@@ -113,16 +114,29 @@ class Decision:
     @property
     def verdict(self) -> str:
         """One sentence: the answer with its 90% interval, and what to do."""
-        parts = [self._said(quantity) for quantity in self.draws]
-        said = f"{self.question}({_asked(self.asked)}): {'; '.join(parts)}"
-        if self.choice:
-            chosen = ", ".join(f"{name} = {label(value)}" for name, value in self.choice.items())
-            said += f"; choose {chosen}"
-        if self.regret is not None:
-            mean, high = _wasted(self.regret)
-            said += f", which wastes {mean:.1%} of the compute on average"
-            said += f" and {high:.1%} or less in {WASTE:.0%} of the draws" if len(self.regret) > 1 else ""
+        parts = [self._said(quantity) for quantity in self.draws] + ([self.advice] if self.choice else [])
+        said = f"{self.question}({self.described}): {'; '.join(parts)}"
         return f"NOT CONVERGED ({'; '.join(self.trouble)}): {said}" if self.trouble else said
+
+    @property
+    def described(self) -> str:
+        """What was asked, in words."""
+        return ", ".join(f"{k} = {v if isinstance(v, str) else label(v)}" for k, v in self.asked.items())
+
+    @property
+    def advice(self) -> str:
+        """What to do, and what it may waste; nothing where nothing is chosen."""
+        if not self.choice:
+            return ""
+        chosen = [
+            f"{name} = {number(value, self.units.get(name, ''))}" for name, value in self.choice.items()
+        ]
+        said = f"choose {', '.join(chosen)}"
+        if self.regret is None:
+            return said
+        mean, high = _wasted(self.regret)
+        said += f", which wastes {mean:.1%} of the compute on average"
+        return said + (f" and {high:.1%} or less in {WASTE:.0%} of the draws" if len(self.regret) > 1 else "")
 
     def _said(self, quantity: str) -> str:
         low, middle, high = self.interval(quantity)
@@ -130,7 +144,7 @@ class Decision:
         if not np.isnan(low):
             text += " (90% " + " to ".join(number(v, self.units.get(quantity, "")) for v in (low, high)) + ")"
         share = self.defined(quantity)
-        return text if share == 1 else f"{text}, defined in {share:.1%} of the draws"
+        return text if share == 1 else f"{text}, a finite number in {share:.1%} of the draws"
 
     def __repr__(self) -> str:
         return f"Decision({self.verdict})"
@@ -206,18 +220,14 @@ def quantiles(values: np.ndarray, probabilities: Iterable[float]) -> list[float]
 
 
 def number(value: float, unit: str = "") -> str:
-    """A number as people write it in its unit.
+    """A number as people write it in its unit; nothing where it is not known.
 
     >>> number(7.04e10, "parameters"), number(1.9744, "nats for each token"), number(float("inf"), "FLOP")
     ('70.4B', '1.974', 'inf')
     """
     if not np.isfinite(value):
-        return str(float(value))
+        return "" if np.isnan(value) else str(float(value))
     return label(value) if unit in COUNTS or abs(value) >= 1e4 else f"{value:.4g}"
-
-
-def _asked(asked: Mapping[str, float | str]) -> str:
-    return ", ".join(f"{k} = {v if isinstance(v, str) else label(v)}" for k, v in asked.items())
 
 
 def mean(values: np.ndarray) -> float:

@@ -150,7 +150,7 @@ def rule_of_thumb(
     check_positive(ratio=ratio)
     N = float(np.sqrt(compute / (FLOP * ratio)))
     D = ratio * N
-    asked = {"C": float(compute), "D/N": float(ratio)}
+    asked: dict[str, float | str] = {"C": float(compute), "D/N": float(ratio)}
     rule = {"N": np.array([N]), "D": np.array([D]), "D/N": np.array([float(ratio)])}
     if fit is None:
         if at or centre or levels:

@@ -57,10 +57,10 @@ def compute_equivalent_gain(
     first, second = paired(surface(of), surface(over), joint)
     point, loss = _least(first, compute, flop)
     C = _compute(second, loss, flop)
-    asked = {"C": float(compute)} | ({} if second.asked == first.asked else _over(second))
     draws = {"gain": C / compute, "loss": loss, "C needed": C}
     units = {"gain": "times", "C needed": "FLOP"}
-    one = decision("compute_equivalent_gain", first, asked, draws, point, units=units)
+    one = decision("compute_equivalent_gain", first, {"C": float(compute)}, draws, point, units=units)
+    one = one.replace(asked=one.asked | {f"over {name}": value for name, value in second.asked.items()})
     return both(one, decision("compute_equivalent_gain", second, {}, {}, {"C": C}))
 
 
@@ -226,10 +226,6 @@ def _along_compute(at_level: Surface) -> bool:
     along = "C" in covariates and not {"N", "D"} <= covariates
     at_level.holds(*(("C",) if along else ("N", "D")))
     return along
-
-
-def _over(at_level: Surface) -> dict[str, float | str]:
-    return {f"over {name}": value for name, value in at_level.asked.items()}
 
 
 def _ratio(of: np.ndarray, over: np.ndarray) -> np.ndarray:

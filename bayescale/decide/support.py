@@ -114,7 +114,9 @@ def _extrapolated(
         if not far[c] > FAR:
             continue
         ratio = _leverage(surface, point)
-        wider = f"; the posterior sd of the loss there is {ratio:.1f} times that at the runs" if ratio else ""
+        wider = (
+            f"; the posterior sd of the loss there is {ratio:.1f} times that at the runs" if ratio > 1 else ""
+        )
         yield Finding(
             "EXTRAP",
             "severe" if far[c] > TOO_FAR else "warning",
@@ -138,17 +140,17 @@ def _overtrained(fit: Fit, far: Mapping[str, float]) -> Iterator[Finding]:
         )
 
 
-def _leverage(surface: Surface, point: Mapping[str, npt.ArrayLike]) -> float | None:
-    """The posterior sd of the log loss at a point, in units of that at a typical run; None where nothing is known."""
+def _leverage(surface: Surface, point: Mapping[str, npt.ArrayLike]) -> float:
+    """The posterior sd of the log loss at a point, in units of that at a typical run; nan where nothing is known."""
     needs, runs = surface.law.covariates, surface.fit.runs
     there = {c: np.median(np.asarray(v, float)) for c, v in point.items() if c in needs}
     known = set(needs) <= {*runs.columns, *surface.at} and set(needs) <= {*there, *surface.at}
     if len(surface) < 2 or not known or not all(np.isfinite(v) for v in there.values()):
-        return None
+        return float("nan")
     fewer = Surface(surface.fit, surface.levels, {}, surface.thinned(DRAWS).own)
     shown = slice(None, None, max(1, len(runs) // RUNS))
     columns = {c: np.asarray(runs.columns[c], float)[shown] for c in needs if c in runs.columns}
     at_runs = np.log(fewer.loss(**{**surface.at, **columns})).std(axis=0)
     at_point = np.log(fewer.loss(**{**surface.at, **there})).std(axis=0)
     typical = float(np.sqrt(np.mean(at_runs**2)))
-    return float(at_point[0]) / typical if typical > 0 and np.isfinite(at_point[0]) else None
+    return float(at_point[0]) / typical if typical > 0 else float("nan")
