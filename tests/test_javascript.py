@@ -34,9 +34,18 @@ def test_numbers_that_are_not_finite_and_negative_ones():
     ("function", "said"),
     [
         (lambda x: jax.scipy.special.erf(x), "the operation erf has no translation"),
-        (lambda x: jnp.sort(jnp.stack([x, x]))[0], "of arrays has no translation; a law is a function of numbers"),
-        (lambda x: lax.while_loop(lambda v: v < 3, lambda v: v + 1, x), "the operation while has no translation"),
-        (lambda x: (x.astype(np.float32) * 2).astype(np.float64), "convert_element_type of float32 has no translation"),
+        (
+            lambda x: jnp.sort(jnp.stack([x, x]))[0],
+            "of arrays has no translation; a law is a function of numbers",
+        ),
+        (
+            lambda x: lax.while_loop(lambda v: v < 3, lambda v: v + 1, x),
+            "the operation while has no translation",
+        ),
+        (
+            lambda x: (x.astype(np.float32) * 2).astype(np.float64),
+            "convert_element_type of float32 has no translation",
+        ),
         (lambda x: x.astype(int).astype(float), "convert_element_type of int64 has no translation"),
     ],
 )

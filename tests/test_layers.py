@@ -184,7 +184,7 @@ def test_no_engine_file_knows_a_law():
 @pytest.mark.parametrize("package", ["matplotlib"])
 def test_figures_are_drawn_in_one_place(package):
     for name, path in FILES.items():
-        if name.startswith("plot") or name.split(".")[0] == "report":
+        if name.startswith("plot") or name.split(".")[0] == "page":
             continue
         assert package not in {i.split(".")[0] for i in imports(path, parsed(path))}, name
 

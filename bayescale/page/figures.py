@@ -20,7 +20,7 @@ from bayescale.plot_of_losses import loss_curves
 from bayescale.plot_of_parameters import parameters
 from bayescale.plot_of_residuals import residual_panels
 from bayescale.plot_of_surfaces import contours
-from bayescale.plot_style import THEMES, style
+from bayescale.plot_themes import THEMES, style
 
 SHARPEST = 400_000  # bytes of an image that is lines; what is more is points, and takes less as pixels
 DPI = 160  # of pixels: two for each of the screen's at the width of a page

@@ -122,7 +122,9 @@ class _Written:
             raise UntranslatableError(f"{name} of arrays has no translation; a law is a function of numbers")
         truths = [aval.dtype == np.bool_ for aval in kinds]
         # A number without a type of its own, such as the 10 of 10**x, is converted before it is used.
-        used = operation.outvars if name == "convert_element_type" else (*operation.invars, *operation.outvars)
+        used = (
+            operation.outvars if name == "convert_element_type" else (*operation.invars, *operation.outvars)
+        )
         if others := {str(v.aval.dtype) for v in used} - {"float64", "bool"}:
             raise UntranslatableError(f"{name} of {', '.join(sorted(others))} has no translation")
         return inputs[:1] if name in _NOTHING else [self.name(self.expression(name, params, truths), inputs)]

@@ -56,8 +56,8 @@ def of_splits(named: Iterable[tuple[str, Decision]], caption: str) -> dict[str, 
     """One split after the other, in a line each."""
     rows, counts = [], set()
     for name, found in named:
-        regret = found.regret
-        wasted = "" if regret is None or len(regret) < 2 else f"{np.nanmean(regret):.1%}"
+        regret = np.array([]) if found.regret is None else found.regret[np.isfinite(found.regret)]
+        wasted = f"{regret.mean():.1%}" if len(regret) > 1 else ""
         counts.add(len(found))
         rows.append([name, *(cell(found, q) for q in ("N", "D", "D/N", "loss")), wasted])
     few = f" Some lines are of {min(counts)} of the draws, thinned evenly." if len(counts - {1}) > 1 else ""
