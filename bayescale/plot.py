@@ -16,6 +16,8 @@ from bayescale.plot_of_decisions import answer as answer
 from bayescale.plot_of_decisions import answers as answers
 from bayescale.plot_of_decisions import optimum as optimum
 from bayescale.plot_of_decisions import regret as regret
+from bayescale.plot_of_designs import design as design
+from bayescale.plot_of_designs import optima as optima
 from bayescale.plot_of_levels import forest as forest
 from bayescale.plot_of_losses import loss_curves as loss_curves
 from bayescale.plot_of_parameters import bootstrap as bootstrap

@@ -186,16 +186,16 @@ def _at_runs(fit: Fit, axes: Axes, x: np.ndarray, rows: np.ndarray) -> None:
         mine = mine[np.argsort(x[mine], kind="stable")]
         low, middle, high = values[:, mine]
         colour = theme.colours[number % len(theme.colours)]
-        name = once(
-            axes, f"fitted at the runs, {LEVEL} of the mean" if len(fit) > 1 else "fitted at the runs"
-        )
+        said = f"fitted at the runs, {LEVEL} of the mean" if len(fit) > 1 else "fitted at the runs"
+        name = once(axes, said)
         if (np.diff(middle) <= 0).all() and (np.diff(x[mine]) > 0).all():
-            axes.plot(x[mine], middle, color=colour, linewidth=1.3, zorder=2)
-            axes.fill_between(x[mine], low, high, color=colour, alpha=0.2, linewidth=0, label=name)
+            line = {"color": colour, "linewidth": 1.3, "zorder": 2}
+            axes.plot(x[mine], middle, label=None if len(fit) > 1 else name, **line)
+            if len(fit) > 1:
+                axes.fill_between(x[mine], low, high, color=colour, alpha=0.2, linewidth=0, label=name)
         elif len(fit) > 1:  # runs of many shapes at one compute: joined they would be a scribble
-            axes.vlines(
-                x[mine], low, high, color=colour, alpha=0.5, linewidth=1.5, zorder=2, label=name or ""
-            )
+            bars = {"color": colour, "alpha": 0.5, "linewidth": 1.5, "zorder": 2}
+            axes.vlines(x[mine], low, high, label=name or "", **bars)
         else:
             axes.plot(x[mine], middle, "_", color=colour, markersize=8, zorder=2, label=name)
 

@@ -34,8 +34,8 @@ class Theme:
     shades: tuple[float, float]
 
 
-# Okabe and Ito's colours. On paper yellow is left out, and the last two are darker than theirs, since print loses both;
-# on a dark page it is their blue and black that are lost.
+# Okabe and Ito's colours. Paper loses their orange, sky blue and yellow, for which a brown and an indigo stand; a dark
+# page loses their blue and black.
 LIGHT = Theme(
     name="light",
     ink="#000000",
@@ -43,7 +43,7 @@ LIGHT = Theme(
     alarm="#B00000",
     grid="#DDDDDD",
     paper="#FFFFFF",
-    colours=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#A87400", "#3A96C8"),
+    colours=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6B4A00", "#332288"),
     shades=(0.0, 0.62),
 )
 DARK = Theme(

@@ -29,7 +29,13 @@ KINDS: dict[str, tuple[str, ...]] = {
     "pairs": ("parameter",),
     "forest": ("by", "relative"),
     "bootstrap": ("study", "parameter"),
+    "approaches": ("covariate", "at", "level"),
+    "design": ("target", "compute", "at", "level"),
 }
+NEEDED = {
+    "bootstrap": ("study", "study/"),
+    "design": ("target", "N@1e24"),
+}  # the option that it is nothing without
 ALL = "all"
 ALONG = ("C", "N", "D", "D/N")  # what losses are drawn against where all is drawn
 AHEAD = 10.0  # times the compute of the largest run, where nobody says for which budget
@@ -51,6 +57,7 @@ AHEAD = 10.0  # times the compute of the largest run, where nobody says for whic
     "--relative", is_flag=True, default=None, help="A forest of what levels differ in from the typical one."
 )
 @click.option("--study", type=click.Path(), help="Folder of a bootstrap of the same runs.")
+@click.option("--target", help="What the next runs are to tell, as N@1e24; --compute is what they may take.")
 @click.option("--dark", is_flag=True, help="For a dark page.")
 @click.option("--dpi", type=click.IntRange(30, 1200), default=150, show_default=True)
 @click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
@@ -69,8 +76,9 @@ def plot(
     if kind != ALL and (foreign := [name for name in given if name not in KINDS[kind]]):
         takes = ", ".join(f"--{name}" for name in KINDS[kind]) or "no such option"
         raise ValueError(f"--{foreign[0]} has no say in {kind}; it takes {takes}")
-    if kind == "bootstrap" and "study" not in given:
-        raise ValueError("bootstrap needs the folder of a study, as --study study/")
+    if kind in NEEDED and NEEDED[kind][0] not in given:
+        name, example = NEEDED[kind]
+        raise ValueError(f"{kind} needs --{name}, as --{name} {example}")
     _writable(output, folder=kind == ALL)
     from bayescale.plot_themes import style
     from bayescale.storage import load
@@ -131,7 +139,8 @@ def _everything(fit: "Fit", given: Mapping[str, Any]) -> dict[str, Callable[[], 
     }
     factors = (given["by"],) if "by" in given else tuple(fit.model.factors)
     found |= {f"forest_{by}": one("forest", by=by) for by in factors}
-    return found | ({"bootstrap": one("bootstrap")} if "study" in given else {})
+    found["approaches"] = one("approaches", covariate="N")
+    return found | {kind: one(kind) for kind, (name, _) in NEEDED.items() if name in given}
 
 
 def _draw(fit: "Fit", kind: str, given: Mapping[str, Any]) -> "Figure":
@@ -151,11 +160,9 @@ def _draw(fit: "Fit", kind: str, given: Mapping[str, Any]) -> "Figure":
 
 def _axes(fit: "Fit", kind: str, given: Mapping[str, Any]) -> Any:
     """The axes of one figure, or several."""
-    import numpy as np
-
     from bayescale import plot as of
 
-    levels = arguments.pairs_of(given.get("level", ()), "--level", "corpus=web")
+    levels: dict[str, Any] = dict(arguments.pairs_of(given.get("level", ()), "--level", "corpus=web"))
     at = arguments.point_of(given["at"]) if "at" in given else None
     where: dict[str, Any] = {"at": at, **levels}
     budgets = _budgets(given["compute"]) if "compute" in given else None
@@ -171,10 +178,13 @@ def _axes(fit: "Fit", kind: str, given: Mapping[str, Any]) -> Any:
         case "optimum":
             return of.optimum(fit, compute=budgets, **where)
         case "regret":
-            budgets = budgets or [float(f"{AHEAD * np.max(of.column(fit, 'C')):.0e}")]
-            if len(budgets) > 1:
-                raise ValueError(f"regret is of one budget; --compute has {len(budgets)}")
-            return of.regret(fit, compute=budgets[0], **where)
+            return of.regret(fit, compute=_budget(fit, kind, budgets), **where)
+        case "approaches":
+            return of.optima(fit, _approaches(fit), quantity=given.get("covariate", "N"), **where)
+        case "design":
+            from bayescale.decide.design import design
+
+            return of.design(design(fit, given["target"], _budget(fit, kind, budgets), **where))
         case "residuals":
             return of.residuals(fit, covariate=given["covariate"])
         case "parameters":
@@ -186,6 +196,36 @@ def _axes(fit: "Fit", kind: str, given: Mapping[str, Any]) -> Any:
     from bayescale.infer.bootstrap import load_study
 
     return of.bootstrap(fit, load_study(given["study"]), names=names)
+
+
+def _approaches(fit: "Fit") -> list:
+    """The optima of the runs by approaches 1 and 2, or by the one that there is."""
+    import jax
+
+    from bayescale.decide.envelope import envelope
+    from bayescale.decide.parabola import parabola
+
+    found, why = [], []
+    for approach in (parabola, envelope):
+        try:
+            found.append(approach(jax.random.key(0), fit.runs))
+        except ValueError as error:
+            why.append(str(error))
+    if not found:
+        raise ValueError("; ".join(why))
+    return found
+
+
+def _budget(fit: "Fit", kind: str, budgets: list[float] | None) -> float:
+    """The one budget that a figure is of; ten times the compute of the largest run where none is given."""
+    import numpy as np
+
+    from bayescale.plot import column
+
+    budgets = budgets or [float(f"{AHEAD * np.max(column(fit, 'C')):.0e}")]
+    if len(budgets) > 1:
+        raise ValueError(f"{kind} is of one budget; --compute has {len(budgets)}")
+    return budgets[0]
 
 
 def _budgets(text: str) -> list[float]:

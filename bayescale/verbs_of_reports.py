@@ -10,6 +10,8 @@ from bayescale import arguments
 from bayescale.options import as_json
 from bayescale.printed import print_json
 
+ASKED = ("compute", "target", "inference", "unique")
+
 
 @click.command()
 @click.argument("fits", nargs=-1, required=True, metavar="FIT...", type=click.Path())
@@ -38,22 +40,22 @@ from bayescale.printed import print_json
 @as_json
 def report(fits: tuple[str, ...], output: str, law: str | None, as_json: bool, **given: Any) -> None:
     """Write a page of what fits say: one file, for a browser, that loads nothing."""
-    from bayescale.page.report import report as write
+    from bayescale.page.answers import Question
+    from bayescale.page.report import write
     from bayescale.page.reproduce import command
 
     if not Path(output).absolute().parent.is_dir():
         raise FileNotFoundError(f"{output}: there is no folder {Path(output).absolute().parent}")
-    numbers = {n: _number(given[n], f"--{n}") for n in ("compute", "target", "inference", "unique")}
     at = {n: _number(v, "--at") for n, v in arguments.pairs_of(given["at"], "--at", "experts=8").items()}
     levels = arguments.pairs_of(given["level"], "--level", "family=pythia")
-    told = {
-        "comparison": _printed(given["comparison"], "compare"),
-        "backtest": _printed(given["backtest"], "backtest"),
-    }
+    asked = {n: None if given[n] is None else _number(given[n], f"--{n}") for n in ASKED}
+    asked["unique"] = asked["unique"] or at.pop("U", None)
+    checks = {n: _printed(given[n], verb) for n, verb in (("comparison", "compare"), ("backtest", "backtest"))}
     own = arguments.law_of(law) if law else None
     found = {name: _loaded(path, own) for name, path in _named(fits).items()}
     typed = command("report", fits, {**given, "law": law, "o": output})
-    said = write(found, output, **numbers, at=at, title=given["title"], command=typed, **told, **levels)
+    question = Question(**asked, at=at, levels=levels)
+    said = write(found, output, question, title=given["title"], command=typed, **checks)
     if as_json:
         return print_json({**said, "file": output})
     for one in said["trouble"]:
@@ -68,11 +70,9 @@ def report(fits: tuple[str, ...], output: str, law: str | None, as_json: bool, *
     click.echo(f"the report is in {output}")
 
 
-def _number(text: str | None, option: str) -> float | None:
+def _number(text: str, option: str) -> float:
     from bayescale.columns import number
 
-    if text is None:
-        return None
     value = number(text)
     if value is None:
         raise ValueError(f"{option} is {text!r}; it is a number, such as 1e24 or 500B")

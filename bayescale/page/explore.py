@@ -152,7 +152,7 @@ def explored(
             "levels": case.said,
             "law": number[id(case.fit)],
             "repeats": "U" in case.fit.model.law.covariates,
-            "most": float(np.max(compute_of(case.fit))),
+            "most": float(_known(case).max()),
             **packed(case),
         }
         for case in cases
@@ -168,9 +168,15 @@ def compute_of(fit: Fit) -> np.ndarray | None:
     return 6.0 * np.asarray(columns["N"]) * np.asarray(columns["D"]) if {"N", "D"} <= set(columns) else None
 
 
+def _known(case: Case) -> np.ndarray:
+    found = compute_of(case.fit)
+    assert found is not None  # of a law in N and D
+    return found
+
+
 def _controls(cases: list[Case], asked: Mapping[str, float]) -> Iterator[dict[str, Any]]:
     """The sliders: name, ends, step and where each begins; all but that of the loss in logarithms to base 10."""
-    every = np.concatenate([compute_of(case.fit) for case in cases])
+    every = np.concatenate([_known(case) for case in cases])
     low, high = _decades(every.min(), every.max() * 10**BEYOND, asked["C"])
     yield {"name": "C", "low": low, "high": high, "start": asked["C"]}
     ends = [_fair(case, 10.0**decade, asked) for case in cases for decade in (low, high)]

@@ -40,7 +40,7 @@ def figures(fits: Mapping[str, Fit], levels: Mapping[str, str]) -> list[dict[str
     return found
 
 
-def _of_fit(fit: Fit, name: str, levels: dict[str, str]) -> Iterator[tuple[Callable[[], Figure], str, str]]:
+def _of_fit(fit: Fit, name: str, levels: dict[str, Any]) -> Iterator[tuple[Callable[[], Figure], str, str]]:
     """What is drawn of a fit: how, its caption, and what it says to those who do not see it."""
     law, runs = fit.model.law, len(fit.runs)
     axes = {*law.covariates} | ({"C"} if {"N", "D"} <= {*law.covariates} else set())

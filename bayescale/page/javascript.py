@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
 from bayescale import parallel
 from bayescale.infer.tracing import evaluate
@@ -115,7 +116,7 @@ class _Written:
         name, params = operation.primitive.name, operation.params
         if name in _CALLS:
             inner = params[_CALLS[name]]
-            closed = inner if hasattr(inner, "jaxpr") else jax.extend.core.ClosedJaxpr(inner, ())
+            closed = inner if hasattr(inner, "jaxpr") else ClosedJaxpr(inner, ())
             return evaluate(closed, inputs, self.rule)
         kinds = [v.aval for v in (*operation.invars, *operation.outvars)]
         if any(aval.shape for aval in kinds):

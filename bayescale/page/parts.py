@@ -26,11 +26,11 @@ def parts(
     fits: Mapping[str, Fit],
     question: Question,
     *,
-    title: str | None,
-    comparison: Mapping[str, Any] | None,
-    backtest: Mapping[str, Any] | None,
-    command: str | None,
     file: str,
+    title: str | None = None,
+    comparison: Mapping[str, Any] | None = None,
+    backtest: Mapping[str, Any] | None = None,
+    command: str | None = None,
 ) -> dict[str, Any]:
     """Everything that the page says; see `report` for the arguments."""
     cases = {name: explore.cases_of(fit, name, question.levels) for name, fit in fits.items()}
@@ -128,7 +128,7 @@ def _unanswered(fits, refused) -> Iterator[str]:
             yield f"{name}: a budget cannot be split, because the law {law.name} is of {law.response} in {axes}."
 
 
-def _findings(fits: dict[str, Fit], asked) -> list[dict[str, Any]]:
+def _findings(fits: Mapping[str, Fit], asked) -> list[dict[str, Any]]:
     found: dict[Finding, list[str]] = {}
     for name, fit in fits.items():
         own = [finding for one in asked[name][:1] for finding in one.decision.findings]
@@ -154,6 +154,7 @@ def _decisions(cases, question: Question, asked) -> list[dict[str, Any]]:
         found += [tables.of_decision(one.decision, f"{of}: {one.title}") for one in asked[name]]
         if not answers.splits(case.fit):
             continue
+        assert question.compute is not None
         few = answers.thinned(case)
         computes = [float(question.compute * 10**step) for step in answers.DECADES]
         others = [answer if c == question.compute else answers.allocation(few, question, c) for c in computes]

@@ -58,11 +58,17 @@ def report(
         ValueError: there is no fit, a level or a number is wrong, or the page would be larger than 5 MB.
         OSError: the file cannot be written.
     """
-    named = _named(fits)
     held = dict(at or {})
-    question = Question(compute, target, inference, unique or held.pop("U", None), held, levels).of(named)
-    given = {"title": title, "comparison": comparison, "backtest": backtest, "command": command}
-    page = parts(named, question, **given, file=Path(file).name)
+    question = Question(compute, target, inference, unique or held.pop("U", None), held, levels)
+    return write(fits, file, question, title=title, comparison=comparison, backtest=backtest, command=command)
+
+
+def write(
+    fits: Fit | Sequence[Fit] | Mapping[str, Fit], file: str | Path, question: Question, **given: Any
+) -> dict[str, Any]:
+    """Write a page; `given` is the rest of what `report` takes."""
+    named = _named(fits)
+    page = parts(named, question.of(named), file=Path(file).name, **given)
     text = _rendered(page)
     if (size := len(text.encode())) > LARGEST:
         raise ValueError(f"the page would take {size / 1e6:.1f} MB; take fewer fits into one report")
