@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bayescale.decide.allocate import split
-from bayescale.decide.efficiency import CHINCHILLA
+from bayescale.decide.rules import CHINCHILLA
 from bayescale.decide.surface import FLOP, Surface
 from bayescale.fit import Fit
 from bayescale.plot_of_losses import WIDE

@@ -50,7 +50,9 @@ def report(fits: tuple[str, ...], output: str, law: str | None, as_json: bool, *
     levels = arguments.pairs_of(given["level"], "--level", "family=pythia")
     asked = {n: None if given[n] is None else _number(given[n], f"--{n}") for n in ASKED}
     asked["unique"] = asked["unique"] or at.pop("U", None)
-    checks = {n: _printed(given[n], verb) for n, verb in (("comparison", "compare"), ("backtest", "backtest"))}
+    checks = {
+        n: _printed(given[n], verb) for n, verb in (("comparison", "compare"), ("backtest", "backtest"))
+    }
     own = arguments.law_of(law) if law else None
     found = {name: _loaded(path, own) for name, path in _named(fits).items()}
     typed = command("report", fits, {**given, "law": law, "o": output})

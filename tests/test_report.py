@@ -176,7 +176,7 @@ def test_several_fits_stand_side_by_side(tmp_path, undrawn):
         "point": fit_of(draws=1, method="map", spread=0),
     }
     page = seen(written(fits, tmp_path, compute=BUDGET))
-    assert "The best split of 1e22 FLOP under each fit" in page
+    assert "Under each fit: the best split of 1e22 FLOP" in page
     assert "This is a point estimate: it comes with no interval." in page
     same = report.report([fit_of(), fit_of()], tmp_path / "report.html", compute=BUDGET)
     assert [one["name"] for one in same["answers"]] == ["chinchilla", "chinchilla 2"]

@@ -63,6 +63,14 @@ def text(page, id: str) -> str:
     return page.run(f"document.getElementById({id!r}).textContent")
 
 
+def choose(page, case: int):
+    """Choose the case that is looked at."""
+    page.run(
+        f"let list = document.getElementById('case'); list.value = '{case}'; list.dispatchEvent(new Event('change'))"
+    )
+    page.answered()
+
+
 def same(page, name: str, decision, quantities: dict[str, str]):
     for shown, quantity in quantities.items():
         np.testing.assert_allclose(numbers(page, f"{name}-{shown}"), decision.interval(quantity), rtol=CLOSE)
@@ -74,7 +82,9 @@ BUDGETS = {"N": "N", "D": "D", "ratio": "D/N", "loss": "loss"}
 def test_it_renders_without_complaint_and_asks_nothing_of_any_network(shown):
     page = shown(fit_of())
     assert page.run("document.querySelector('.answer').textContent").startswith("Spend 1e22 FLOP")
-    assert [address.partition("#")[0] for address in page.requests] == [page.run("location.href.split('#')[0]")]
+    assert [address.partition("#")[0] for address in page.requests] == [
+        page.run("location.href.split('#')[0]")
+    ]
     assert page.complaints == []
     same(page, "budget", compute_optimal(fit_of(), BUDGET, bounds=BOUNDS), BUDGETS)
 
@@ -153,7 +163,9 @@ def test_unique_tokens_give_what_python_gives(shown):
 def test_every_fit_and_level_has_its_line_and_can_be_looked_at(shown):
     fits = {"pooled": fit_of(by="corpus", draws=60), "tied": fit_of("chinchilla_tied", draws=60)}
     page = shown(fits)
-    rows = page.run("[...document.querySelectorAll('#every tbody tr')].map(row => row.innerText.split(/\\s*\\t\\s*/))")
+    rows = page.run(
+        "[...document.querySelectorAll('#every tbody tr')].map(row => row.innerText.split(/\\s*\\t\\s*/))"
+    )
     expected = [
         ("pooled, for a typical corpus", compute_optimal(fits["pooled"], BUDGET, bounds=BOUNDS, centre=True)),
         ("pooled, for corpus x", compute_optimal(fits["pooled"], BUDGET, bounds=BOUNDS, corpus="x")),
@@ -163,8 +175,7 @@ def test_every_fit_and_level_has_its_line_and_can_be_looked_at(shown):
     for row, (name, decision) in zip(rows, expected, strict=True):
         assert row[0] == name
         assert row[1].split("\n")[0] == label(decision.interval("N")[1])
-    page.run("document.getElementById('case').value = '2'; document.getElementById('case').dispatchEvent(new Event('change'))")
-    page.answered()
+    choose(page, 2)
     same(page, "budget", expected[2][1], BUDGETS)
 
 
@@ -194,7 +205,9 @@ def test_what_is_no_number_changes_nothing_and_is_marked(typed, shown):
     assert page.run("document.getElementById('C-text').value") == "1e22"
 
 
-@pytest.mark.parametrize(("typed", "value"), [("70e21", 7e22), ("1,000T", 1e15), (" 2.5 b ", 2.5e9), (".5e22", 5e21)])
+@pytest.mark.parametrize(
+    ("typed", "value"), [("70e21", 7e22), ("1,000T", 1e15), (" 2.5 b ", 2.5e9), (".5e22", 5e21)]
+)
 def test_numbers_are_read_as_people_write_them(typed, value, shown):
     page = shown(fit_of(draws=2))
     page.type("C-text", typed)
@@ -213,8 +226,7 @@ def test_hostile_names_are_shown_and_do_nothing(shown, browser, tmp_path, monkey
     assert names[1].startswith(f"{HOSTILE[0]}, for corpus {HOSTILE[0]}")
     assert page.run("document.title") == HOSTILE[3]
     assert page.run("document.querySelectorAll('img, iframe, body > svg').length") == 0
-    page.run("document.getElementById('case').value = '3'; document.getElementById('case').dispatchEvent(new Event('change'))")
-    page.answered()
+    choose(page, 3)
     assert page.run("window.hacked") is None
     page.close()
 
@@ -235,14 +247,17 @@ def test_nothing_is_wider_than_the_window(width, dark, shown):
 
 def test_every_field_has_a_name_and_every_heading_its_place(shown):
     page = shown(fit_of(by="corpus", draws=60))
-    unnamed = "[...document.querySelectorAll('input, select')].filter(one => !one.labels.length && !one.ariaLabel).length"
+    fields = "[...document.querySelectorAll('input, select')]"
+    unnamed = f"{fields}.filter(one => !one.labels.length && !one.ariaLabel).length"
     assert page.run(unnamed) == 0
     assert page.run("[...document.querySelectorAll('label')].filter(one => !one.control).length") == 0
     levels = page.run("[...document.querySelectorAll('h1, h2, h3')].map(one => Number(one.tagName[1]))")
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert max(np.diff(levels)) == 1
-    assert page.run("document.getElementById('curve').getAttribute('aria-label')").startswith("Loss against parameters")
+    assert page.run("document.getElementById('curve').getAttribute('aria-label')").startswith(
+        "Loss against parameters"
+    )
     assert page.run("document.querySelectorAll('#curve path').length") == 2
     ids = page.run("[...document.querySelectorAll('[id]')].map(one => one.id)")
     assert len(ids) == len(set(ids))

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr
 
 from bayescale import parallel
 from bayescale.infer.tracing import evaluate
@@ -67,7 +66,6 @@ _CALLS = {
     "closed_call": "call_jaxpr",
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
-    "checkpoint": "jaxpr",
 }
 
 
@@ -115,9 +113,7 @@ class _Written:
         """The names of the results of one traced operation."""
         name, params = operation.primitive.name, operation.params
         if name in _CALLS:
-            inner = params[_CALLS[name]]
-            closed = inner if hasattr(inner, "jaxpr") else ClosedJaxpr(inner, ())
-            return evaluate(closed, inputs, self.rule)
+            return evaluate(params[_CALLS[name]], inputs, self.rule)
         kinds = [v.aval for v in (*operation.invars, *operation.outvars)]
         if any(aval.shape for aval in kinds):
             raise UntranslatableError(f"{name} of arrays has no translation; a law is a function of numbers")

@@ -167,11 +167,11 @@ def _decisions(cases, question: Question, asked) -> list[dict[str, Any]]:
             ]
             lines = [(one.case.said, one.decision) for one in others]
             found.append(tables.of_splits(lines, f"{name}: {answer.title} at each level"))
-    lines = [(name, one.decision) for name, one in main.items() if answers.splits(one.case.fit)]
-    if len(lines) > 1:
-        found.insert(
-            0, tables.of_splits(lines, f"The best split of {label(question.compute)} FLOP under each fit")
-        )
+    several = {name: one for name, one in main.items() if answers.splits(one.case.fit)}
+    if len(several) > 1:
+        lines = [(name, one.decision) for name, one in several.items()]
+        title = next(iter(several.values())).title
+        found.insert(0, tables.of_splits(lines, f"Under each fit: {title}"))
     return found
 
 
