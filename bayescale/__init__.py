@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from bayescale.law import irrelevant as irrelevant
     from bayescale.model import Model as Model
     from bayescale.noise import Noise as Noise
+    from bayescale.page.report import report as report
     from bayescale.pooling import Effect as Effect
     from bayescale.pooling import Pooling as Pooling
     from bayescale.runs import Runs as Runs
@@ -145,6 +146,7 @@ _HOMES = {
     "regret": "decide.efficiency",
     "relative_efficiency": "decide.gain",
     "relevance": "check.relevance",
+    "report": "page.report",
     "revealed_demand": "decide.inference",
     "rivals": "decide.better",
     "rule_of_thumb": "decide.rules",

@@ -17,6 +17,7 @@ from bayescale.verbs_of_comparisons import backtest, compare, relevance
 from bayescale.verbs_of_decisions import allocate, gain, target
 from bayescale.verbs_of_design import design, isoflop
 from bayescale.verbs_of_plots import plot
+from bayescale.verbs_of_reports import report
 from bayescale.verbs_of_studies import bootstrap
 
 
@@ -142,5 +143,6 @@ for verb in (
     design,
     isoflop,
     plot,
+    report,
 ):
     main.add_command(verb)

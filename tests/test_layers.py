@@ -35,10 +35,10 @@ LAYERS = (
         "plot_of_residuals",
     ),
     ("plot_of_parameters", "plot_of_levels", "plot_of_decisions", "plot_of_designs", "plot"),
-    ("report",),
     # Of the command line:
     ("words", "words_of_comparisons", "progress", "arguments", "workers", "options", "printed"),
     ("words_of_decisions",),
+    ("page",),
     (
         "verbs",
         "verbs_of_studies",
@@ -46,6 +46,7 @@ LAYERS = (
         "verbs_of_decisions",
         "verbs_of_design",
         "verbs_of_plots",
+        "verbs_of_reports",
     ),
     ("cli",),
     ("demo",),
@@ -63,7 +64,7 @@ INFER = (
 HEAVY = ("arviz", "pandas", "xarray")
 # The command line finds laws by name, storage reads them back by name, the user finds them in the package, and a
 # comparison knows the law of no law.
-KNOW_LAWS = ("recipe", "check.compare", "words", "arguments", "cli", "demo", "__main__", "")
+KNOW_LAWS = ("recipe", "check.compare", "words", "page.reproduce", "arguments", "cli", "demo", "__main__", "")
 
 
 def module_of(path: Path) -> str:
@@ -191,7 +192,7 @@ def test_no_engine_file_knows_a_law():
 @pytest.mark.parametrize("package", ["matplotlib"])
 def test_figures_are_drawn_in_one_place(package):
     for name, path in FILES.items():
-        if name.startswith("plot") or name.split(".")[0] == "report":
+        if name.startswith("plot") or name.split(".")[0] == "page":
             continue
         assert package not in {i.split(".")[0] for i in imports(path, parsed(path))}, name
 
