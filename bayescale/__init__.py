@@ -18,12 +18,38 @@ if TYPE_CHECKING:
     from bayescale.check.compared import Comparison as Comparison
     from bayescale.check.findings import Finding as Finding
     from bayescale.check.findings import findings as findings
+    from bayescale.check.published import published as published
     from bayescale.check.relevance import Relevance as Relevance
     from bayescale.check.relevance import relevance as relevance
     from bayescale.check.replicates import findings_of_study as findings_of_study
     from bayescale.check.replicates import narrow as narrow
     from bayescale.check.sensitivity import sensitivity as sensitivity
+    from bayescale.decide import flops as flops
     from bayescale.decide.allocate import compute_optimal as compute_optimal
+    from bayescale.decide.allocate import split as split
+    from bayescale.decide.better import Rivals as Rivals
+    from bayescale.decide.better import better as better
+    from bayescale.decide.better import rivals as rivals
+    from bayescale.decide.data_limited import data_limited_optimal as data_limited_optimal
+    from bayescale.decide.decision import Curve as Curve
+    from bayescale.decide.decision import Decision as Decision
+    from bayescale.decide.decision import curve as curve
+    from bayescale.decide.efficiency import efficiency as efficiency
+    from bayescale.decide.efficiency import regret as regret
+    from bayescale.decide.efficiency import rule_of_thumb as rule_of_thumb
+    from bayescale.decide.gain import compute_equivalent_gain as compute_equivalent_gain
+    from bayescale.decide.gain import effective_compute as effective_compute
+    from bayescale.decide.gain import relative_efficiency as relative_efficiency
+    from bayescale.decide.gain import speedup as speedup
+    from bayescale.decide.inference import Price as Price
+    from bayescale.decide.inference import inference_optimal as inference_optimal
+    from bayescale.decide.inference import revealed_demand as revealed_demand
+    from bayescale.decide.invert import compute_for as compute_for
+    from bayescale.decide.invert import data_for as data_for
+    from bayescale.decide.invert import params_for as params_for
+    from bayescale.decide.predict import predict_loss as predict_loss
+    from bayescale.decide.surface import Surface as Surface
+    from bayescale.decide.surface import surface as surface
     from bayescale.fit import Fit as Fit
     from bayescale.infer.bootstrap import bootstrap as bootstrap
     from bayescale.infer.bootstrap import load_study as load_study
@@ -45,9 +71,12 @@ if TYPE_CHECKING:
     from bayescale.storage import save as save
 
 _MODULES = ("data", "models", "noise", "plot", "plot_of_checks")
+_DEEPER = {"flops": "decide.flops"}
 _HOMES = {
     "Backtest": "check.backtested",
     "Comparison": "check.compared",
+    "Curve": "decide.decision",
+    "Decision": "decide.decision",
     "Effect": "pooling",
     "Evidence": "infer.evidence",
     "Finding": "check.findings",
@@ -56,35 +85,60 @@ _HOMES = {
     "Model": "model",
     "Noise": "noise",
     "Pooling": "pooling",
+    "Price": "decide.inference",
     "Relevance": "check.relevance",
     "Resampling": "infer.resample",
+    "Rivals": "decide.better",
     "Runs": "runs",
     "Study": "infer.study",
+    "Surface": "decide.surface",
     "backtest": "check.backtest",
+    "better": "decide.better",
     "bootstrap": "infer.bootstrap",
+    "compare": "check.compare",
+    "compute_equivalent_gain": "decide.gain",
+    "compute_for": "decide.invert",
+    "compute_optimal": "decide.allocate",
+    "curve": "decide.decision",
+    "data_for": "decide.invert",
+    "data_limited_optimal": "decide.data_limited",
+    "effective_compute": "decide.gain",
+    "efficiency": "decide.efficiency",
     "findings": "check.findings",
     "findings_of_study": "check.replicates",
-    "narrow": "check.replicates",
-    "sensitivity": "check.sensitivity",
-    "compare": "check.compare",
-    "compute_optimal": "decide.allocate",
+    "inference_optimal": "decide.inference",
     "irrelevant": "law",
     "laplace": "infer.optimize",
     "load": "storage",
     "load_study": "infer.bootstrap",
     "log_evidence": "infer.evidence",
+    "narrow": "check.replicates",
     "nuts": "infer.nuts",
     "optimize": "infer.optimize",
+    "params_for": "decide.invert",
+    "predict_loss": "decide.predict",
+    "published": "check.published",
+    "regret": "decide.efficiency",
+    "relative_efficiency": "decide.gain",
     "relevance": "check.relevance",
+    "revealed_demand": "decide.inference",
+    "rivals": "decide.better",
+    "rule_of_thumb": "decide.efficiency",
     "save": "storage",
+    "sensitivity": "check.sensitivity",
+    "speedup": "decide.gain",
+    "split": "decide.allocate",
+    "surface": "decide.surface",
 }
-__all__ = [*_MODULES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*_MODULES, *_DEEPER, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str):
     """The public names, from where they live."""
     if name in _MODULES:
         return importlib.import_module(f"bayescale.{name}")
+    if name in _DEEPER:
+        return importlib.import_module(f"bayescale.{_DEEPER[name]}")
     if name in _HOMES:
         return getattr(importlib.import_module(f"bayescale.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'bayescale' has no attribute {name!r}")

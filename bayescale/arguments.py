@@ -89,15 +89,30 @@ def models_of(kind: str, *, law, noise, along, **options) -> list:
     ]
 
 
-def point_of(text: str) -> dict[str, float]:
+def amount_of(text: str, option: str) -> float:
+    """A positive amount such as "7e10" or "70B"."""
+    from bayescale.columns import number
+
+    value = number(text.strip())
+    if value is None or not 0 < value < float("inf"):
+        raise ValueError(f"{option} is {text!r}; it is a positive number, such as 7e10 or 70B")
+    return value
+
+
+def amounts_of(text: str, option: str) -> list[float]:
+    """Positive amounts such as "1e24,1e25"."""
+    return [amount_of(one, option) for one in text.split(",")]
+
+
+def point_of(text: str, option: str = "--at") -> dict[str, float]:
     """A point, covariate -> value, of a text such as "N=7e10,D=1.4T"."""
     from bayescale.columns import number
 
     found = {}
-    for name, cell in pairs_of((text,), "--at", "N=7e10,D=1.4e12").items():
+    for name, cell in pairs_of((text,), option, "N=7e10,D=1.4e12").items():
         value = number(cell)
         if value is None:
-            raise ValueError(f"--at {name}={cell}: {cell} is not a number; write it as 7e10 or 70B")
+            raise ValueError(f"{option} {name}={cell}: {cell} is not a number; write it as 7e10 or 70B")
         found[name] = value
     return found
 
@@ -115,7 +130,7 @@ def count_of(text: str, option: str) -> int:
 def quantities_of(law, compute: str | None, at: tuple[str, ...]):
     """What a study is asked for: the parameters of the law, an allocation for a budget, the response at points."""
     from bayescale.columns import number
-    from bayescale.decide.allocate import compute_optimal
+    from bayescale.decide import allocate
 
     found = {p: p for p in law.parameters}
     if compute:
@@ -128,7 +143,7 @@ def quantities_of(law, compute: str | None, at: tuple[str, ...]):
             )
 
         def split(fit):
-            return compute_optimal(fit, budget, centre=True, strict=False, bounds=(1.0, 1e20))
+            return allocate.split(fit, budget, centre=True, strict=False, bounds=(1.0, 1e20))
 
         found["N at budget"] = lambda fit: split(fit)[0]
         found["D at budget"] = lambda fit: split(fit)[1]

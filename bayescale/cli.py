@@ -14,6 +14,7 @@ from bayescale.options import as_json, reading, seed
 from bayescale.printed import print_json, print_table
 from bayescale.verbs import fit, predict
 from bayescale.verbs_of_comparisons import backtest, compare, relevance
+from bayescale.verbs_of_decisions import allocate, gain, target
 from bayescale.verbs_of_studies import bootstrap
 
 
@@ -126,5 +127,5 @@ def demo(output: str, seed: int, as_json: bool) -> None:
     run(Path(output), seed, as_json=as_json)
 
 
-for verb in (fit, bootstrap, compare, backtest, relevance, predict):
+for verb in (fit, bootstrap, compare, backtest, relevance, predict, allocate, target, gain):
     main.add_command(verb)

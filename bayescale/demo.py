@@ -49,8 +49,8 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     save(fit, folder / "fit.nc")
     plot.figure(fit).savefig(folder / "fit.png", dpi=150)
     forecast = fit.predict(POINT, kind="new_level", key=key_new)
-    N, D = compute_optimal(fit, BUDGET, bounds=BOUNDS, centre=True)
-    split = {"N": N, "D": D, "tokens per parameter": D / N}
+    optimum = compute_optimal(fit, BUDGET, bounds=BOUNDS, centre=True)
+    split = {"N": optimum["N"], "D": optimum["D"], "tokens per parameter": optimum["D/N"]}
     if as_json:
         answer = {
             **words.of_fit(fit),

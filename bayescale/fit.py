@@ -29,7 +29,7 @@ class Fit:
         model: the model, with its effects chosen.
         runs: the table it was fitted to.
         draws: site -> (chains, draws, ...), relative to the reference run.
-        method: "nuts", "laplace", "map", "maximum_likelihood" or "bootstrap".
+        method: "nuts", "laplace", "map", "maximum_likelihood", "bootstrap" or "published".
         stats: what the method says of its work.
     """
 
@@ -117,6 +117,8 @@ class Fit:
             return (
                 f"converged (bootstrap): {len(self)} replicates, {self.stats['unfinished']} more unfinished"
             )
+        if self.method == "published":
+            return f"not fitted: {self.runs.source}"
         return f"converged ({self.method}): {self.stats['mode_agreed']} of {self.stats['mode_starts']} starts agree"
 
     # ---- Parameters

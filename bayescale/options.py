@@ -8,6 +8,12 @@ import click
 MODEL = ("law", "along", "irrelevant", "noise", "delta", "noise_scale", "vary", "by", "effect")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+as_csv = click.option(
+    "--csv",
+    "csv",
+    type=click.Path(dir_okay=False),
+    help="Write the table to a file of comma-separated values too.",
+)
 seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from bayescale import parallel
 from bayescale.columns import MEANINGS, label
-from bayescale.decide.allocate import compute_optimal
+from bayescale.decide.allocate import split
 from bayescale.fit import Fit
 from bayescale.forecast import complete
 
@@ -148,7 +148,7 @@ def _frontier(fit: Fit, computes: np.ndarray) -> np.ndarray:
     own = fit.centre()
     losses = []
     for compute in computes:
-        N, D = compute_optimal(fit, float(compute), bounds=(1, 1e20), centre=True)
+        N, D = split(fit, float(compute), bounds=(1, 1e20), centre=True)
         losses.append(fit.mean(own, N=N, D=D))
     return np.stack(losses, axis=1)
 

@@ -1,7 +1,12 @@
 """What the command line prints: tables, JSON and fits."""
 
+import csv
 import json
+import math
 import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,6 +30,26 @@ def print_table(headings: list[str], rows: list[tuple], title: str | None = None
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def write_csv(file: str | Path, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table as comma-separated values, numbers in full; infinite ones as inf, what is not known as nothing.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    path = Path(file)
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.absolute().parent}")
+    with path.open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.writer(opened, lineterminator="\n")
+        writer.writerow(headings)
+        writer.writerows([_cell(value) for value in row] for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    unknown = value is None or (isinstance(value, float) and math.isnan(value))
+    return "" if unknown else value
 
 
 def show(found, findings) -> None:

@@ -113,7 +113,7 @@ def whole(name: str, replicates: int, folder: Path | None) -> dict[str, Any]:
     fitted = time.perf_counter()
 
     def tokens_per_parameter(fit):
-        N, D = bs.compute_optimal(fit, BUDGET)
+        N, D = bs.split(fit, BUDGET)
         return D / N
 
     asked: dict[str, Callable] = {

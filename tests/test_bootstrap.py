@@ -25,7 +25,7 @@ BUDGET = 5.76e23  # Chinchilla's, in FLOP
 
 def ratio(fit):
     """Tokens for each parameter at Chinchilla's budget."""
-    N, D = bs.compute_optimal(fit, BUDGET)
+    N, D = bs.split(fit, BUDGET)
     return D / N
 
 
@@ -77,7 +77,7 @@ def test_the_huber_estimate_of_240_points(points):
         assert fit.centre()[name][0] == pytest.approx(value, rel=2e-4 if name == "B" else 1e-4)
     assert exponent(fit)[0] == pytest.approx(0.5138995, rel=1e-4)
     assert ratio(fit)[0] == pytest.approx(17.921, rel=1e-4)
-    N, D = bs.compute_optimal(fit, BUDGET)
+    N, D = bs.split(fit, BUDGET)
     assert N[0] == pytest.approx(7.3190e10, rel=1e-4)
     assert D[0] == pytest.approx(1.31165e12, rel=1e-4)
     assert fit.mean(fit.centre(), N=N[0], D=D[0])[0] == pytest.approx(1.973912, rel=1e-6)

@@ -30,7 +30,8 @@ LAYERS = (
     ("report",),
     # Of the command line:
     ("words", "words_of_comparisons", "progress", "arguments", "workers", "options", "printed"),
-    ("verbs", "verbs_of_studies", "verbs_of_comparisons"),
+    ("words_of_decisions",),
+    ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_decisions"),
     ("cli",),
     ("demo",),
     ("__main__",),

@@ -31,7 +31,7 @@ def exponent(fit):
 
 
 def ratio(fit):
-    N, D = bs.compute_optimal(fit, 5.76e23)
+    N, D = bs.split(fit, 5.76e23)
     return D / N
 
 

@@ -1,89 +1,130 @@
 """Compute-optimal allocation: how many parameters, and how many tokens, for a budget."""
 
-import functools
+from collections.abc import Mapping
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from jax.typing import ArrayLike
 
-from bayescale import parallel
 from bayescale.columns import label
+from bayescale.decide import frontier
+from bayescale.decide.budget import needed
+from bayescale.decide.decision import Decision, mean
+from bayescale.decide.flops import checked
+from bayescale.decide.frontier import Flop, six
+from bayescale.decide.support import decision
+from bayescale.decide.surface import Surface, surface
 from bayescale.fit import Fit
-from bayescale.law import Law
-from bayescale.model import Model
-from bayescale.noise import Noise
-from bayescale.runs import Runs
 
-GRID = 257  # 32 to a decade of the default bounds: two valleys of a loss are farther apart than that
-HALVINGS = 60  # a step of the grid is below 1, so this reaches the last bit
+BOUNDS = (1e6, 1e14)  # parameters
 
 
 def compute_optimal(
-    fit: Fit,
+    fit: Fit | Surface,
     compute: float,
     *,
-    bounds: tuple[float, float] = (1e6, 1e14),
+    at: Mapping[str, float] | None = None,
+    bounds: tuple[float, float] = BOUNDS,
+    flop: Flop = six,
     centre: bool = False,
     strict: bool = True,
     **levels: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The parameters and tokens at which `compute` FLOP give the least loss, one answer for each draw.
+) -> Decision:
+    """The parameters and tokens at which `compute` FLOP give the least loss.
 
         N = argmin L(N, C / 6N),    D = C / 6N
 
+    The choice is the N of the least loss on average over the draws, which is not the average of their best N; the
+    regret is the share of the compute that each draw would have saved with its own best N.
+
     Args:
-        fit: a fit of a law in N and D.
+        fit: a fit of a law of loss in N and D, or its surface.
         compute: the budget, in FLOP.
+        at: further covariates of the law, column -> the value they are held at.
         bounds: the least and the most parameters considered.
+        flop: the FLOP of training for each token, of N; 6N by default. It is traced by JAX.
         centre: whether to take the parameters that levels differ from, instead of those of a level.
         strict: whether it is an error that the optimum of a draw is at a bound; if not, that draw is not a number.
         levels: the level of each factor by which parameters differ, as corpus="web".
 
     Returns:
-        Parameters and tokens, each (draws,).
+        N, D, D/N, the loss there, and the local exponents a = d ln N / d ln C and b = 1 - a.
 
     Raises:
-        ValueError: the law is not one of loss in N and D, a level is missing, or the optimum of a draw is at
-            a bound.
+        ValueError: the law is not one of loss in N and D, a level or a covariate is missing, or the optimum of a
+            draw is at a bound.
 
     Source:
         Hoffmann et al. 2022, arXiv:2203.15556, equation 4, is the closed form for one law.
     """
-    _check(fit, compute, bounds)
-    if not centre:
-        fit.require(levels)
-    elif levels:
-        raise ValueError(f"centre=True and {', '.join(levels)}=... contradict each other; give one of them")
-    with parallel.workbench():
-        relative = fit.relative(levels)
-        own = {p: relative[p] for p in fit.model.law.parameters}
-        units = fit.runs.replace(columns={}, response=None, factors={}, weight=np.ones(()), levels={})
-        low, high = np.log(bounds)
-        log_n, least, most = jax.device_get(
-            _minimum(_bare(fit.model.law, fit.model.noise), units, own, compute, low, high)
-        )
+    at_level = surface(fit, at=at, centre=centre, **levels)
+    N, D = split(at_level, compute, bounds=bounds, flop=flop, strict=strict)
+    loss = at_level.each(N=N, D=D)
+    a = frontier.exponents(at_level, N, compute, flop=flop)
+    chosen = frontier.choice(at_level, compute, N, flop=flop)
+    tokens = float(frontier.tokens(compute, chosen, flop=flop))
+    got = at_level.each(N=chosen, D=tokens)
+    regret = np.where(np.isnan(N), np.nan, wasted(at_level, got, compute, flop=flop))
+    return decision(
+        "compute_optimal",
+        at_level,
+        {"C": float(compute)},
+        {"N": N, "D": D, "D/N": D / N, "loss": loss, "a": a, "b": 1 - a},
+        {"N": N, "D": D},
+        choice={"N": chosen, "D": tokens, "loss": mean(got)},
+        regret=regret,
+    )
+
+
+def split(
+    fit: Fit | Surface,
+    compute: float,
+    *,
+    at: Mapping[str, float] | None = None,
+    bounds: tuple[float, float] = BOUNDS,
+    flop: Flop = six,
+    centre: bool = False,
+    strict: bool = True,
+    **levels: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The N and D of `compute_optimal` alone, each (draws,): what bootstraps and figures ask for many times.
+
+    Everything is as for `compute_optimal`.
+    """
+    check_compute(compute)
+    check_bounds(bounds)
+    at_level = surface(fit, at=at, centre=centre, **levels)
+    at_level.holds("N", "D")
+    N, D, least, most = frontier.best(at_level, compute, flop=flop, bounds=bounds)
     if strict and (least.any() or most.any()):
-        raise ValueError(_at_bound(compute, bounds, least, most))
-    N = np.where(least | most, np.nan, np.exp(log_n))
-    return N, compute / (6 * N)
+        raise ValueError(at_bound(compute, bounds, least, most))
+    outside = least | most
+    return np.where(outside, np.nan, N), np.where(outside, np.nan, D)
 
 
-def _check(fit: Fit, compute: float, bounds: tuple[float, float]) -> None:
-    law = fit.model.law
-    if set(law.covariates) != {"N", "D"} or law.response != "loss":
-        axes = ", ".join(law.covariates) or "no covariate"
-        raise ValueError(
-            f"law {law.name} is of {law.response} in {axes}; an allocation needs a law of loss in N, D"
-        )
-    if not (np.isfinite(compute) and compute > 0):
-        raise ValueError(f"compute is {compute}; it is a positive number of FLOP, such as 5.76e23")
+def wasted(
+    at_level: Surface, loss: np.ndarray, compute: float, *, served: float = 0.0, flop: Flop = six
+) -> np.ndarray:
+    """The share of a budget that was not needed for a loss, 1 - C_eq / C, (draws,).
+
+    C_eq is the budget at which the best split of the draw reaches the loss. A loss below the least that the
+    budget buys in a draw, by rounding, wastes nothing.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.maximum(1 - needed(at_level, loss, served=served, flop=flop) / compute, 0.0)
+
+
+def check_compute(compute: float) -> None:
+    """Refuse what is no budget."""
+    checked(compute)
+
+
+def check_bounds(bounds: tuple[float, float]) -> None:
+    """Refuse what are no bounds."""
     if not (0 < bounds[0] < bounds[1] < np.inf):
         raise ValueError(f"bounds are {bounds}; they are the least and the most N, such as (1e6, 1e14)")
 
 
-def _at_bound(compute: float, bounds: tuple[float, float], least: np.ndarray, most: np.ndarray) -> str:
+def at_bound(compute: float, bounds: tuple[float, float], least: np.ndarray, most: np.ndarray) -> str:
+    """What is said of draws whose best N is at a bound."""
     said = [
         f"in {bad.sum()} of {len(bad)} draws the best N for {label(compute)} FLOP is at or beyond the bound "
         f"{label(bound)}"
@@ -91,42 +132,3 @@ def _at_bound(compute: float, bounds: tuple[float, float], least: np.ndarray, mo
         if bad.any()
     ]
     return f"{'; '.join(said)}; widen bounds, or take it that the fit does not tell the optimum"
-
-
-@functools.lru_cache
-def _bare(law: Law, noise: Noise) -> Model:
-    """The law without what groups share: one model for all its fits, so that it is compiled once."""
-    return Model(law, noise, effects=())
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _minimum(
-    model: Model, units: Runs, own: dict[str, Array], compute: ArrayLike, low: ArrayLike, high: ArrayLike
-) -> tuple[Array, Array, Array]:
-    """The ln N of the least loss, and whether it is at the lower and at the upper bound, each (draws,)."""
-
-    def loss(log_n: Array, one: dict[str, Array]) -> Array:
-        N = jnp.exp(log_n)
-        return model.mean(units.replace(columns={"N": N, "D": compute / (6 * N)}), one)
-
-    slope = jax.grad(loss)
-
-    def of_draw(one: dict[str, Array]) -> tuple[Array, Array, Array]:
-        grid = jnp.linspace(low, high, GRID)
-        values = jax.vmap(lambda x: loss(x, one))(grid)
-        lowest = jnp.argmin(jnp.where(jnp.isnan(values), jnp.inf, values))
-        left, right = grid[jnp.maximum(lowest - 1, 0)], grid[jnp.minimum(lowest + 1, GRID - 1)]
-
-        # The loss is flat at its minimum, and would tell ln N to 1e-8 only; its slope tells all digits.
-        def halve(_, bracket):
-            left, right = bracket
-            middle = (left + right) / 2
-            falls = slope(middle, one) < 0
-            return jnp.where(falls, middle, left), jnp.where(falls, right, middle)
-
-        a, b = jax.lax.fori_loop(0, HALVINGS, halve, (left, right))
-        least = (lowest == 0) & (slope(left, one) >= 0)
-        most = (lowest == GRID - 1) & (slope(right, one) <= 0)
-        return (a + b) / 2, least, most
-
-    return jax.vmap(of_draw)(own)

@@ -35,7 +35,7 @@ class Study:
     """The replicates of a bootstrap.
 
     Quantities are the name of a parameter, or a function of a `Fit` that gives one number for each draw, such as
-    `lambda fit: bs.compute_optimal(fit, 5.76e23)[0]`. Replicates that did not end at a minimum are left out of every
+    `lambda fit: bs.split(fit, 5.76e23)[0]`. Replicates that did not end at a minimum are left out of every
     answer, and counted; where a quantity is not a number in some, the interval says in how many.
 
     Attributes:

@@ -1,0 +1,163 @@
+"""What a target loss takes: compute, tokens or parameters, infinite where it is out of reach."""
+
+import functools
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import Array
+
+from bayescale import parallel
+from bayescale.decide import frontier
+from bayescale.decide.budget import needed
+from bayescale.decide.decision import Decision
+from bayescale.decide.efficiency import check_positive
+from bayescale.decide.frontier import HALVINGS, Flop, six
+from bayescale.decide.support import decision
+from bayescale.decide.surface import FLOP, Surface, completed, surface
+from bayescale.fit import Fit
+from bayescale.model import Model
+from bayescale.runs import Runs
+
+WIDEST = (1e-3, 1e100)  # of a covariate; what needs more is out of reach
+GRID = 513  # half an e-fold each: a law that turns within less is not looked for
+
+
+def compute_for(
+    fit: Fit | Surface,
+    loss: npt.ArrayLike,
+    *,
+    at: Mapping[str, float] | None = None,
+    flop: Flop = six,
+    centre: bool = False,
+    **levels: str,
+) -> Decision:
+    """The least compute that reaches a loss, and how it is split; infinite where no compute does.
+
+    `defined("C")` is the probability that the loss can be reached. The quantiles are of all draws, those out of reach
+    among them.
+
+    Args:
+        fit: a fit of a law of loss in N and D, or in C alone, or its surface.
+        loss: the loss, in nats for each token: a number, or one for each draw, (draws,).
+        at: further covariates of the law, column -> the value they are held at.
+        flop: the FLOP of training for each token, of N; 6N by default.
+        centre: whether to take the parameters that levels differ from, instead of those of a level.
+        levels: the level of each factor by which parameters differ, as corpus="web".
+
+    Returns:
+        C, and of a law in N and D also N, D and D/N.
+
+    Raises:
+        ValueError: the law is neither in N and D nor in C, a level or a covariate is missing, or the loss is no
+            positive number.
+    """
+    at_level, wanted = _asked(fit, loss, at, centre, levels)
+    if "C" in at_level.law.covariates and not {"N", "D"} <= set(at_level.law.covariates):
+        at_level.holds("C")
+        C = inverse(at_level, "C", wanted)
+        return decision("compute_for", at_level, {"loss": _one(wanted)}, {"C": C}, {"C": C})
+    at_level.holds("N", "D")
+    C = needed(at_level, wanted, flop=flop)
+    reached = np.isfinite(C) & (C > 0)
+    # Where it is out of reach, or costs nothing, there is no split; any budget serves to compute with.
+    best = frontier.best(at_level, np.where(reached, C, 1.0), flop=flop)
+    N, D = (np.where(reached, v, np.where(np.isnan(C), np.nan, C)) for v in (best.N, best.D))
+    draws = {"C": C, "N": N, "D": D, "D/N": np.where(reached, best.D / best.N, np.nan)}
+    return decision("compute_for", at_level, {"loss": _one(wanted)}, draws, {"N": N, "D": D})
+
+
+def data_for(
+    fit: Fit | Surface,
+    loss: npt.ArrayLike,
+    *,
+    at: Mapping[str, float] | None = None,
+    centre: bool = False,
+    **levels: str,
+) -> Decision:
+    """The fewest training tokens that reach a loss where the other covariates are held, as at={"N": 7e9}.
+
+    Everything else is as for `compute_for`; of a law in N also the compute 6ND is given.
+    """
+    return _of_covariate("data_for", "D", fit, loss, at, centre, levels)
+
+
+def params_for(
+    fit: Fit | Surface,
+    loss: npt.ArrayLike,
+    *,
+    at: Mapping[str, float] | None = None,
+    centre: bool = False,
+    **levels: str,
+) -> Decision:
+    """The fewest parameters that reach a loss where the other covariates are held, as at={"D": 1.4e12}.
+
+    Everything else is as for `compute_for`; of a law in D also the compute 6ND is given.
+    """
+    return _of_covariate("params_for", "N", fit, loss, at, centre, levels)
+
+
+def _of_covariate(question: str, covariate: str, fit, loss, at, centre, levels) -> Decision:
+    at_level, wanted = _asked(fit, loss, at, centre, levels)
+    at_level.holds(covariate)
+    found = inverse(at_level, covariate, wanted)
+    draws, point = {covariate: found}, {covariate: found}
+    (other,) = {"N", "D"} - {covariate}
+    if other in at_level.at:
+        draws["C"] = FLOP * found * at_level.at[other]
+    return decision(question, at_level, {"loss": _one(wanted)}, draws, point)
+
+
+def _asked(fit, loss, at, centre, levels) -> tuple[Surface, np.ndarray]:
+    at_level = surface(fit, at=at, centre=centre, **levels)
+    wanted = np.asarray(loss, float)
+    check_positive(loss=wanted)
+    if wanted.ndim > 1 or (wanted.ndim == 1 and len(wanted) != len(at_level)):
+        raise ValueError(
+            f"loss is {wanted.shape}; it is a number, or one for each of the {len(at_level)} draws"
+        )
+    return at_level, np.broadcast_to(wanted, len(at_level))
+
+
+def _one(wanted: np.ndarray) -> float:
+    """What was asked, as one number."""
+    return float(np.median(wanted))
+
+
+def inverse(at_level: Surface, covariate: str, wanted: np.ndarray) -> np.ndarray:
+    """The least value of a covariate at which each draw reaches its loss, (draws,)."""
+    at = {c: v for c, v in at_level.at.items() if c != covariate}
+    with parallel.workbench():
+        found = _reached(at_level.model, covariate, at_level.measures, at, at_level.own, wanted)
+        return np.exp(np.asarray(found))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _reached(
+    model: Model, covariate: str, measures: Runs, at: dict[str, Array], own: dict[str, Array], wanted: Array
+) -> Array:
+    """The least logarithm of a covariate at which the response is down to what is wanted, (draws,)."""
+    low, high = np.log(WIDEST)
+    grid = jnp.linspace(low, high, GRID)
+
+    def of_draw(one: dict[str, Array], wanted: Array) -> Array:
+        def excess(x: Array) -> Array:
+            columns = completed(model.law, {**at, covariate: jnp.exp(x)})
+            return model.mean(measures.replace(columns=columns), one) - wanted
+
+        enough = jax.vmap(excess)(grid) <= 0
+        first = jnp.argmax(enough)
+
+        def halve(_, bracket):
+            left, right = bracket
+            middle = (left + right) / 2
+            there = excess(middle) <= 0
+            return jnp.where(there, left, middle), jnp.where(there, middle, right)
+
+        bracket = grid[jnp.maximum(first - 1, 0)], grid[first]
+        found = jax.lax.fori_loop(0, HALVINGS, halve, bracket)[1]
+        return jnp.where(enough.any(), jnp.where(first == 0, -jnp.inf, found), jnp.inf)
+
+    return jax.vmap(of_draw)(own, wanted)

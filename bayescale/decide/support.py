@@ -1,0 +1,156 @@
+"""How far a decision lies outside the runs, and the findings that say so."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from bayescale.check.findings import Finding, sorted_by_severity
+from bayescale.check.published import rounded
+from bayescale.columns import label
+from bayescale.decide.decision import Decision
+from bayescale.decide.surface import FLOP, Surface
+from bayescale.fit import Fit
+
+FAR, TOO_FAR = 1.0, 2.0  # decades of compute beyond the runs
+OVERTRAINED = np.log10(3.0)  # decades of D/N outside the runs: a factor of three
+DRAWS, RUNS = 500, 200  # a standard deviation of so many draws is good to 3%
+
+UNITS = {
+    "N": "parameters",
+    "D": "tokens",
+    "U": "tokens",
+    "C": "FLOP",
+    "D/N": "tokens for each parameter",
+    "loss": "nats for each token",
+    "excess loss": "nats for each token",
+    "difference": "nats for each token",
+}
+
+
+def decision(
+    question: str,
+    surface: Surface,
+    asked: Mapping[str, float | str],
+    draws: Mapping[str, np.ndarray],
+    point: Mapping[str, npt.ArrayLike],
+    *,
+    choice: Mapping[str, float] | None = None,
+    regret: np.ndarray | None = None,
+    units: Mapping[str, str] | None = None,
+    findings: tuple[Finding, ...] = (),
+) -> Decision:
+    """The decision, with what there is to say of where it lies.
+
+    Args:
+        question: the function that was asked.
+        surface: the law that answered; what it holds is added to what was asked.
+        asked: what was given.
+        draws: quantity -> (draws,).
+        point: where the law was asked, covariate -> a number or (draws,).
+        choice: what to do.
+        regret: what it wastes, (draws,).
+        units: of quantities that have names of their own.
+        findings: more of them.
+    """
+    far = beyond(surface.fit, {**surface.at, **point})
+    every = {**UNITS, **(units or {})}
+    return Decision(
+        question=question,
+        asked={**asked, **surface.asked},
+        draws=dict(draws),
+        units={name: every.get(name, "") for name in draws},
+        beyond=far,
+        choice=dict(choice or {}),
+        regret=regret,
+        findings=sorted_by_severity(
+            [
+                *_extrapolated(surface, far, point),
+                *_overtrained(surface.fit, far),
+                *rounded(surface.fit),
+                *findings,
+            ]
+        ),
+        trouble=surface.fit.trouble,
+    )
+
+
+def beyond(fit: Fit, point: Mapping[str, npt.ArrayLike]) -> dict[str, float]:
+    """The decades by which a point lies outside the range of the runs, in each covariate and in C and D/N.
+
+    Args:
+        fit: the fit.
+        point: covariate -> a number or (draws,), of which the median counts.
+
+    Returns:
+        0 inside the range; nan where nothing is known of the runs or of the point.
+    """
+    of_runs = _derived({c: np.asarray(v, float) for c, v in fit.runs.columns.items()})
+    of_point = _derived({c: np.asarray(v, float) for c, v in point.items()})
+    return {c: _outside(of_point[c], of_runs[c]) for c in of_point if c in of_runs}
+
+
+def _derived(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    if {"N", "D"} <= set(columns):
+        with np.errstate(invalid="ignore"):
+            columns = {"C": FLOP * columns["N"] * columns["D"]} | columns
+            columns["D/N"] = columns["D"] / columns["N"]
+    return columns
+
+
+def _outside(point: np.ndarray, runs: np.ndarray) -> float:
+    point = point[np.isfinite(point) & (point > 0)]
+    if not (point.size and runs.size and (runs > 0).all()):
+        return float("nan")
+    middle = np.log10(np.median(point))
+    return float(max(middle - np.log10(runs.max()), np.log10(runs.min()) - middle, 0.0))
+
+
+def _extrapolated(
+    surface: Surface, far: Mapping[str, float], point: Mapping[str, npt.ArrayLike]
+) -> Iterator[Finding]:
+    covariates = [c for c in ("C",) if c in far] or [c for c in far if c != "D/N"]
+    for c in covariates:
+        if not far[c] > FAR:
+            continue
+        ratio = _leverage(surface, point)
+        wider = (
+            f"; the posterior sd of the loss there is {ratio:.1f} times that at the runs" if ratio > 1 else ""
+        )
+        yield Finding(
+            "EXTRAP",
+            "severe" if far[c] > TOO_FAR else "warning",
+            f"the answer lies {far[c]:.1f} decades of {c} outside the runs{wider}",
+            far[c],
+            "See how forecasts over such a gap did in a back-test (bayescale backtest), and widen the interval by "
+            "the drift that it finds",
+        )
+
+
+def _overtrained(fit: Fit, far: Mapping[str, float]) -> Iterator[Finding]:
+    if far.get("D/N", 0.0) > OVERTRAINED:
+        ratios = np.asarray(fit.runs.columns["D"], float) / np.asarray(fit.runs.columns["N"], float)
+        yield Finding(
+            "OVERTRAIN",
+            "warning",
+            f"the tokens for each parameter of the answer are {10 ** far['D/N']:.2g} times outside those of the runs, "
+            f"{label(ratios.min())} to {label(ratios.max())}, where exponents are known to change",
+            10 ** far["D/N"],
+            "Add runs with so many tokens for each parameter, or take the answer as a guess",
+        )
+
+
+def _leverage(surface: Surface, point: Mapping[str, npt.ArrayLike]) -> float:
+    """The posterior sd of the log loss at a point, in units of that at a typical run; nan where nothing is known."""
+    needs, runs = surface.law.covariates, surface.fit.runs
+    there = {c: np.median(np.asarray(v, float)) for c, v in point.items() if c in needs}
+    known = set(needs) <= {*runs.columns, *surface.at} and set(needs) <= {*there, *surface.at}
+    if len(surface) < 2 or not known or not all(np.isfinite(v) for v in there.values()):
+        return float("nan")
+    fewer = Surface(surface.fit, surface.levels, {}, surface.thinned(DRAWS).own)
+    shown = slice(None, None, max(1, len(runs) // RUNS))
+    columns = {c: np.asarray(runs.columns[c], float)[shown] for c in needs if c in runs.columns}
+    at_runs = np.log(fewer.loss(**{**surface.at, **columns})).std(axis=0)
+    at_point = np.log(fewer.loss(**{**surface.at, **there})).std(axis=0)
+    typical = float(np.sqrt(np.mean(at_runs**2)))
+    return float(at_point[0]) / typical if typical > 0 else float("nan")

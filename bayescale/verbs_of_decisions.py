@@ -1,0 +1,223 @@
+"""The verbs that decide: `bayescale allocate`, `bayescale target` and `bayescale gain`."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bayescale import arguments
+from bayescale.options import as_csv, as_json
+from bayescale.words_of_decisions import answer
+
+PRICES = ("price", "peak", "utilisation", "serving_price", "serving_peak", "serving_utilisation")
+
+
+def _deciding(function: Callable) -> Callable:
+    """The options of every verb that asks fits."""
+    options = [
+        click.argument("fits", metavar="FIT...", nargs=-1, required=True),
+        click.option("--level", multiple=True, help="The level of a factor, as corpus=web; may be repeated."),
+        click.option(
+            "--centre", is_flag=True, help="The parameters that levels differ from, instead of a level."
+        ),
+        click.option(
+            "--hold", multiple=True, help="A further covariate of the law, as experts=8; may be repeated."
+        ),
+        click.option("--law", help="The file of the law, where it is not one of `bayescale laws`."),
+        click.option(
+            "--probability",
+            type=click.FloatRange(0, 1, True, True),
+            default=0.9,
+            show_default=True,
+            help="Of the intervals.",
+        ),
+        as_csv,
+        as_json,
+    ]
+    return functools.reduce(lambda f, option: option(f), reversed(options), function)
+
+
+def _priced(function: Callable) -> Callable:
+    """The options that put prices on FLOP."""
+    options = [
+        click.option("--price", type=float, help="Price of an accelerator for an hour, in training."),
+        click.option("--peak", type=float, help="FLOP of it in a second at best, as 9.89e14."),
+        click.option(
+            "--utilisation", type=float, help="The share of them that training makes use of, as 0.4."
+        ),
+        click.option("--serving-price", type=float, help="As --price, in inference; by default the same."),
+        click.option("--serving-peak", type=float, help="As --peak, in inference; by default the same."),
+        click.option("--serving-utilisation", type=float, help="As --utilisation, in inference."),
+    ]
+    return functools.reduce(lambda f, option: option(f), reversed(options), function)
+
+
+@click.command()
+@_deciding
+@click.option("--compute", help="Budgets in FLOP, as 1e24,1e25.")
+@click.option("--money", help="Budgets in the money of --price, instead of --compute.")
+@click.option("--ratio", type=float, help="What a rule of so many tokens for each parameter wastes too.")
+@click.option("--unique", help="Unique tokens, as 1e11 or 100B, for a law in U.")
+@click.option("--inference", help="Tokens of inference, as 2e12 or 2T, which the budget pays for too.")
+@_priced
+def allocate(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
+    """Split budgets into parameters and tokens."""
+    from bayescale.decide.allocate import compute_optimal
+    from bayescale.decide.data_limited import data_limited_optimal
+    from bayescale.decide.efficiency import rule_of_thumb
+    from bayescale.decide.inference import inference_optimal
+
+    training, serving = _prices(options)
+    asked = {name: options[name] for name in ("compute", "money")}
+    if (asked["compute"] is None) == (asked["money"] is None):
+        raise ValueError("give the budgets with --compute, in FLOP, or with --money, one of them")
+    if asked["money"] and training is None:
+        raise ValueError("--money needs --price, --peak and --utilisation")
+    budgets = arguments.amounts_of(
+        asked["money"] or asked["compute"], "--money" if asked["money"] else "--compute"
+    )
+    if options["unique"] and options["inference"]:
+        raise ValueError("--unique and --inference are two questions; ask one at a time")
+    found = []
+    for name, fit in _loaded(fits, law):
+        own = _surface(fit, level, centre, hold)
+        for budget in budgets:
+            compute = budget / training.flop if asked["money"] and training else budget
+            if options["inference"]:
+                tokens = arguments.amount_of(options["inference"], "--inference")
+                given = budget if asked["money"] or training is None else budget * training.flop
+                wide = {"training": training, "serving": serving, "bounds": WIDE}
+                one = inference_optimal(own, tokens, budget=given, **wide)
+            elif options["unique"]:
+                unique = arguments.amount_of(options["unique"], "--unique")
+                one = data_limited_optimal(own, compute, unique, bounds=WIDE)
+            else:
+                one = compute_optimal(own, compute, bounds=WIDE)
+            found.append((name, one))
+            if options["ratio"] is not None:
+                found.append((name, rule_of_thumb(compute, options["ratio"], fit=own)))
+    answer(found, probability, csv, as_json)
+
+
+@click.command()
+@_deciding
+@click.option("--loss", required=True, help="Losses to reach, in nats for each token, as 1.95,1.9.")
+@click.option("--inference", help="Tokens of inference, as 2e12 or 2T: the model that is cheapest with them.")
+@_priced
+def target(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
+    """Say what a loss takes: compute; or, with --hold N=7e10 or D=1.4e12, tokens or parameters."""
+    from bayescale.decide.inference import inference_optimal
+    from bayescale.decide.invert import compute_for, data_for, params_for
+
+    training, serving = _prices(options)
+    found = []
+    for name, fit in _loaded(fits, law):
+        own = _surface(fit, level, centre, hold)
+        for loss in arguments.amounts_of(options["loss"], "--loss"):
+            if options["inference"]:
+                tokens = arguments.amount_of(options["inference"], "--inference")
+                one = inference_optimal(own, tokens, loss=loss, training=training, serving=serving)
+            elif "N" in own.at:
+                one = data_for(own, loss)
+            elif "D" in own.at:
+                one = params_for(own, loss)
+            else:
+                one = compute_for(own, loss)
+            found.append((name, one))
+    answer(found, probability, csv, as_json)
+
+
+@click.command()
+@_deciding
+@click.option("--of", "of", required=False, help="A run, as N=7e10,D=1.4e12, or a level, as corpus=web.")
+@click.option(
+    "--over", "over", required=False, help="What it is compared with: another run, or another level."
+)
+@click.option("--compute", help="The compute of the first recipe, in FLOP, as 1e21,1e23.")
+def gain(fits, level, centre, hold, law, probability, csv, as_json, of, over, compute) -> None:
+    """Say how much compute one recipe, or one run, saves over another.
+
+    Two fits, or two levels of one (--of corpus=web --over corpus=code), are compared at each --compute. Two runs
+    (--of N=7e10,D=1.4e12 --over N=2.8e11,D=3e11) are compared by the law of each fit, and fits that do not agree which
+    run is better are named.
+    """
+    from bayescale.decide.better import better, rivals
+    from bayescale.decide.gain import compute_equivalent_gain, relative_efficiency
+
+    if (of is None) != (over is None):
+        raise ValueError("give both --of and --over, or neither")
+    loaded = _loaded(fits, law)
+    runs = _runs(of, over) if of else None
+    if runs:
+        surfaces = {name: _surface(fit, level, centre, hold) for name, fit in loaded}
+        found = []
+        for name, own in surfaces.items():
+            found += [(name, relative_efficiency(own, *runs)), (name, better(own, *runs))]
+        agreed = None
+        if len(surfaces) > 1:
+            agreed = rivals(surfaces, lambda own: better(own, *runs), "difference", below=0)
+        return answer(found, probability, csv, as_json, agreed)
+    if compute is None:
+        raise ValueError("recipes are compared at a compute; give --compute, as 1e21,1e23")
+    if of and len(loaded) == 1:
+        ((name, fit),) = loaded
+        pair = [_surface(fit, (*level, one), centre, hold) for one in (of, over)]
+        name = f"{name}: {of} over {over}"
+    elif not of and len(loaded) == 2:
+        pair = [_surface(fit, level, centre, hold) for _, fit in loaded]
+        name = " over ".join(label for label, _ in loaded)
+    else:
+        raise ValueError("give two fits; or one fit with two levels, as --of corpus=web --over corpus=code")
+    budgets = arguments.amounts_of(compute, "--compute")
+    return answer(
+        [(name, compute_equivalent_gain(pair[0], pair[1], C)) for C in budgets], probability, csv, as_json
+    )
+
+
+WIDE = (1.0, 1e20)  # parameters: the best N of every draw is inside, so that budgets need no bounds
+
+
+def _loaded(paths: tuple[str, ...], law: str | None) -> list[tuple[str, Any]]:
+    from bayescale.storage import load
+
+    own = arguments.law_of(law) if law else None
+    names = [Path(path).stem for path in paths]
+    names = names if len(set(names)) == len(names) else list(paths)
+    if len(set(names)) < len(names):
+        raise ValueError("a fit is given twice; name each once")
+    return [(name, load(path, law=own)) for name, path in zip(names, paths, strict=True)]
+
+
+def _surface(fit, level: tuple[str, ...], centre: bool, hold: tuple[str, ...]):
+    from bayescale.decide.surface import surface
+
+    at = {
+        c: arguments.amount_of(v, "--hold")
+        for c, v in arguments.pairs_of(hold, "--hold", "experts=8").items()
+    }
+    return surface(fit, at=at, centre=centre, **arguments.pairs_of(level, "--level", "corpus=web"))
+
+
+def _runs(of: str, over: str) -> tuple[dict[str, float], dict[str, float]] | None:
+    """The two runs; None where levels are meant."""
+    try:
+        return arguments.point_of(of, "--of"), arguments.point_of(over, "--over")
+    except ValueError:
+        if "N" in arguments.pairs_of((of,), "--of", "N=7e10,D=1.4e12"):
+            raise
+        return None
+
+
+def _prices(options: dict[str, Any]):
+    from bayescale.decide.inference import Price
+
+    given = [options.pop(name) for name in PRICES]
+    if all(value is None for value in given):
+        return None, None
+    own, serving = given[:3], given[3:]
+    if None in own:
+        raise ValueError("a price of FLOP is made of --price, --peak and --utilisation; give all three")
+    filled = [a if b is None else b for a, b in zip(own, serving, strict=True)]
+    return Price(*own), Price(*filled)
