@@ -62,7 +62,9 @@ def clusters(key: Array, fit: Fit) -> list[Finding]:
         wider = times_wider(random.fold_in(key, number), fit, runs, by)
         if hang.between <= BETWEEN and not wider > WIDER:
             continue
-        resampled = f"; resampled by {by}, its parameters scatter {wider:.1f} times as far as the posterior says"
+        resampled = (
+            f"; resampled by {by}, its parameters scatter {wider:.1f} times as far as the posterior says"
+        )
         found.append(
             Finding(
                 "CLUSTER",
@@ -96,7 +98,9 @@ def widen(key: Array, fit: Fit) -> tuple[Fit, tuple[Finding, ...]]:
     if not found:
         return fit, ()
     runs = grouped(fit.runs)
-    new = tuple(Effect(by) for by in _untold(fit, runs) if any(f"--effect {by})" in one.action for one in found))
+    new = tuple(
+        Effect(by) for by in _untold(fit, runs) if any(f"--effect {by})" in one.action for one in found)
+    )
     model = fit.model.replace(effects=(*(fit.model.effects or ()), *new))
     names = " and ".join(effect.by for effect in new)
     done = f"A shock of each {names} is in the model from here on (--effect none leaves it out)"
@@ -200,7 +204,9 @@ def times_wider(key: Array, fit: Fit, runs: Runs, by: str) -> float:
         found = point(key, objective, alone, runs)
         changes = _resampled(key, objective, found, runs, by)
         start = jnp.broadcast_to(jnp.asarray(found.position), (REPLICATES, len(found.position)))
-        ends = jax.device_get(minima(objective, start, jnp.asarray(found.bases[-1]), runs, changes, mixed=False))
+        ends = jax.device_get(
+            minima(objective, start, jnp.asarray(found.bases[-1]), runs, changes, mixed=False)
+        )
         if ends.converged.mean() < ENDED:
             return float("nan")
         ratios = []

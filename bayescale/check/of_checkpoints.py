@@ -10,7 +10,11 @@ from bayescale.law import Law
 from bayescale.runs import Runs
 
 DONE = 0.85  # of its schedule: before that the learning rate has not come down, and the loss with it
-EQUAL, MOST, ROWS = 0.01, 0.8, 4  # most steps equally far apart, to 1%, in so many rows of one N: those of a log
+EQUAL, MOST, ROWS = (
+    0.01,
+    0.8,
+    4,
+)  # most steps equally far apart, to 1%, in so many rows of one N: those of a log
 
 
 def checkpoints(runs: Runs, law: Law | None, shared: Collection[str]) -> Iterator[Finding]:

@@ -88,8 +88,8 @@ def _embeddings(runs: Runs) -> Iterator[Finding]:
         yield Finding(
             "EMBED",
             "warning",
-            f"embeddings are {share.min():.0%} to {share.max():.0%} of the parameters, so that exponents depend on whether "
-            "N counts them",
+            f"embeddings are {share.min():.0%} to {share.max():.0%} of the parameters, so that exponents depend on "
+            "whether N counts them",
             float(np.ptp(share)),
             "Fit with the other N too, and say which one an answer is of",
         )
@@ -108,7 +108,7 @@ def _flop(runs: Runs) -> Iterator[Finding]:
         yield Finding(
             "INTFLOP",
             "severe",
-            f"C of {wrapped.sum()} of {len(runs)} runs is 6ND as an integer that overflowed: of run {first + 1} it is "
+            f"C of {wrapped.sum()} of {len(runs)} runs is 6ND as an integer that overflowed: in row {first + 1} it is "
             f"{label(C[first])}, and 6ND is {label(6 * N[first] * D[first])}",
             float(wrapped.sum()),
             "Compute C in floating point, or leave it out: it is then 6ND",
@@ -120,7 +120,7 @@ def _flop(runs: Runs) -> Iterator[Finding]:
         yield Finding(
             "FLOPDEF",
             "warning",
-            f"C is not 6ND in {away.sum()} of {len(runs)} runs: C/6ND is {ratio[worst]:.3g} in the farthest, run "
+            f"C is not 6ND in {away.sum()} of {len(runs)} runs: C/6ND is {ratio[worst]:.3g} in the farthest, row "
             f"{worst + 1}",
             float(ratio[worst]),
             "Say what C and N count: attention and logits, embeddings, active parameters, repeated passes",
@@ -158,8 +158,8 @@ def _units(runs: Runs) -> Iterator[Finding]:
         yield Finding(
             "UNITS",
             "note",
-            f"every loss is under {LEAST:g}, {loss.min():.3g} to {loss.max():.3g}: of running text that is not nats for "
-            "each token",
+            f"every loss is under {LEAST:g}, {loss.min():.3g} to {loss.max():.3g}: of running text that is not nats "
+            "for each token",
             float(loss.max()),
             "Read what is said in nats for each token as what they are in, such as bits for each byte",
         )
@@ -168,8 +168,8 @@ def _units(runs: Runs) -> Iterator[Finding]:
         yield Finding(
             "UNITS",
             "severe",
-            f"{rows.sum()} of {len(runs)} losses are 1.44 times what the others lead to expect: they look like bits among "
-            f"nats, such as runs {first}",
+            f"{rows.sum()} of {len(runs)} losses are 1.44 times what the others lead to expect: they look like bits "
+            f"among nats, such as rows {first}",
             float(rows.sum()),
             "Multiply those in bits by 0.6931",
         )
@@ -178,10 +178,13 @@ def _units(runs: Runs) -> Iterator[Finding]:
 def two_units(runs: Runs) -> np.ndarray | None:
     """Which losses are in bits where the others are in nats, (runs,); None where all are in one unit.
 
-    A smooth surface and one shift are fitted in turns, each row on the side to which it is nearer. Rows are in two units
-    where the shift comes out at the logarithm of 1.4427, with little scatter about either side.
+    A smooth surface and one shift are fitted in turns, each row on the side to which it is nearer. Rows are in two
+    units where the shift comes out at the logarithm of 1.4427, with little scatter about either side.
     """
-    logs = [np.log(np.asarray(runs.columns[c], float)) for c in ("N", "D", "C") if np.isfinite(_of(runs, c))]
+    logs = [
+        np.log(values) for values in (np.asarray(runs.columns.get(c, 1.0), float) for c in ("N", "D", "C"))
+    ]
+    logs = [one for one in logs if one.ndim and np.isfinite(one).all()]
     logs = [one - one.mean() for one in logs[:2] if np.ptp(one) > 0]
     surface = np.stack([np.ones(len(runs)), *logs, *(one**2 for one in logs)], axis=1)
     if len(runs) < surface.shape[1] + 3:  # as many again for two sides and a scatter
@@ -198,22 +201,27 @@ def two_units(runs: Runs) -> np.ndarray | None:
         side = moved
     scatter = np.std(np.where(side, residual - shift, residual))
     share = side.mean()
-    if abs(shift - BIT) < NEAR and scatter < NARROW and SOME <= share <= 1 - SOME and min(side.sum(), (~side).sum()) > 1:
+    if (
+        abs(shift - BIT) < NEAR
+        and scatter < NARROW
+        and SOME <= share <= 1 - SOME
+        and min(side.sum(), (~side).sum()) > 1
+    ):
         return side
     return None
 
 
-def _of(runs: Runs, name: str) -> float:
-    return float(runs.reference[name]) if name in runs.columns else float("nan")
-
-
 def _tokenizers(runs: Runs, shared: Collection[str]) -> Iterator[Finding]:
     """Losses for each token are not comparable where tokens are not."""
-    sizes = _by_role(runs).get("vocabulary")
+    sizes = _by_role(runs).get("vocabulary", np.ones(1))
     names = runs.levels.get("tokenizer", ())
-    count = max(len(names), 1 if sizes is None else len(np.unique(sizes)))
+    count = max(len(names), len(np.unique(sizes)))
     if runs.kind == "loss" and count > 1 and "tokenizer" not in shared:
-        what = ", ".join(names[:3]) if len(names) > 1 else f"vocabularies of {label(min(sizes))} to {label(max(sizes))}"
+        what = (
+            ", ".join(names[:3])
+            if len(names) > 1
+            else f"vocabularies of {label(sizes.min())} to {label(sizes.max())}"
+        )
         yield Finding(
             "UNITS",
             "severe",
@@ -237,8 +245,8 @@ def _tuned(runs: Runs) -> Iterator[Finding]:
             yield Finding(
                 "TUNED",
                 "warning",
-                f"{name} is {values[0]:g} in every run, and N differs {range_of_n:.0f} times: what is best for one size is "
-                "not for another",
+                f"{name} is {values[0]:g} in every run, and N differs {range_of_n:.0f} times: what is best for one "
+                "size is not for another",
                 range_of_n,
                 f"Ask whether {name} was tuned at each size; where it was not, exponents are off by 0.1 to 0.3",
             )

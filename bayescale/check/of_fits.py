@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 from jax import random
 from numpyro.distributions import constraints
+from scipy.stats import norm
 
 from bayescale import parallel
 from bayescale.check.finding import Finding
 from bayescale.check.floors import PINNED, floor_of, pinned
-from bayescale.check.outliers import outliers
+from bayescale.check.outliers import DRAWS, outliers
+from bayescale.check.relevance import DECISIVE, irrelevance
 from bayescale.fit import Fit
 from bayescale.model import effect_of
 
@@ -33,6 +35,7 @@ def of_fit(fit: Fit) -> list[Finding]:
         _prior_dominated,
         _floor_pinned,
         _floor_reached,
+        _irrelevant,
         _second_mode,
         outliers,
         _effects,
@@ -109,7 +112,7 @@ def learned(fit: Fit, name: str) -> float:
 
 def _floor_told_by_prior(fit: Fit) -> Iterator[Finding]:
     name = floor_of(fit.model.law)
-    if name is None or len(fit) < BINS or fit.method == "bootstrap":
+    if name is None or fit.method not in ("nuts", "laplace") or pinned(fit.model.law) is not None:
         return
     if (told := learned(fit, name)) < LEARNED:
         yield Finding(
@@ -139,14 +142,29 @@ def _prior_dominated(fit: Fit) -> Iterator[Finding]:
 
 def _floor_pinned(fit: Fit) -> Iterator[Finding]:
     if (floor := pinned(fit.model.law)) is not None:
-        value = floor * float(fit.runs.unit)
+        value = floor * float(np.asarray(fit.runs.unit))
         yield Finding(
             "FLOOR_PINNED",
             "warning",
-            f"the floor is fixed at {value:.4g}, to {PINNED:.0%}, and not learned: what follows from it holds only there",
+            f"the floor is fixed at {value:.4g}, to {PINNED:.0%}, and not learned: what follows from it holds there "
+            "only",
             value,
             "See what the answer is with a floor 20% lower and higher (bayescale check), or let it be a parameter",
         )
+
+
+def _irrelevant(fit: Fit) -> Iterator[Finding]:
+    """The covariates multiplied onto a law that do not matter, by Savage and Dickey.
+
+    The evidence for an exponent of 0 is the posterior density there over that of the prior; the posterior is near
+    normal, as the prior is.
+    """
+    for c in fit.model.law.irrelevant if len(fit) >= DRAWS and fit.method in ("nuts", "laplace") else ():
+        draws = fit.flat(f"gamma_{c}")
+        prior = float(np.asarray(fit.model.law.priors[f"gamma_{c}"].log_prob(0.0)))
+        lead = float(norm.logpdf(0.0, draws.mean(), draws.std(ddof=1))) - prior
+        if lead > DECISIVE:
+            yield irrelevance(c, fit.model.law.name, lead)
 
 
 def _floor_reached(fit: Fit) -> Iterator[Finding]:

@@ -16,11 +16,16 @@ from bayescale.model import repeated
 from bayescale.runs import Runs
 
 CORRELATION, SPREAD = 0.95, 0.5  # of ln N and ln D; the sd of ln D/N: 90% of runs within a factor of 5
-CONDITION = 1e6  # of the slopes of a law, each of length 1: beyond it rounding decides what two parameters share
+CONDITION = (
+    1e6  # of the slopes of a law, each of length 1: beyond it rounding decides what two parameters share
+)
 TOGETHER = 0.3  # the share of a parameter, of length 1, in the direction that the runs do not tell
 STEP = 1e-4  # of a difference that is a slope: good to 1e-8, which tells a condition number up to CONDITION
 RUNS = 3  # for each parameter
-LEVELS, LEVELS_OF_BENDS = 3, 6  # the values of a covariate that tell a power and a floor; that tell a bend besides
+LEVELS, LEVELS_OF_BENDS = (
+    3,
+    6,
+)  # the values of a covariate that tell a power and a floor; that tell a bend besides
 BENDS = 6  # parameters: a law of so many that is no sum of power terms bends
 APART = 0.1  # in ln x: values closer than that are one level
 EPOCHS = 4  # what is seen more often teaches less than new tokens: Muennighoff et al. 2023, arXiv:2305.16264
@@ -59,9 +64,7 @@ def of_table(
 def _there(runs: Runs) -> Runs:
     """The runs that count, as the same reference run measures them."""
     there = np.asarray(runs.weight) > 0
-    return (
-        runs if there.all() else runs.subset(there).replace(reference=runs.reference, unit=runs.unit)
-    )
+    return runs if there.all() else runs.subset(there).replace(reference=runs.reference, unit=runs.unit)
 
 
 def logs(runs: Runs, name: str) -> np.ndarray | None:
@@ -127,7 +130,9 @@ def condition(runs: Runs, law: Law, at: Mapping[str, float] | None = None) -> tu
         free = np.array([float(to[p].inv(jnp.asarray(middle[p]))) for p in names])
         moved = free + STEP * np.concatenate([np.eye(len(names)), -np.eye(len(names))])
         values = {p: np.asarray(to[p](jnp.asarray(moved[:, i]))) for i, p in enumerate(names)}
-        relative = {c: np.asarray(runs.columns[c])[:, None] / float(runs.reference[c]) for c in law.covariates}
+        relative = {
+            c: np.asarray(runs.columns[c])[:, None] / np.asarray(runs.reference[c]) for c in law.covariates
+        }
         mean = np.broadcast_to(np.asarray(law(relative, values)), (len(runs), len(moved)))
         shape = np.log(mean) if law.response == "loss" else np.log(mean / (1 - mean))
     slopes = (shape[:, : len(names)] - shape[:, len(names) :]) / (2 * STEP)
@@ -135,7 +140,9 @@ def condition(runs: Runs, law: Law, at: Mapping[str, float] | None = None) -> tu
         return 0.0, ()
     length = np.linalg.norm(slopes, axis=0)
     if (length < length.max() / CONDITION).any():
-        return float("inf"), tuple(p for p, one in zip(names, length, strict=True) if one < length.max() / CONDITION)[:1]
+        return float("inf"), tuple(
+            p for p, one in zip(names, length, strict=True) if one < length.max() / CONDITION
+        )[:1]
     _, values, vectors = np.linalg.svd(slopes / length, full_matrices=False)
     least = tuple(p for p, share in zip(names, np.abs(vectors[-1]), strict=True) if share > TOGETHER)
     return float(values[0] / max(values[-1], 1e-300)), least
@@ -166,15 +173,15 @@ def _few_levels(runs: Runs, law: Law | None) -> Iterator[Finding]:
         log = logs(runs, name)
         if log is None:
             continue
-        least = LEVELS_OF_BENDS if bends and name in ("N", "D", *law.columns.values()) else LEVELS
+        least = LEVELS_OF_BENDS if bends and name not in ("U", "experts") else LEVELS
         found = levels(np.exp(log))
         if found < least:
             said = "a power law with a floor" if law is None else law.name
             yield Finding(
                 "FEW_LEVELS",
                 "severe" if law is not None else "warning",
-                f"{name} takes {found} {'values' if found > 1 else 'value'} in all runs; {said} in {name} needs {least}: "
-                "what is said of it beyond them is the prior",
+                f"{name} takes {found} {'values' if found > 1 else 'value'} in all runs; {said} in {name} needs "
+                f"{least}: what is said of it beyond them is the prior",
                 float(found),
                 f"Add runs of other {name}, or choose a law without {name}",
             )

@@ -40,8 +40,8 @@ def outliers(fit: Fit) -> Iterator[Finding]:
             yield Finding(
                 "OUTLIER",
                 "warning",
-                f"the fit hangs on runs far from the others, with a Pareto-k of up to {k[hung].max():.2g} when left out: "
-                f"{_listed(fit, hung, left / wide)}",
+                f"the fit hangs on runs far from the others, with a Pareto-k of up to {k[hung].max():.2g} when left "
+                f"out: {_listed(fit, hung, left / wide)}",
                 float(k[hung].max()),
                 f"{action}, or take noise with heavier tails (--noise student_t)",
             )
