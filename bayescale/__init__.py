@@ -33,13 +33,17 @@ if TYPE_CHECKING:
     from bayescale.decide.better import Rivals as Rivals
     from bayescale.decide.better import better as better
     from bayescale.decide.better import rivals as rivals
+    from bayescale.decide.cross_check import CrossCheck as CrossCheck
+    from bayescale.decide.cross_check import cross_check as cross_check
     from bayescale.decide.data_limited import data_limited_optimal as data_limited_optimal
     from bayescale.decide.decision import Curve as Curve
     from bayescale.decide.decision import Decision as Decision
     from bayescale.decide.decision import curve as curve
+    from bayescale.decide.design import design as design
+    from bayescale.decide.designed import Design as Design
     from bayescale.decide.efficiency import efficiency as efficiency
     from bayescale.decide.efficiency import regret as regret
-    from bayescale.decide.efficiency import rule_of_thumb as rule_of_thumb
+    from bayescale.decide.envelope import envelope as envelope
     from bayescale.decide.gain import compute_equivalent_gain as compute_equivalent_gain
     from bayescale.decide.gain import effective_compute as effective_compute
     from bayescale.decide.gain import relative_efficiency as relative_efficiency
@@ -50,9 +54,17 @@ if TYPE_CHECKING:
     from bayescale.decide.invert import compute_for as compute_for
     from bayescale.decide.invert import data_for as data_for
     from bayescale.decide.invert import params_for as params_for
+    from bayescale.decide.isoflop import IsoFlop as IsoFlop
+    from bayescale.decide.isoflop import isoflop as isoflop
+    from bayescale.decide.parabola import parabola as parabola
+    from bayescale.decide.parabola import parabola_bias as parabola_bias
     from bayescale.decide.predict import predict_loss as predict_loss
+    from bayescale.decide.rules import power_rule as power_rule
+    from bayescale.decide.rules import rule_of_thumb as rule_of_thumb
+    from bayescale.decide.slices import Optima as Optima
     from bayescale.decide.surface import Surface as Surface
     from bayescale.decide.surface import surface as surface
+    from bayescale.decide.targets import Target as Target
     from bayescale.fit import Fit as Fit
     from bayescale.infer.bootstrap import bootstrap as bootstrap
     from bayescale.infer.bootstrap import load_study as load_study
@@ -78,15 +90,19 @@ _DEEPER = {"flops": "decide.flops"}
 _HOMES = {
     "Backtest": "check.backtested",
     "Comparison": "check.compared",
+    "CrossCheck": "decide.cross_check",
     "Curve": "decide.decision",
     "Decision": "decide.decision",
+    "Design": "decide.designed",
     "Effect": "pooling",
     "Evidence": "infer.evidence",
     "Finding": "check.finding",
     "Fit": "fit",
+    "IsoFlop": "decide.isoflop",
     "Law": "law",
     "Model": "model",
     "Noise": "noise",
+    "Optima": "decide.slices",
     "Pooling": "pooling",
     "Price": "decide.inference",
     "Relevance": "check.relevance",
@@ -95,6 +111,7 @@ _HOMES = {
     "Runs": "runs",
     "Study": "infer.study",
     "Surface": "decide.surface",
+    "Target": "decide.targets",
     "all_findings": "check.of_refits",
     "backtest": "check.backtest",
     "better": "decide.better",
@@ -103,16 +120,20 @@ _HOMES = {
     "compute_equivalent_gain": "decide.gain",
     "compute_for": "decide.invert",
     "compute_optimal": "decide.allocate",
+    "cross_check": "decide.cross_check",
     "curve": "decide.decision",
     "data_for": "decide.invert",
     "data_limited_optimal": "decide.data_limited",
+    "design": "decide.design",
     "effective_compute": "decide.gain",
     "efficiency": "decide.efficiency",
+    "envelope": "decide.envelope",
     "findings": "check.findings",
     "findings_of_runs": "check.of_runs",
     "findings_of_study": "check.replicates",
     "inference_optimal": "decide.inference",
     "irrelevant": "law",
+    "isoflop": "decide.isoflop",
     "laplace": "infer.optimize",
     "load": "storage",
     "load_study": "infer.bootstrap",
@@ -120,7 +141,10 @@ _HOMES = {
     "narrow": "check.replicates",
     "nuts": "infer.nuts",
     "optimize": "infer.optimize",
+    "parabola": "decide.parabola",
+    "parabola_bias": "decide.parabola",
     "params_for": "decide.invert",
+    "power_rule": "decide.rules",
     "predict_loss": "decide.predict",
     "published": "check.published",
     "regret": "decide.efficiency",
@@ -128,7 +152,7 @@ _HOMES = {
     "relevance": "check.relevance",
     "revealed_demand": "decide.inference",
     "rivals": "decide.better",
-    "rule_of_thumb": "decide.efficiency",
+    "rule_of_thumb": "decide.rules",
     "save": "storage",
     "sensitivity": "check.sensitivity",
     "speedup": "decide.gain",

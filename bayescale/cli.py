@@ -16,6 +16,7 @@ from bayescale.verbs import fit, predict
 from bayescale.verbs_of_checks import check
 from bayescale.verbs_of_comparisons import backtest, compare, relevance
 from bayescale.verbs_of_decisions import allocate, gain, target
+from bayescale.verbs_of_design import design, isoflop
 from bayescale.verbs_of_studies import bootstrap
 
 
@@ -128,5 +129,8 @@ def demo(output: str, seed: int, as_json: bool) -> None:
     run(Path(output), seed, as_json=as_json)
 
 
-for verb in (fit, check, bootstrap, compare, backtest, relevance, predict, allocate, target, gain):
+for verb in (
+    *(fit, check, bootstrap, compare, backtest, relevance, predict, allocate, target, gain),
+    *(design, isoflop),
+):
     main.add_command(verb)

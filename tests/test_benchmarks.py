@@ -13,7 +13,7 @@ from bayescale import models
 from bayescale.infer import terms
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
-MEASURED = ("nuts", "bootstrap", "evidence", "laws")  # on points that are not part of the package
+MEASURED = ("nuts", "bootstrap", "evidence", "laws", "design")  # on points that are not part of the package
 
 
 def written(name):
@@ -240,3 +240,25 @@ def test_what_the_back_tests_found(benchmark):
         near = one["near_with_drift"] if one["drift"] else one["near"]
         assert 0.8 <= near["cover90"] <= 0.99, name
         assert near["crps"] <= near["best_baseline"]["crps"], name
+
+
+def test_what_one_more_run_tells_of_the_optimum():
+    """A compute-optimal run next to nothing, one of many tokens much: by formula, by weights and by fits anew."""
+    found = written("design")
+    assert found["budget"] == 1e21
+    rows = {row["ratio"]: row for row in found["weights"]["chinchilla"]}
+    assert max(rows[20]["formula"], rows[20]["weighted"] + 2 * rows[20]["error"]) < 0.001
+    assert min(rows[2000]["formula"], rows[2000]["weighted"] - 2 * rows[2000]["error"]) > 0.04
+    for one in found["weights"].values():  # the formula is what it stands for, under every law
+        for row in one:
+            assert abs(row["formula"] - row["weighted"]) < 0.15 * row["weighted"] + 4 * row["error"]
+    optimal, many = found["refits"]["20"], found["refits"]["2000"]
+    assert min(optimal["refits"], many["refits"]) >= 40
+    assert optimal["removed"] + 2 * optimal["error"] < 0.001
+    assert many["removed"] - 2 * many["error"] > 0.04
+    assert many["left"] + 2 * many["left_error"] < 0.96
+    # Weighting draws gives the posterior means that fitting anew does, but for the errors of both.
+    assert many["slope_on_weighted"] == pytest.approx(1, abs=0.1)
+    for row in (optimal, many):
+        assert row["not_converged"] == 0
+        assert row["apart_from_weighted"] < 3 * row["error_of_means"]

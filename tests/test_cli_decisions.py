@@ -11,9 +11,9 @@ from bayescale import models
 from bayescale.check.published import published
 from bayescale.cli import main
 from bayescale.decide.allocate import compute_optimal
-from bayescale.decide.efficiency import rule_of_thumb
 from bayescale.decide.gain import compute_equivalent_gain
 from bayescale.decide.inference import Price, inference_optimal
+from bayescale.decide.rules import rule_of_thumb
 from bayescale.decide.surface import surface
 from bayescale.pooling import Pooling
 from bayescale.storage import save

@@ -31,7 +31,8 @@ LAYERS = (
     # Of the command line:
     ("words", "words_of_comparisons", "progress", "arguments", "workers", "options", "printed"),
     ("words_of_decisions",),
-    ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_decisions", "verbs_of_checks"),
+    ("verbs", "verbs_of_studies", "verbs_of_comparisons"),
+    ("verbs_of_decisions", "verbs_of_design", "verbs_of_checks"),
     ("cli",),
     ("demo",),
     ("__main__",),
