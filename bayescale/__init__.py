@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from bayescale import plot_of_checks as plot_of_checks
     from bayescale.check.backtest import backtest as backtest
     from bayescale.check.backtested import Backtest as Backtest
+    from bayescale.check.clusters import widen as widen
     from bayescale.check.compare import compare as compare
     from bayescale.check.compared import Comparison as Comparison
-    from bayescale.check.findings import Finding as Finding
+    from bayescale.check.finding import Finding as Finding
     from bayescale.check.findings import findings as findings
+    from bayescale.check.of_refits import all_findings as all_findings
+    from bayescale.check.of_runs import findings_of_runs as findings_of_runs
     from bayescale.check.published import published as published
     from bayescale.check.relevance import Relevance as Relevance
     from bayescale.check.relevance import relevance as relevance
@@ -94,7 +97,7 @@ _HOMES = {
     "Design": "decide.designed",
     "Effect": "pooling",
     "Evidence": "infer.evidence",
-    "Finding": "check.findings",
+    "Finding": "check.finding",
     "Fit": "fit",
     "IsoFlop": "decide.isoflop",
     "Law": "law",
@@ -110,6 +113,7 @@ _HOMES = {
     "Study": "infer.study",
     "Surface": "decide.surface",
     "Target": "decide.targets",
+    "all_findings": "check.of_refits",
     "backtest": "check.backtest",
     "better": "decide.better",
     "bootstrap": "infer.bootstrap",
@@ -126,6 +130,7 @@ _HOMES = {
     "efficiency": "decide.efficiency",
     "envelope": "decide.envelope",
     "findings": "check.findings",
+    "findings_of_runs": "check.of_runs",
     "findings_of_study": "check.replicates",
     "inference_optimal": "decide.inference",
     "irrelevant": "law",
@@ -155,6 +160,7 @@ _HOMES = {
     "speedup": "decide.gain",
     "split": "decide.allocate",
     "surface": "decide.surface",
+    "widen": "check.clusters",
 }
 __all__ = [*_MODULES, *_DEEPER, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -13,6 +13,7 @@ from bayescale import arguments
 from bayescale.options import as_json, reading, seed
 from bayescale.printed import print_json, print_table
 from bayescale.verbs import fit, predict
+from bayescale.verbs_of_checks import check
 from bayescale.verbs_of_comparisons import backtest, compare, relevance
 from bayescale.verbs_of_decisions import allocate, gain, target
 from bayescale.verbs_of_design import design, isoflop
@@ -131,18 +132,7 @@ def demo(output: str, seed: int, as_json: bool) -> None:
 
 
 for verb in (
-    fit,
-    bootstrap,
-    compare,
-    backtest,
-    relevance,
-    predict,
-    allocate,
-    target,
-    gain,
-    design,
-    isoflop,
-    plot,
-    report,
+    *(fit, check, bootstrap, compare, backtest, relevance, predict),
+    *(allocate, target, gain, design, isoflop, plot, report),
 ):
     main.add_command(verb)

@@ -45,6 +45,22 @@ _GROUPINGS = {
     "benchmark": "benchmark",
     "agent": "agent",
     "problem": "problem",
+    "tokenizer": "tokenizer tokeniser tokenizername",
+}
+
+# Columns that no law is in, and that tell what N, the loss or a run is: the checks of tables ask for them.
+_ROLES = {
+    "non_embedding": "nonembedding nnonembedding nnonemb nne paramsnonembedding paramsnonembed paramsnoembed "
+    "paramsnonvocab nonembeddingparams nonembeddingparameters nonembedparams nparamsnonembedding",
+    "embedding": "embedding nembedding nemb paramsembedding paramsembed paramsvocab embeddingparams "
+    "embeddingparameters nparamsembedding",
+    "total": "total ntotal paramstotal parameterstotal totalparams totalparameters nparamstotal",
+    "vocabulary": "vocab vocabsize vocabulary vocabularysize nvocab",
+    "width": "width dmodel hidden hiddensize modeldim embeddim",
+    "learning rate": "lr maxlr peaklr baselr learningrate maxlearningrate peaklearningrate",
+    "batch size": "batch batchsize batchseqs batchtokens globalbatch globalbatchsize tokensperbatch",
+    "fraction": "fraction fractionofrun fractionofschedule schedulefraction trainingfraction checkpointfraction",
+    "last step": "laststep totalsteps totalstep maxsteps schedulesteps plannedsteps",
 }
 
 _SCALES = {
@@ -73,6 +89,7 @@ def _spelled(table: dict[str, str]) -> dict[str, str]:
 
 _MEANING_OF = _spelled(_SPELLINGS)
 _GROUPING_OF = _spelled(_GROUPINGS)
+_ROLE_OF = _spelled(_ROLES)
 
 
 def _plain(name: str) -> str:
@@ -95,6 +112,15 @@ def grouping(name: str) -> str | None:
     ('run', 'corpus', None)
     """
     return _GROUPING_OF.get(_plain(name))
+
+
+def role(name: str) -> str | None:
+    """What a column of this name tells beside what laws are in, where it does by custom.
+
+    >>> role("params_no_embed"), role("Learning Rate"), role("flops")
+    ('non_embedding', 'learning rate', None)
+    """
+    return _ROLE_OF.get(_plain(name))
 
 
 def missing(text: str) -> bool:

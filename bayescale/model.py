@@ -239,7 +239,8 @@ def repeated(runs: Runs) -> tuple[Effect, ...]:
         counts = jnp.bincount(index, length=len(runs.levels[by]))
         if (counts > 0).sum() < 3 or (counts[index] > 1).mean() < 0.5:
             continue
-        grouping = tuple(dict(zip(index.tolist(), range(len(index)), strict=True))[i] for i in index.tolist())
+        last = dict(zip(index.tolist(), range(len(index)), strict=True))
+        grouping = tuple(last[i] for i in index.tolist())
         if grouping not in groupings:
             effects.append(Effect(by))
             groupings.append(grouping)

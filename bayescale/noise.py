@@ -101,11 +101,18 @@ class Noise:
     def __call__(self, mean: Array, runs: Runs, parameters: Mapping[str, ArrayLike]) -> Distribution:
         """The distribution of the responses, (runs,), about `mean`, (runs,)."""
         own = {p: parameters[p] for p in self._own}
+        if self.scaled_by:
+            own["sigma"] = own["sigma"] * self.widening(runs, parameters)
+        return self.likelihood(mean, runs, **own, **self.settings)
+
+    def widening(self, runs: Runs, parameters: Mapping[str, ArrayLike]) -> Array:
+        """How many times as wide the noise of each run is as that of the reference run, (runs,) or a number."""
+        wider = jnp.ones(())
         for ratio in self.scaled_by:
             above, *below = (jnp.asarray(runs.columns[c]) / runs.reference[c] for c in ratio.split("/"))
             relative = above / below[0] if below else above
-            own["sigma"] = own["sigma"] * relative ** parameters[_slope(ratio)]
-        return self.likelihood(mean, runs, **own, **self.settings)
+            wider = wider * relative ** parameters[_slope(ratio)]
+        return wider
 
 
 def _slope(ratio: str) -> str:
