@@ -212,6 +212,20 @@ def test_four_estimators_agree_on_seven_laws(benchmark):
     assert ordered("bridge") == ordered("importance") == ordered("nested") == ordered("tempered")
 
 
+def test_the_chinchilla_points_speak_for_a_coupled_law_by_their_extremes_only():
+    """What `tests/test_compare.py --slow` asks of the same comparison."""
+    found = written("laws")["flip"]
+    assert found["trouble"] == []
+    assert found["bic_of_log_losses"]["coupled"] == pytest.approx(-1755.8, abs=0.6)
+    assert found["bic_of_log_losses"]["chinchilla"] == pytest.approx(-1738.4, abs=0.6)
+    assert found["best"] == ["coupled"]
+    without = "without a share of 0.1 at both ends of D/N they speak for chinchilla"
+    assert without in found["findings"]["SUPPORT"]
+    assert found["verdict"].startswith("Inconsistent: coupled")
+    for one in (one for each in found["log_evidence"].values() for one in each.values()):
+        assert abs(one["bridge"][0] - one["importance"][0]) < 0.05
+
+
 def test_what_the_benchmark_of_evidence_measured(benchmark):
     """Our two estimators are within 4 of their errors, and what was known is known to .002 only."""
     module, found = benchmark("evidence"), written("evidence")
