@@ -21,7 +21,7 @@ from bayescale.pooling import Effect, Pooling
 from bayescale.runs import Runs
 
 
-def simulated(rng, slope, count=24):
+def simulated(rng, slope, count=32):
     compute = np.exp(rng.uniform(np.log(1e18), np.log(1e22), count))
     loss = (1.8 + slope * (compute / 1e20) ** -0.15) * np.exp(0.01 * rng.standard_normal(count))
     return Runs.make({"C": compute, "loss": loss}, response="loss")
@@ -196,7 +196,7 @@ def test_a_law_is_found_where_there_is_one():
     assert found.null == "constant"
     assert found["constant"].evidence.value < found["power_floor in C"].evidence.value - 10
     one = found["power_floor in C"]
-    assert one.bic == pytest.approx(one.aic + 4 * (np.log(24) - 2))
+    assert one.bic == pytest.approx(one.aic + 4 * (np.log(32) - 2))
     assert set(one.predictive) == {"run", "future"}
     assert one.predictive["run"].less(found["constant"].predictive["run"])[0] > 10
     assert found.stacking["constant"] < 0.01
