@@ -30,12 +30,12 @@ gc.set_threshold(100_000, 20, 20)
 ROOT = Path(__file__).resolve().parents[1]
 # The files that take longest come first, so that two processes end at about the same time.
 LONGEST = (
-    "compare",
-    "backtest",
     "bootstrap",
-    "reference",
-    "study_spread",
+    "compare",
     "evidence",
+    "reference",
+    "backtest",
+    "study_spread",
     "docs",
     "relevance",
     "compilation",

@@ -151,6 +151,19 @@ def test_what_the_bootstrap_measured(benchmark):
     assert found["reliability"]["ours, mixed"]["share"] >= 0.999
 
 
+def test_what_studies_of_a_million_and_of_ten_million_took():
+    """Less than 1 GiB, however many; and tokens per parameter as another implementation finds them."""
+    studies = written("bootstrap")["studies"]
+    assert {"1000000", "10000000"} <= set(studies)
+    for one in studies.values():
+        assert one["unfinished"] == 0
+        assert one["memory"] < 1024  # MiB
+        # Its quantiles of a million refits; their errors are .003 and .03.
+        low, _, high = one["quantiles_at"]["tokens per parameter"]
+        assert low == pytest.approx(7.56, abs=0.02)
+        assert high == pytest.approx(35.55, abs=0.15)
+
+
 def test_of_each_law_the_derivatives_are_found_automatically(benchmark):
     model, runs = benchmark("bootstrap_laws").problem("chinchilla")
     assert len(runs) == 240
