@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 from jax import Array
 from jax.scipy.special import expit, logit
@@ -236,7 +237,7 @@ def repeated(runs: Runs) -> tuple[Effect, ...]:
         if by not in runs.factors:
             continue
         index = jax.device_get(runs.factors[by])
-        counts = jnp.bincount(index, length=len(runs.levels[by]))
+        counts = np.bincount(index, minlength=len(runs.levels[by]))  # with JAX each length would be compiled
         if (counts > 0).sum() < 3 or (counts[index] > 1).mean() < 0.5:
             continue
         last = dict(zip(index.tolist(), range(len(index)), strict=True))
