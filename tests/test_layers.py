@@ -26,6 +26,7 @@ LAYERS = (
     ("summary", "storage"),
     ("infer",),
     ("check", "decide", "design"),
+    ("tasks",),
     ("plot", "plot_of_checks"),
     ("report",),
     # Of the command line:
