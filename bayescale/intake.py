@@ -162,7 +162,9 @@ def _find_response(table: Table, found: dict[str, list[str]], response: str | No
     if response is None:
         rate = (
             f"; {named(*found['rate'])} is a fraction: give successes and trials, or "
-            f"response={found['rate'][0]!r} and average noise" if "rate" in found else ""
+            f"response={found['rate'][0]!r} and average noise"
+            if "rate" in found
+            else ""
         )
         like = next((column for column in table.columns if "loss" in column.lower()), "val_loss")
         raise ValueError(
@@ -242,16 +244,16 @@ def _successes(table: Table, column: str, trials: str | None) -> np.ndarray:
     return values
 
 
-def _averages(
-    table: Table, column: str, columns: dict[str, np.ndarray], notes: list[str]
-) -> np.ndarray:
+def _averages(table: Table, column: str, columns: dict[str, np.ndarray], notes: list[str]) -> np.ndarray:
     """Shares of successes as successes, of which there need not be whole ones."""
     values = _finite(table, column, _SHARE, ">= 0")
     if (bad := (values < 0) | (values > 1)).any():
         table.refuse(bad, column, f"{_SHARE}; divide a percentage by 100")
     if "trials" not in columns:
         columns["trials"] = np.full(len(table), MANY)
-        notes.append("there is no column of trials: averages are taken as of many items, and scatter as the noise says")
+        notes.append(
+            "there is no column of trials: averages are taken as of many items, and scatter as the noise says"
+        )
     successes = values * columns["trials"]
     whole = np.rint(successes)  # 0.29 of 100 are 29, and not 28.999999999999996
     return np.where(np.abs(successes - whole) < 1e-9 * columns["trials"], whole, successes)

@@ -34,9 +34,11 @@ ATTEMPTS = 3.0  # decades of the number of attempts
 # Where the median of the prior says nothing of the parameters: a break that does not bend, a decay that is over
 # in a third of the design, and a floor that noise then puts above the least loss measured.
 TRUTHS: dict[str, dict[str, float]] = {
-    "broken_power": {"shift": 0.3, "alpha": 0.2}, "exponential": {"kappa": 0.1},
+    "broken_power": {"shift": 0.3, "alpha": 0.2},
+    "exponential": {"kappa": 0.1},
     # Curves that bend within the design.
     "logistic": {"threshold": 1.0, "slope": 2.4},
+    "inverse": {"threshold": 1.0, "slope": 2.4},
     "logistic_floor": {"threshold": 1.0, "slope": 2.4},
     "logistic_chance": {"threshold": 1.0, "slope": 2.4},
     "broken_success": {"A": 0.7, "alpha": 0.2, "shift": 0.8, "location": 1.0},

@@ -33,7 +33,9 @@ law = Law(
     response="success",
     priors={
         "A": dist.LogNormal(1.0, 1.5),  # 90% between 0.23 and 32: p from 0.79 down to 1e-14
-        "alpha": dist.LogNormal(-2.3, 0.6),  # 90% between 0.037 and 0.27; Pythia has 0.08 to 0.10 on GSM8K, MATH
+        "alpha": dist.LogNormal(
+            -2.3, 0.6
+        ),  # 90% between 0.037 and 0.27; Pythia has 0.08 to 0.10 on GSM8K, MATH
     },
     spread={"A": 1.0, "alpha": 0.3},
     source="OpenAI 2023, arXiv:2303.08774, section 3.2; Hu et al. 2023, arXiv:2310.03262; Krajewski et al. 2025, "

@@ -41,7 +41,9 @@ law = Law(
     priors={
         "horizon": dist.LogNormal(0.0, 2.0),  # 90% between 1/27 and 27 times the length of the reference task
         "doubling": dist.LogNormal(-0.6, 0.5),  # 90% between 0.24 and 1.25 years; 200 days in the middle
-        "slope": dist.LogNormal(-0.7, 0.4),  # 90% between 0.26 and 0.96 logits for each doubling of the length
+        "slope": dist.LogNormal(
+            -0.7, 0.4
+        ),  # 90% between 0.26 and 0.96 logits for each doubling of the length
     },
     spread={"horizon": 1.0, "slope": 0.4, "doubling": 0.3},
     source="Kwa et al. 2025, arXiv:2503.14499",

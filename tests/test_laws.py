@@ -16,7 +16,15 @@ from bayescale import models
 from bayescale.law import Law
 
 DRAWS = 1000
-REFERENCE = {"N": 8.5e8, "D": 1.7e10, "U": 1.7e10, "experts": 29.0, "x": 3e20, "loss": 2.5, "minutes": 30.0}  # U in the unit of D
+REFERENCE = {
+    "N": 8.5e8,
+    "D": 1.7e10,
+    "U": 1.7e10,
+    "experts": 29.0,
+    "x": 3e20,
+    "loss": 2.5,
+    "minutes": 30.0,
+}  # U in the unit of D
 UNIT = 2.3
 # Covariates that are taken as they are, and those of which more makes success harder.
 ABSOLUTE = {"chance": (0.0, 0.7), "date": (2019.0, 2027.0), "k": (1.0, 1e4)}
@@ -76,7 +84,9 @@ def module(law):
 def test_the_catalogue():
     assert models.names() == sorted(models.names())
     assert {"chinchilla", "kaplan", "power_floor", "m4", "data_constrained", "routed"} <= set(models.names())
-    with pytest.raises(KeyError, match="there is no law 'nonesuch'; there are broken_power, broken_success, "):
+    with pytest.raises(
+        KeyError, match="there is no law 'nonesuch'; there are broken_power, broken_success, "
+    ):
         models.load("nonesuch")
 
 
@@ -481,5 +491,8 @@ def test_a_horizon_doubles_in_its_time_and_faster_after_a_break():
     with jax.enable_x64(True):
         p = {"horizon": 5.0, "before": 0.6, "after": 0.3, "change": 2024.6, "slope": 0.6}
         law = models.load("time_horizon_break")
-        for date, minutes in ((2024.0, 5.0), (2024.6, 10.0), (2025.2, 40.0), (2023.4, 2.5)):
-            assert law({"minutes": minutes, "date": date}, p) == pytest.approx(0.5)
+        # The corner is rounded: 0.002 of a doubling away after six tenths of a year, 0.1 ln 2 (1 / .3 - 1 / .6) at it.
+        for date, minutes in ((2024.0, 5.0), (2025.2, 40.0), (2023.4, 2.5)):
+            assert law({"minutes": minutes, "date": date}, p) == pytest.approx(0.5, abs=5e-4)
+        corner = 10 * 2 ** (0.1 * np.log(2) / 0.6)
+        assert law({"minutes": corner, "date": 2024.6}, p) == pytest.approx(0.5)

@@ -196,7 +196,10 @@ def test_average(tasks):
     ours = noise.average(CHANCE, tasks, {"sigma": 0.04}).log_prob(WINS)
     scale = TRIALS * np.sqrt(CHANCE * (1 - CHANCE) / TRIALS + 0.04**2)
     expected = stats.norm(TRIALS * CHANCE, scale).logpdf(WINS)
-    below, above = stats.norm.logcdf(0, TRIALS * CHANCE, scale), stats.norm.logsf(TRIALS, TRIALS * CHANCE, scale)
+    below, above = (
+        stats.norm.logcdf(0, TRIALS * CHANCE, scale),
+        stats.norm.logsf(TRIALS, TRIALS * CHANCE, scale),
+    )
     expected = np.where(WINS == 0, below, np.where(WINS == TRIALS, above, expected))
     np.testing.assert_allclose(ours, expected, rtol=1e-10)
 

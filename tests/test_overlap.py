@@ -77,7 +77,13 @@ def test_families_of_steps_are_worth_their_number():
 
 # The shares, against the law of total variance on a linear model, where every part is known.
 
-SCALES = {"models": 0.05, "families of models": 0.06, "thresholds of families": 0.07, "thresholds": 0.2, "curve": 0.03}
+SCALES = {
+    "models": 0.05,
+    "families of models": 0.06,
+    "thresholds of families": 0.07,
+    "thresholds": 0.2,
+    "curve": 0.03,
+}
 
 
 def simulated(draws=6000, models=8, families=5, seed=2):
@@ -145,7 +151,11 @@ def test_certain_success_has_no_overlap():
     ("success", "families", "message"),
     [
         (np.ones(5), None, "success is (5,); it is (draws, models, tasks), of two draws and tasks at least"),
-        (np.ones((1, 5)), None, "success is (1, 5); it is (draws, models, tasks), of two draws and tasks at least"),
+        (
+            np.ones((1, 5)),
+            None,
+            "success is (1, 5); it is (draws, models, tasks), of two draws and tasks at least",
+        ),
         (np.array([[0.5, 1.2]] * 2), None, "success goes from 0.5 to 1.2; each is between 0 and 1"),
         (np.array([[0.5, np.nan]] * 2), None, "success goes from nan to nan; each is between 0 and 1"),
         (np.ones((2, 3)), ["a"], "there are 1 families for 3 tasks; give the family of each task"),

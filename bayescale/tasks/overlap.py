@@ -85,7 +85,9 @@ def overlap(success: npt.ArrayLike, *, families: Sequence[str] | None = None) ->
     p = np.asarray(success, float)
     p = p[:, None, :] if p.ndim == 2 else p
     if p.ndim != 3 or p.shape[0] < 2 or p.shape[2] < 2:
-        raise ValueError(f"success is {np.shape(success)}; it is (draws, models, tasks), of two draws and tasks at least")
+        raise ValueError(
+            f"success is {np.shape(success)}; it is (draws, models, tasks), of two draws and tasks at least"
+        )
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError(f"success goes from {np.min(p):g} to {np.max(p):g}; each is between 0 and 1")
     _, models, tasks = p.shape
@@ -128,7 +130,9 @@ def budget(success: float, error: float, *, tasks: float = math.inf) -> Budget:
     Budget(required=100.0, most=0.01)
     """
     if not 0 < success < 1 or not 0 < error < 1:
-        raise ValueError(f"success is {success} and error {error}; both are between 0 and 1, as 0.05 for five points")
+        raise ValueError(
+            f"success is {success} and error {error}; both are between 0 and 1, as 0.05 for five points"
+        )
     if not tasks > 1:
         raise ValueError(f"tasks is {tasks}; overlap is of two tasks at least")
     required = success * (1 - success) / error**2
@@ -170,7 +174,9 @@ def _index(families: Sequence[str] | None, tasks: int) -> np.ndarray:
     if families is None:
         return np.arange(tasks)
     if len(families) != tasks:
-        raise ValueError(f"there are {len(families)} families for {tasks} tasks; give the family of each task")
+        raise ValueError(
+            f"there are {len(families)} families for {tasks} tasks; give the family of each task"
+        )
     return np.unique(np.asarray(families, dtype=str), return_inverse=True)[1]
 
 
