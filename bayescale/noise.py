@@ -200,13 +200,18 @@ def _gaussian(mean, runs, *, sigma):
     return dist.Normal(mean, sigma * runs.unit)
 
 
+def _tries(runs: Runs) -> Array:
+    """The trials as whole numbers, which are all that NumPyro draws binomial numbers of."""
+    return jnp.asarray(runs.columns["trials"]).astype(int)
+
+
 def _binomial(mean, runs):
-    return dist.Binomial(jnp.asarray(runs.columns["trials"]), probs=mean)
+    return dist.Binomial(_tries(runs), probs=mean)
 
 
 def _beta_binomial(mean, runs, *, concentration):
     return dist.BetaBinomial(
-        mean * concentration, (1 - mean) * concentration, jnp.asarray(runs.columns["trials"])
+        mean * concentration, (1 - mean) * concentration, _tries(runs)
     )
 
 

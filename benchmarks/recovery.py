@@ -38,6 +38,7 @@ TRUTHS: dict[str, dict[str, float]] = {
     "exponential": {"kappa": 0.1},
     # Curves that bend within the design.
     "logistic": {"threshold": 1.0, "slope": 2.4},
+    "time_horizon_break": {"before": 0.8, "after": 0.3},
     "inverse": {"threshold": 1.0, "slope": 2.4},
     "logistic_floor": {"threshold": 1.0, "slope": 2.4},
     "logistic_chance": {"threshold": 1.0, "slope": 2.4},

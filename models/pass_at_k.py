@@ -2,8 +2,8 @@
 
     pass@k = 1 - B(alpha, beta + k) / B(alpha, beta),  first = alpha / (alpha + beta)
 
-`first` is the success of one attempt. The problems' own rates have a beta distribution, of which `alpha` is how many are
-next to hopeless: -log pass@k falls as k^-alpha. Of each problem pass@k is 1 - (1 - p)^k.
+`first` is the success of one attempt. The problems' own rates have a beta distribution, and the smaller its `alpha` the
+more of them are next to hopeless: -log pass@k falls as k^-alpha. Of each problem pass@k is 1 - (1 - p)^k.
 """
 
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Success by the time that a task takes a person, with a horizon that grows with the date of the model.
+"""Success by the time that a task takes a person, with a horizon that grows by date.
 
     p(minutes, date) = sigma(slope log2(h / minutes))
     h = horizon 2^((date - 2024) / doubling)

@@ -1,13 +1,13 @@
-"""Success by the time that a task takes a person, with a horizon that grows with the date of the model, faster after a break.
+"""Success by the time that a task takes a person, with a horizon that grows by date, and faster after a break.
 
     p(minutes, date) = sigma(slope log2(h / minutes))
     log2 h = log2 horizon + (date - since - 2024) / before + since / after
     since = 0.1 ln(1 + exp((date - change) / 0.1))
 
 h is the length of the tasks that are done half of the time. It doubles in `before` years until the date `change`, and
-in `after` years from then on; `horizon` is what it would have been when 2024 began without a break. Dates are in years. `since`
-is what has passed since the change, with a corner rounded over some months: one model more or less before it is no jump
-in the slope of the likelihood.
+in `after` years from then on; `horizon` is what it would have been when 2024 began without a break. Dates are in years.
+`since` is what has passed since the change, with a corner that is rounded over some months: otherwise each model that
+the change goes past would be a kink of the likelihood.
 """
 
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Success by the time that a task takes a person, with a horizon that grows with the date of the model, by a hazard of failing.
+"""Success by the time that a task takes a person, by a hazard of failing, with a horizon that grows by date.
 
     p(minutes, date) = 2^(-(minutes / h)^shape)
     h = horizon 2^((date - 2024) / doubling)

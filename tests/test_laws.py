@@ -57,7 +57,7 @@ def prior_draws(law, seed=0, draws=DRAWS):
 
 
 def designs(law, seed=1, draws=DRAWS):
-    """Covariates relative to the reference run, three decades to either side; those that are absolute in their range."""
+    """Covariates relative to the reference run, three decades to either side; absolute ones in their range."""
     keys = jax.random.split(jax.random.key(seed), max(len(law.covariates), 1))
     found = {}
     for k, c in zip(keys, law.covariates, strict=False):
