@@ -43,6 +43,12 @@ if TYPE_CHECKING:
     from bayescale.runs import Runs as Runs
     from bayescale.storage import load as load
     from bayescale.storage import save as save
+    from bayescale.tasks.emergence import emergence as emergence
+    from bayescale.tasks.overlap import budget as budget
+    from bayescale.tasks.overlap import overlap as overlap
+    from bayescale.tasks.suite import new_models as new_models
+    from bayescale.tasks.verdict import predictable as predictable
+    from bayescale.tasks.verdict import verdict as verdict
 
 _MODULES = ("data", "models", "noise", "plot", "plot_of_checks")
 _HOMES = {
@@ -62,6 +68,8 @@ _HOMES = {
     "Study": "infer.study",
     "backtest": "check.backtest",
     "bootstrap": "infer.bootstrap",
+    "budget": "tasks.overlap",
+    "emergence": "tasks.emergence",
     "findings": "check.findings",
     "findings_of_study": "check.replicates",
     "narrow": "check.replicates",
@@ -73,10 +81,14 @@ _HOMES = {
     "load": "storage",
     "load_study": "infer.bootstrap",
     "log_evidence": "infer.evidence",
+    "new_models": "tasks.suite",
     "nuts": "infer.nuts",
     "optimize": "infer.optimize",
+    "overlap": "tasks.overlap",
+    "predictable": "tasks.verdict",
     "relevance": "check.relevance",
     "save": "storage",
+    "verdict": "tasks.verdict",
 }
 __all__ = [*_MODULES, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -210,9 +210,7 @@ def _binomial(mean, runs):
 
 
 def _beta_binomial(mean, runs, *, concentration):
-    return dist.BetaBinomial(
-        mean * concentration, (1 - mean) * concentration, _tries(runs)
-    )
+    return dist.BetaBinomial(mean * concentration, (1 - mean) * concentration, _tries(runs))
 
 
 def _average(mean, runs, *, sigma):

@@ -37,9 +37,7 @@ def test_the_evidence_for_breaks():
     alone = np.log(evidence(straight))
     found = breaks.log_bayes_factors(X, Y)
     # A jump between the same two models is the same, wherever it is.
-    jumps = [
-        evidence(np.column_stack([straight, (a + b) / 2 < X])) for a, b in itertools.pairwise(X)
-    ]
+    jumps = [evidence(np.column_stack([straight, (a + b) / 2 < X])) for a, b in itertools.pairwise(X)]
     expected = np.log(np.sum(np.array(jumps) * np.diff(X)) / np.ptp(X)) - alone
     assert found[1] == pytest.approx(expected, abs=0.05)  # the share of places between two models: 1 in 64
     some = np.linspace(X[0], X[-1], 25)

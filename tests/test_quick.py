@@ -51,9 +51,9 @@ def test_two_parameters_by_quadrature(runs):
         return np.exp(np.sum(stats.binom.logpmf(WINS, 100, p)) + 400) * prior
 
     whole, _ = integrate.dblquad(density, -2.0, 2.0, -3.0, 0.0, epsabs=0, epsrel=1e-4)
-    assert found.estimate.value == pytest.approx(np.log(whole) - 400, abs=0.09)  # three times what it stops at
-
-
+    assert found.estimate.value == pytest.approx(
+        np.log(whole) - 400, abs=0.09
+    )  # three times what it stops at
 
 
 @pytest.mark.slow
@@ -70,7 +70,9 @@ def test_it_is_the_evidence_of_draws(runs, name):
 def test_levels_that_deviate_are_refused(runs):
     runs = Runs.make({"C": 10**X, "successes": WINS, "trials": np.full(8, 100), "task": list("aabbaabb")})
     pooled = Model(models.load("success_power").along("C"), noise.binomial, (Pooling(("A",), by="task"),), ())
-    with pytest.raises(ValueError, match=r"^the parameters differ by task, which takes more than draws of the prior"):
+    with pytest.raises(
+        ValueError, match=r"^the parameters differ by task, which takes more than draws of the prior"
+    ):
         quick_evidence(KEY, pooled, runs)
 
 
@@ -84,13 +86,17 @@ def test_averages_have_an_evidence_too():
     low, middle, high = found.quantiles(found.values["threshold"]) * table.reference["C"]
     assert low < 1e21 < high
     assert middle == pytest.approx(1e21, rel=0.5)
-    with pytest.raises(ValueError, match=r"averages and not counts of successes, which binomial noise is of; use average"):
+    with pytest.raises(
+        ValueError, match=r"averages and not counts of successes, which binomial noise is of; use average"
+    ):
         Model(models.load("logistic").along("C"), noise.binomial).specialise(table)
 
 
 def test_the_prior_itself_where_nothing_is_measured():
     """Runs that count for nothing: the evidence is 1."""
-    table = Runs.make({"C": 10**X, "successes": WINS, "trials": np.full(8, 100)}).replace(weight=np.full(8, 1e-12))
+    table = Runs.make({"C": 10**X, "successes": WINS, "trials": np.full(8, 100)}).replace(
+        weight=np.full(8, 1e-12)
+    )
     law = models.load("success_power").along("C").replace(priors={"alpha": dist.LogNormal(-2.3, 0.6)})
     found = quick_evidence(KEY, Model(law, noise.binomial, effects=()), table)
     assert found.estimate.value == pytest.approx(0, abs=0.02)

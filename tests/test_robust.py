@@ -59,11 +59,15 @@ def test_no_prediction_is_outside_zero_and_one(name):
     runs = Runs.make({**columns, **counts}, response="successes")
     far = {c: columns[c] * np.array([1e-6, 1e6, *[1.0] * 6]) for c in ("C", "N", "D", "loss", "minutes")}
     points = {**far, **{c: columns[c] for c in ("date", "chance", "k")}}
-    for scatter in (noise.beta_binomial, noise.average):
+    mean = by_hand(Model(law, noise.binomial, effects=()), runs).predict(points)
+    assert ((mean >= 0) & (mean <= 1)).all()
+    if name != "logistic_chance":
+        return
+    for scatter in (noise.binomial, noise.beta_binomial, noise.average):
         fit = by_hand(Model(law, scatter, effects=()), runs)
-        mean, new = fit.predict(points), fit.predict(points, kind="new_run", key=jax.random.key(1))
-        assert ((mean >= 0) & (mean <= 1)).all()
-        assert ((new >= 0) & (new <= 1)).all()  # of one try
+        new = fit.predict({**points, "trials": 7.0}, kind="new_run", key=jax.random.key(1))
+        assert ((new >= 0) & (new <= 7)).all()
+        assert new.max() > 1
 
 
 def test_dates_are_read_in_years_and_chance_as_it_is():
@@ -87,7 +91,11 @@ def test_dates_are_read_in_years_and_chance_as_it_is():
 @pytest.mark.parametrize(
     ("name", "columns", "message"),
     [
-        ("time_horizon", {"minutes": [1.0] * 4, "date": [20240101.0] * 4}, "column date has 2.0?2401e.07; law"),
+        (
+            "time_horizon",
+            {"minutes": [1.0] * 4, "date": [20240101.0] * 4},
+            "column date has 2.0?2401e.07; law",
+        ),
         ("logistic_chance", {"C": [1e20] * 4, "chance": [0.25, 25, 0, 0]}, "column chance has 25; law"),
         ("pass_at_k", {"k": [1, 2, 0, 4]}, "column k has 0; law pass_at_k takes it as it is, from 1 to inf"),
         ("success_of_loss", {"loss": [2.0, 1.0, -1.0, 3.0]}, "column loss has values that are not positive"),
@@ -119,7 +127,9 @@ def test_averages_are_counts_where_they_are_whole():
 def test_averages_of_nobody_knows_how_many():
     runs = Runs.make({"N": [1e9, 2e9], "accuracy": [0.25, 0.5]}, response="accuracy")
     assert any("averages are taken as of many items" in note for note in runs.notes)
-    with pytest.raises(ValueError, match="there are averages and not counts of successes, which beta_binomial noise"):
+    with pytest.raises(
+        ValueError, match="there are averages and not counts of successes, which beta_binomial noise"
+    ):
         Model(models.load("constant_success"), noise.beta_binomial).specialise(runs)
     likelihood = noise.average(np.full(2, 0.25), runs, {"sigma": 0.02})
     density = likelihood.log_prob(runs.response) + np.log(runs.columns["trials"])
@@ -130,7 +140,9 @@ def test_averages_of_nobody_knows_how_many():
 def test_a_factor_is_no_law_of_success():
     from bayescale.law import irrelevant
 
-    with pytest.raises(ValueError, match="law logistic_chance is of success, which times a factor may be above 1"):
+    with pytest.raises(
+        ValueError, match="law logistic_chance is of success, which times a factor may be above 1"
+    ):
         irrelevant(models.load("logistic_chance"), "gpus")
 
 
