@@ -85,6 +85,12 @@ if TYPE_CHECKING:
     from bayescale.runs import Runs as Runs
     from bayescale.storage import load as load
     from bayescale.storage import save as save
+    from bayescale.tasks.emergence import emergence as emergence
+    from bayescale.tasks.overlap import overlap as overlap
+    from bayescale.tasks.overlap import overlap_budget as overlap_budget
+    from bayescale.tasks.suite import new_models as new_models
+    from bayescale.tasks.verdict import predictable as predictable
+    from bayescale.tasks.verdict import verdict as verdict
 
 _MODULES = ("data", "models", "noise", "plot", "plot_of_checks")
 _DEEPER = {"flops": "decide.flops"}
@@ -117,6 +123,7 @@ _HOMES = {
     "backtest": "check.backtest",
     "better": "decide.better",
     "bootstrap": "infer.bootstrap",
+    "overlap_budget": "tasks.overlap",
     "compare": "check.compare",
     "compute_equivalent_gain": "decide.gain",
     "compute_for": "decide.invert",
@@ -128,6 +135,7 @@ _HOMES = {
     "design": "decide.design",
     "effective_compute": "decide.gain",
     "efficiency": "decide.efficiency",
+    "emergence": "tasks.emergence",
     "envelope": "decide.envelope",
     "findings": "check.findings",
     "findings_of_runs": "check.of_runs",
@@ -140,13 +148,16 @@ _HOMES = {
     "load_study": "infer.bootstrap",
     "log_evidence": "infer.evidence",
     "narrow": "check.replicates",
+    "new_models": "tasks.suite",
     "nuts": "infer.nuts",
     "optimize": "infer.optimize",
+    "overlap": "tasks.overlap",
     "parabola": "decide.parabola",
     "parabola_bias": "decide.parabola",
     "params_for": "decide.invert",
     "power_rule": "decide.rules",
     "predict_loss": "decide.predict",
+    "predictable": "tasks.verdict",
     "published": "check.published",
     "regret": "decide.efficiency",
     "relative_efficiency": "decide.gain",
@@ -160,6 +171,7 @@ _HOMES = {
     "speedup": "decide.gain",
     "split": "decide.allocate",
     "surface": "decide.surface",
+    "verdict": "tasks.verdict",
     "widen": "check.clusters",
 }
 __all__ = [*_MODULES, *_DEEPER, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,6 +1,7 @@
 """What a column means and what a cell says: the spellings and units of tables of runs."""
 
 import re
+from datetime import date
 
 import numpy as np
 
@@ -158,6 +159,24 @@ def numbers(cells: np.ndarray, *, thousands: bool = True) -> np.ndarray:
         return cells
     said = {text: number(text, thousands=thousands) for text in set(cells)}
     return np.array([said[text] for text in cells], dtype=np.float64)
+
+
+def years(cells: np.ndarray) -> np.ndarray:
+    """The dates that cells say, in years, (runs,) in float64; nan where they say none.
+
+    >>> years(np.array(["2024-07-02", "2023-01-01", "spring"], object)).round(2).tolist()
+    [2024.5, 2023.0, nan]
+    """
+    return np.array([_year(text) for text in cells], dtype=np.float64)
+
+
+def _year(text: str) -> float:
+    try:
+        day = date.fromisoformat(text.strip())
+    except ValueError:
+        return np.nan
+    first, last = date(day.year, 1, 1), date(day.year + 1, 1, 1)
+    return day.year + (day - first).days / (last - first).days
 
 
 def label(value: float, digits: int = 3) -> str:

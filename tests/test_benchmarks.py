@@ -99,6 +99,23 @@ def test_least_ess_is_that_of_our_own_diagnostics(benchmark):
     assert r_hat > 1.01
 
 
+# ---- Tasks
+
+
+def test_what_the_study_of_emergence_found():
+    """The bounds of acceptance for eight models, of 100 ladders of each kind."""
+    found = written("emergence")
+    assert found["replicates"] == 100
+    smooth, jump, kink = (found["studies"][f"{truth}, 8 models"] for truth in ("smooth", "jump", "kink"))
+    assert smooth["no_break"] >= 0.85
+    assert smooth["covered_90"] >= 0.85
+    assert jump["jump_above_10"] >= 0.9
+    assert kink["kink_above_15"] >= 0.9
+    assert smooth["verdicts"]["artefact"] >= 80
+    assert "real jump" not in smooth["verdicts"]
+    assert jump["verdicts"] == kink["verdicts"] == {"real jump": 100}
+
+
 # ---- Bootstrap
 
 # Of the first replicates of Besiroglu et al. 2024, the least sums of Huber's loss that 32 starts found elsewhere.
