@@ -28,6 +28,7 @@ LAYERS = (
     ("check", "decide"),
     ("tasks",),
     (
+        "plot_themes",
         "plot_style",
         "plot_of_checks",
         "plot_of_runs",
