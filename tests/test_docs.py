@@ -35,6 +35,9 @@ def test_readme_examples(code, tmp_path, monkeypatch):
         assert space["found"].trouble == ()
         return
     result = space.get("fit", space.get("study"))
+    if result is None:  # what a paper printed is asked, and nothing fitted
+        assert "paper" in space
+        return
     assert result.converged, result.verdict
     assert ("fit" not in space) or (tmp_path / "fit.nc").is_file()
 
