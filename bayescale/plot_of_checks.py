@@ -11,7 +11,8 @@ from scipy.stats import binom
 from bayescale.check.backtested import Backtest
 from bayescale.check.compared import Comparison, said_of
 from bayescale.check.scores import read_off
-from bayescale.plot import COLOURS, GREY, MARKERS, RED, WIDTH
+from bayescale.plot_style import MARKERS, WIDTH, bare, legend
+from bayescale.plot_themes import theme_of
 
 BINS = 10  # of the probability integral transform
 LINEAR = 3.0  # nats, up to where the axis of differences is linear
@@ -27,7 +28,9 @@ def comparison(found: Comparison) -> Figure:
     evidence(found, panels[0])
     for unit, axes in zip(units, panels[1:], strict=True):
         predictive(found, unit, axes)
-    drawn.suptitle(textwrap.fill(found.verdict, WIDTH), fontsize=11, color=RED if found.trouble else "black")
+    theme = theme_of(panels[0])
+    colour = theme.alarm if found.trouble else theme.ink
+    drawn.suptitle(textwrap.fill(found.verdict, WIDTH), fontsize=11, color=colour)
     return drawn
 
 
@@ -52,20 +55,16 @@ def predictive(found: Comparison, unit: str, axes: Axes) -> Axes:
 
 
 def _bar(axes: Axes, row: int, value: float, error: float, *, hollow: bool) -> None:
+    colour = theme_of(axes).colours[0]
+    face = "none" if hollow else colour
     axes.errorbar(
-        value,
-        row,
-        xerr=error,
-        fmt="o",
-        color=COLOURS[0],
-        markerfacecolor="none" if hollow else COLOURS[0],
-        capsize=3,
-        markersize=6,
+        value, row, xerr=error, fmt="o", color=colour, markerfacecolor=face, capsize=3, markersize=6
     )
 
 
 def _differences(axes: Axes, title: str, said: str) -> Axes:
-    axes.axvline(0, color=GREY, linewidth=1)
+    theme = theme_of(axes)
+    axes.axvline(0, color=theme.muted, linewidth=1)
     axes.set_xscale("symlog", linthresh=LINEAR)
     axes.xaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_xlim()
@@ -75,8 +74,8 @@ def _differences(axes: Axes, title: str, said: str) -> Axes:
     ticks = [t for t in (-10000, -1000, -100, -10, -1, 0, 1, 10, 100, 1000) if low <= t <= high]
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axes.set_xlabel(f"nats more than the first\n{said}", fontsize=9)
-    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color=theme.grid, linewidth=0.6)
+    bare(axes)
     axes.tick_params(labelsize=9)
     return axes
 
@@ -85,16 +84,16 @@ def backtest(found: Backtest) -> Figure:
     """Forecasts against what came, their calibration, and their scores by distance; the verdict above."""
     drawn = Figure(figsize=(11, 7.5), layout="constrained")
     rows = drawn.add_gridspec(2, 2, width_ratios=(1.5, 1))
-    against_truth(found, drawn.add_subplot(rows[:, 0]))
+    theme = theme_of(against_truth(found, drawn.add_subplot(rows[:, 0])))
     calibration(found, drawn.add_subplot(rows[0, 1]))
     by_distance(found, drawn.add_subplot(rows[1, 1]))
-    drawn.suptitle(textwrap.fill(found.verdict, WIDTH), fontsize=11)
+    drawn.suptitle(textwrap.fill(found.verdict, WIDTH), fontsize=11, color=theme.ink)
     return drawn
 
 
 def against_truth(found: Backtest, axes: Axes) -> Axes:
     """The median and the 90% interval of each forecast against what was measured, by fold."""
-    begin = 0
+    begin, theme = 0, theme_of(axes)
     for k, one in enumerate(found.forecasts):
         mine = slice(begin, begin := begin + len(one.index))
         low, middle, high = read_off(one.quantiles, (0.05, 0.5, 0.95))
@@ -103,7 +102,7 @@ def against_truth(found: Backtest, axes: Axes) -> Axes:
             middle,
             yerr=(middle - low, high - middle),
             fmt=MARKERS[k % len(MARKERS)],
-            color=COLOURS[k % len(COLOURS)],
+            color=theme.colours[k % len(theme.colours)],
             markersize=4.5,
             linewidth=0.8,
             alpha=0.8,
@@ -111,7 +110,9 @@ def against_truth(found: Backtest, axes: Axes) -> Axes:
         )
     least, most = found.truth.min(), found.truth.max()
     margin = 0.1 * (most - least) or 0.1
-    axes.plot([least - margin, most + margin], [least - margin, most + margin], color=GREY, linewidth=1)
+    axes.plot(
+        [least - margin, most + margin], [least - margin, most + margin], color=theme.muted, linewidth=1
+    )
     axes.set_xlim(least - margin, most + margin)
     # A forecast that is far off shall not hide all others.
     middle = np.median(found.quantiles, axis=0)
@@ -119,45 +120,47 @@ def against_truth(found: Backtest, axes: Axes) -> Axes:
     response = "loss" if found.runs.kind == "loss" else "share of successes"
     axes.set_xlabel(f"{response} measured")
     axes.set_ylabel(f"{response} predicted, with 90% interval")
-    axes.legend(fontsize=8, loc="upper left", framealpha=0.9, title="known runs (runs predicted)")
-    axes.spines[["top", "right"]].set_visible(False)
+    legend(axes, beside=False, fontsize=8, loc="upper left", title="known runs (runs predicted)")
+    bare(axes)
     return axes
 
 
 def calibration(found: Backtest, axes: Axes) -> Axes:
     """The histogram of the probability integral transform, and where 95% of the bars of as many runs would be."""
-    edges = np.linspace(0, 1, BINS + 1)
+    edges, theme = np.linspace(0, 1, BINS + 1), theme_of(axes)
     runs = len(np.unique(found.index))  # what is forecast of one run in several folds is not independent
     low, high = binom.ppf((0.025, 0.975), runs, 1 / BINS) / runs * BINS
-    axes.axhspan(low, high, color=GREY, alpha=0.2, linewidth=0, label=f"95% of bars of {runs} runs")
-    axes.hist(found.pit, edges.tolist(), density=True, color=COLOURS[0], alpha=0.7)
-    axes.axhline(1, color=GREY, linewidth=1)
+    axes.axhspan(low, high, color=theme.muted, alpha=0.2, linewidth=0, label=f"95% of bars of {runs} runs")
+    axes.hist(found.pit, edges.tolist(), density=True, color=theme.colours[0], alpha=0.7)
+    axes.axhline(1, color=theme.muted, linewidth=1)
     axes.set_xlabel("share of the forecast below what came (PIT)")
     axes.set_ylabel("density")
     axes.set_xlim(0, 1)
-    axes.legend(fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
+    legend(axes, fontsize=8)
+    bare(axes)
     return axes
 
 
 def by_distance(found: Backtest, axes: Axes) -> Axes:
     """How often the 90% intervals held and the skill over the best baseline, by how far forecasts reached."""
     rows = found.by_gap or (found.total,)
-    place = np.arange(len(rows))
-    axes.axhspan(0.8, 1.0, color=COLOURS[2], alpha=0.12, linewidth=0)
-    axes.plot(place, [row.ours.cover90 for row in rows], "o-", color=COLOURS[2], label="90% intervals held")
+    place, theme = np.arange(len(rows)), theme_of(axes)
+    axes.axhspan(0.8, 1.0, color=theme.colours[2], alpha=0.12, linewidth=0)
+    axes.plot(
+        place, [row.ours.cover90 for row in rows], "o-", color=theme.colours[2], label="90% intervals held"
+    )
     error = [row.error if np.isfinite(row.error) else 0 for row in rows]
     skill = [row.skill for row in rows]
     axes.errorbar(
-        place, skill, yerr=error, fmt="s--", color=COLOURS[1], capsize=3, label="skill, ± its error"
+        place, skill, yerr=error, fmt="s--", color=theme.colours[1], capsize=3, label="skill, ± its error"
     )
-    axes.axhline(0, color=GREY, linewidth=1)
+    axes.axhline(0, color=theme.muted, linewidth=1)
     axes.set_ylim(max(-1.05, min(-0.1, min(skill) - 0.1)), 1.05)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xticks(place, [f"{_short(row.said)}\nn = {row.ours.count}" for row in rows], fontsize=8)
     axes.set_xlabel(f"decades of {found.by} beyond the known runs" if found.by_gap else f"by {found.by}")
-    axes.legend(fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
+    legend(axes, fontsize=8)
+    bare(axes)
     return axes
 
 

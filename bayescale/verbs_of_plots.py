@@ -1,0 +1,238 @@
+"""The verb that draws: `bayescale plot`."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bayescale import arguments
+from bayescale.options import as_json
+from bayescale.printed import print_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bayescale.fit import Fit
+
+FORMATS = (".png", ".pdf", ".svg", ".jpg")
+# Each kind of figure, and the options that have a say in it.
+KINDS: dict[str, tuple[str, ...]] = {
+    "summary": (),
+    "loss": ("covariate", "band", "at", "level"),
+    "isoflop": ("covariate", "compute", "at", "level"),
+    "contours": ("at", "level"),
+    "optimum": ("compute", "at", "level"),
+    "regret": ("compute", "at", "level"),
+    "residuals": ("covariate",),
+    "parameters": ("parameter",),
+    "pairs": ("parameter",),
+    "forest": ("by", "relative"),
+    "bootstrap": ("study", "parameter"),
+    "approaches": ("covariate", "at", "level"),
+    "design": ("target", "compute", "at", "level"),
+}
+NEEDED = {
+    "bootstrap": ("study", "study/"),
+    "design": ("target", "N@1e24"),
+}  # the option that it is nothing without
+ALL = "all"
+ALONG = ("C", "N", "D", "D/N")  # what losses are drawn against where all is drawn
+AHEAD = 10.0  # times the compute of the largest run, where nobody says for which budget
+
+
+@click.command()
+@click.argument("path", metavar="FIT", type=click.Path())
+@click.option("--kind", type=click.Choice([*KINDS, ALL]), default="summary", show_default=True)
+@click.option("--covariate", help="What it is drawn against: N, D, C, D/N or another column.")
+@click.option("--compute", help="Budgets in FLOP, as 1e22,1e23.")
+@click.option(
+    "--band", type=click.Choice(["mean", "new_run"]), help="Bands of the mean curve, or of a new run."
+)
+@click.option("--at", help="Where further covariates of the law are held, as U=1e11.")
+@click.option("--level", multiple=True, help="The level of a factor, as corpus=web; may be repeated.")
+@click.option("--parameter", help="Which parameters, as alpha,beta.")
+@click.option("--by", help="The factor of a forest.")
+@click.option(
+    "--relative", is_flag=True, default=None, help="A forest of what levels differ in from the typical one."
+)
+@click.option("--study", type=click.Path(), help="Folder of a bootstrap of the same runs.")
+@click.option("--target", help="What the next runs are to tell, as N@1e24; --compute is what they may take.")
+@click.option("--dark", is_flag=True, help="For a dark page.")
+@click.option("--dpi", type=click.IntRange(30, 1200), default=150, show_default=True)
+@click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
+@click.option(
+    "-o", "--output", required=True, help="File, as loss.png, .pdf or .svg; with --kind all a folder."
+)
+@as_json
+def plot(
+    path: str, kind: str, dark: bool, dpi: int, law: str | None, output: str, as_json: bool, **options: Any
+) -> None:
+    """Draw a fit: losses, curves of equal compute, contours, residuals, parameters, decisions.
+
+    Lines are medians over the draws and bands 90% intervals, dashed beyond the runs.
+    """
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    if kind != ALL and (foreign := [name for name in given if name not in KINDS[kind]]):
+        takes = ", ".join(f"--{name}" for name in KINDS[kind]) or "no such option"
+        raise ValueError(f"--{foreign[0]} has no say in {kind}; it takes {takes}")
+    if kind in NEEDED and NEEDED[kind][0] not in given:
+        name, example = NEEDED[kind]
+        raise ValueError(f"{kind} needs --{name}, as --{name} {example}")
+    _writable(output, folder=kind == ALL)
+    from bayescale.plot_themes import style
+    from bayescale.storage import load
+
+    fit = load(path, law=arguments.law_of(law) if law else None)
+    files: list[str] = []
+    skipped: dict[str, str] = {}
+    with style("dark" if dark else "light"):
+        if kind == ALL:
+            for name, draw in _everything(fit, given).items():
+                try:
+                    drawn = draw()
+                except ValueError as error:  # of what the fit has not; the others are drawn
+                    skipped[name] = str(error)
+                    continue
+                Path(output).mkdir(exist_ok=True)
+                files.append(str(Path(output) / f"{name}.png"))
+                drawn.savefig(files[-1], dpi=dpi)
+        else:
+            files.append(output)
+            _draw(fit, kind, given).savefig(output, dpi=dpi)
+    if as_json:
+        return print_json({"verdict": fit.verdict, "files": files, "left_out": skipped})
+    for name, why in skipped.items():
+        click.echo(f"left out: {name}: {why}")
+    where = f"{len(files)} figures are in {output}" if kind == ALL else f"the figure is in {output}"
+    click.echo(where)
+    if not fit.converged:
+        click.secho(fit.verdict, bold=True, fg="red")
+
+
+def _writable(output: str, *, folder: bool) -> None:
+    """Refuse, before anything is worked out, what could not be written."""
+    place = Path(output).absolute()
+    if not place.parent.is_dir():
+        raise FileNotFoundError(f"{output}: there is no folder {place.parent}")
+    if folder and place.exists() and not place.is_dir():
+        raise ValueError(f"{output} is a file; with --kind all give a folder, as -o figures")
+    if not folder and place.suffix not in FORMATS:
+        raise ValueError(f"--output is {output!r}; its name ends in one of {', '.join(FORMATS)}")
+
+
+def _everything(fit: "Fit", given: Mapping[str, Any]) -> dict[str, Callable[[], "Figure"]]:
+    """Every figure there may be of a fit, file -> what draws it."""
+
+    def one(kind: str, **more: Any) -> Callable[[], "Figure"]:
+        own = {name: value for name, value in given.items() if name in KINDS[kind]} | more
+        return lambda: _draw(fit, kind, own)
+
+    along = dict.fromkeys(
+        (given["covariate"],) if "covariate" in given else (*ALONG, *fit.model.law.covariates)
+    )
+    found = {"summary": one("summary")}
+    found |= {f"loss_{c.replace('/', '_per_')}": one("loss", covariate=c) for c in along}
+    found["isoflop"] = one("isoflop", covariate="N")
+    found |= {
+        kind: one(kind) for kind in ("contours", "optimum", "regret", "residuals", "parameters", "pairs")
+    }
+    factors = (given["by"],) if "by" in given else tuple(fit.model.factors)
+    found |= {f"forest_{by}": one("forest", by=by) for by in factors}
+    found["approaches"] = one("approaches", covariate="N")
+    return found | {kind: one(kind) for kind, (name, _) in NEEDED.items() if name in given}
+
+
+def _draw(fit: "Fit", kind: str, given: Mapping[str, Any]) -> "Figure":
+    """One figure."""
+    import numpy as np
+
+    if kind == "summary":
+        from bayescale.plot import figure
+
+        return figure(fit)
+    if kind == "residuals" and "covariate" not in given:
+        from bayescale.plot import residual_panels
+
+        return residual_panels(fit)
+    return np.ravel(_axes(fit, kind, given))[0].get_figure(root=True)
+
+
+def _axes(fit: "Fit", kind: str, given: Mapping[str, Any]) -> Any:
+    """The axes of one figure, or several."""
+    from bayescale import plot as of
+
+    levels: dict[str, Any] = dict(arguments.pairs_of(given.get("level", ()), "--level", "corpus=web"))
+    at = arguments.point_of(given["at"]) if "at" in given else None
+    where: dict[str, Any] = {"at": at, **levels}
+    budgets = _budgets(given["compute"]) if "compute" in given else None
+    names = [name.strip() for name in given["parameter"].split(",")] if "parameter" in given else None
+    match kind:
+        case "loss":
+            covariate = given.get("covariate", "C")
+            return of.loss_curves(fit, covariate=covariate, kind=given.get("band", "mean"), **where)
+        case "isoflop":
+            return of.isoflop(fit, compute=budgets, against=given.get("covariate", "N"), **where)
+        case "contours":
+            return of.contours(fit, **where)
+        case "optimum":
+            return of.optimum(fit, compute=budgets, **where)
+        case "regret":
+            return of.regret(fit, compute=_budget(fit, kind, budgets), **where)
+        case "approaches":
+            return of.optima(fit, _approaches(fit), quantity=given.get("covariate", "N"), **where)
+        case "design":
+            from bayescale.decide.design import design
+
+            return of.design(design(fit, given["target"], _budget(fit, kind, budgets), **where))
+        case "residuals":
+            return of.residuals(fit, covariate=given["covariate"])
+        case "parameters":
+            return of.parameters(fit, names=names or fit.model.law.parameters)
+        case "pairs":
+            return of.pairs(fit, names=names)
+        case "forest":
+            return of.forest(fit, by=given.get("by"), relative=given.get("relative", False))
+    from bayescale.infer.bootstrap import load_study
+
+    return of.bootstrap(fit, load_study(given["study"]), names=names)
+
+
+def _approaches(fit: "Fit") -> list:
+    """The optima of the runs by approaches 1 and 2, or by the one that there is."""
+    import jax
+
+    from bayescale.decide.envelope import envelope
+    from bayescale.decide.parabola import parabola
+
+    found, why = [], []
+    for approach in (parabola, envelope):
+        try:
+            found.append(approach(jax.random.key(0), fit.runs))
+        except ValueError as error:
+            why.append(str(error))
+    if not found:
+        raise ValueError("; ".join(why))
+    return found
+
+
+def _budget(fit: "Fit", kind: str, budgets: list[float] | None) -> float:
+    """The one budget that a figure is of; ten times the compute of the largest run where none is given."""
+    import numpy as np
+
+    from bayescale.plot import column
+
+    budgets = budgets or [float(f"{AHEAD * np.max(column(fit, 'C')):.0e}")]
+    if len(budgets) > 1:
+        raise ValueError(f"{kind} is of one budget; --compute has {len(budgets)}")
+    return budgets[0]
+
+
+def _budgets(text: str) -> list[float]:
+    """The budgets in a text such as "1e22,1e23"."""
+    from bayescale.columns import number
+
+    found = [number(part) for part in text.split(",")]
+    if any(value is None or not value > 0 for value in found):
+        raise ValueError(f"--compute is {text!r}; it is numbers of FLOP, such as 1e22,1e23")
+    return sorted(float(value) for value in found if value is not None)
