@@ -215,6 +215,9 @@ def test_an_optimum_at_a_bound_in_any_draw_is_an_error():
     assert np.isnan(some["N"]).tolist() == np.isnan(some.regret).tolist() == [False, False, False, True]
     assert some.defined("N") == 0.75
     assert some.choice["N"] == pytest.approx(N[0], rel=1e-8)
+    none = compute_optimal(fit, 1e22, bounds=(1e3, 1e4), strict=False)
+    assert none.choice == {}
+    assert none.verdict.startswith("compute_optimal(C = 1e22): N not known; D not known; D/N not known")
 
 
 def test_what_is_refused():

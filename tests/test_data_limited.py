@@ -10,6 +10,7 @@ from bayescale import models
 from bayescale.check.published import published
 from bayescale.decide.allocate import compute_optimal
 from bayescale.decide.data_limited import data_limited_optimal
+from bayescale.decide.invert import compute_for
 from tests.made import BESIROGLU
 from tests.test_surface import MUENNIGHOFF
 
@@ -70,6 +71,18 @@ def test_where_there_are_enough_tokens_it_is_the_compute_optimum():
     assert found["excess loss"][0] == pytest.approx(0, abs=1e-12)
     held = compute_optimal(FIT, 1e22, at={"U": 25e9})
     assert held["N"] == pytest.approx(data_limited_optimal(FIT, 1e22, 25e9)["N"], rel=1e-9)
+
+
+def test_no_compute_makes_up_for_missing_tokens():
+    """Parameters and tokens are worth at most so many: the loss has an end above the floor."""
+    p, U = MUENNIGHOFF, 25e9
+    G = (p["alpha"] * p["A"] / (p["beta"] * p["B"])) ** (1 / (p["alpha"] + p["beta"]))
+    N, D = G * (G * U) ** (p["beta"] / p["alpha"]) * (1 + p["R_N"]), U * (1 + p["R_D"])
+    end = p["E"] + p["A"] * N ** -p["alpha"] + p["B"] * D ** -p["beta"]
+    assert end == pytest.approx(2.155, abs=1e-3)
+    assert np.isinf(compute_for(FIT, end - 1e-6, at={"U": U})["C"][0])
+    near = compute_for(FIT, end + 0.01, at={"U": U})
+    assert data_limited_optimal(FIT, near["C"][0], U)["loss"][0] == pytest.approx(end + 0.01, abs=1e-10)
 
 
 def test_what_is_refused():

@@ -69,7 +69,7 @@ def compute_optimal(
         {"C": float(compute)},
         {"N": N, "D": D, "D/N": D / N, "loss": loss, "a": a, "b": 1 - a},
         {"N": N, "D": D},
-        choice={"N": chosen, "D": tokens, "loss": mean(got)},
+        choice={"N": chosen, "D": tokens, "loss": mean(got)} if np.isfinite(chosen) else {},
         regret=regret,
     )
 

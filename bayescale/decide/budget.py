@@ -17,9 +17,7 @@ from bayescale import parallel
 from bayescale.decide.frontier import Flop, Path, best, cost, given, loss_of, lowest_of, path_of, six
 from bayescale.decide.surface import Surface
 
-ROUGH = (
-    36  # halvings, of the minima on the way to a budget: the loss is flat there, and right to the last bit
-)
+ROUGH = 36  # halvings, of the minima on the way to a budget: the loss is flat there
 STEPS = 100  # of that way; ten or so are taken
 BUDGETS = (1e-10, 1e100)  # FLOP; what needs more is out of reach
 KNOTS = 65  # budgets between which one is interpolated: of a power law good to 1e-6 of its logarithm

@@ -146,9 +146,13 @@ class Decision:
 
     def _said(self, quantity: str) -> str:
         low, middle, high = self.interval(quantity)
-        text = f"{quantity} {number(middle, self.units.get(quantity, ''))}"
-        if not np.isnan(low):
-            text += " (90% " + " to ".join(number(v, self.units.get(quantity, "")) for v in (low, high)) + ")"
+        if np.isnan(middle):
+            return f"{quantity} not known"
+        unit = self.units.get(quantity, "")
+        text = f"{quantity} {number(middle, unit)}"
+        if len(self) == 1:
+            return text
+        text += f" (90% {number(low, unit)} to {number(high, unit)})"
         share = self.defined(quantity)
         return text if share == 1 else f"{text}, a finite number in {share:.1%} of the draws"
 

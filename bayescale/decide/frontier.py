@@ -25,7 +25,7 @@ from bayescale.runs import Runs
 
 GRID = 257  # 32 to a decade of the default bounds: two valleys of a loss are farther apart than that
 HALVINGS = 60  # a step of the grid is below 1, so this reaches the last bit
-WIDEST = (1e-3, 1e40)  # parameters considered where the budget is not given
+WIDEST = (1e-3, 1e80)  # parameters considered where nothing is said; a step of the grid is still below 1
 
 Flop = Callable[[Any], Any]  # parameters -> FLOP for each token of training
 

@@ -28,7 +28,7 @@ def compute_equivalent_gain(
     joint: bool | None = None,
     flop: Flop = six,
 ) -> Decision:
-    """How many times the compute a recipe needs to do as well as another does with `compute` FLOP.
+    """How many times `compute` one recipe needs to do as well as another does with `compute` FLOP.
 
         gain(C) = C_over(L_of(C)) / C
 
@@ -38,7 +38,7 @@ def compute_equivalent_gain(
 
     Args:
         of: the recipe that is asked about: a fit, or a surface such as surface(fit, corpus="web").
-        over: the recipe it is compared with; another level of the same fit, or another fit.
+        over: the recipe that needs so many times the compute: another level of the same fit, or another fit.
         compute: the compute of the first recipe, in FLOP.
         joint: whether draw number k of both belongs together, as it does in one fit, or in two that were made of the
             same replicates. By default where both are of one fit; otherwise one is shuffled.

@@ -144,15 +144,21 @@ def _for_loss(at_level: Surface, bill: _Bill, wanted: np.ndarray) -> Decision:
     cheapest = frontier.best(at_level, np.where(reached, alone, 1.0), flop=flop)
     total = bill.costs(best.N, best.D)
     saved = bill.costs(cheapest.N, cheapest.D)["total"] - total["total"]
-    draws = {"N": best.N, "D": best.D, "D/N": best.D / best.N, "loss": wanted, **total}
-    unreached = np.where(np.isnan(K), np.nan, K)
-    draws = {name: np.where(reached, values, unreached) for name, values in draws.items()}
-    draws["loss"] = np.where(reached, wanted, np.nan)
-    draws["D/N"] = np.where(reached, best.D / best.N, np.nan)
-    draws["saved"] = np.where(reached, saved, np.nan)
-    draws["share saved"] = np.where(reached, saved / (saved + total["total"]), np.nan)
-    point = {"N": draws["N"], "D": draws["D"]}
-    return decision("inference_optimal", at_level, asked, draws, point, units=bill.units("saved"))
+
+    def where_reached(values: np.ndarray, other: npt.ArrayLike = np.nan) -> np.ndarray:
+        return np.where(reached, values, other)
+
+    N, D = (where_reached(v, K) for v in (best.N, best.D))
+    draws = {
+        "N": N,
+        "D": D,
+        "D/N": where_reached(best.D / best.N),
+        "loss": where_reached(wanted),
+        **{name: where_reached(v, K) for name, v in total.items()},
+        "saved": where_reached(saved),
+        "share saved": where_reached(saved / (saved + total["total"])),
+    }
+    return decision("inference_optimal", at_level, asked, draws, {"N": N, "D": D}, units=bill.units("saved"))
 
 
 def _for_budget(at_level: Surface, bill: _Bill, budget: float, bounds: tuple[float, float]) -> Decision:

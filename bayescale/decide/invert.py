@@ -64,7 +64,7 @@ def compute_for(
     reached = np.isfinite(C) & (C > 0)
     # Where it is out of reach, or costs nothing, there is no split; any budget serves to compute with.
     best = frontier.best(at_level, np.where(reached, C, 1.0), flop=flop)
-    N, D = (np.where(reached, v, np.where(np.isnan(C), np.nan, C)) for v in (best.N, best.D))
+    N, D = (np.where(reached, v, C) for v in (best.N, best.D))
     draws = {"C": C, "N": N, "D": D, "D/N": np.where(reached, best.D / best.N, np.nan)}
     return decision("compute_for", at_level, {"loss": _one(wanted)}, draws, {"N": N, "D": D})
 

@@ -39,16 +39,13 @@ def _taken(surface: Surface, rows: np.ndarray) -> Surface:
 
 def both(decision: Decision, other: Decision) -> Decision:
     """The decision with what there is to say of another that it rests on."""
-    far = {c: max(decision.beyond.get(c, 0.0), value) for c, value in other.beyond.items()}
-    findings = {finding.code: finding for finding in [*other.findings, *decision.findings]}
-    worst = {
-        code: max(
-            (f for f in [*decision.findings, *other.findings] if f.code == code), key=lambda f: f.number
-        )
-        for code in findings
-    }
+    unknown = float("nan")
+    names = dict.fromkeys([*decision.beyond, *other.beyond])
+    far = {c: float(np.fmax(decision.beyond.get(c, unknown), other.beyond.get(c, unknown))) for c in names}
+    # Of two findings of one kind the one that lies farther out stands for both.
+    by_number = sorted([*decision.findings, *other.findings], key=lambda finding: finding.number)
     return decision.replace(
-        beyond={**decision.beyond, **far},
-        findings=sorted_by_severity(worst.values()),
+        beyond=far,
+        findings=sorted_by_severity({finding.code: finding for finding in by_number}.values()),
         trouble=tuple(dict.fromkeys([*decision.trouble, *other.trouble])),
     )
