@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bayescale.check.relevance import relevance as relevance
     from bayescale.check.replicates import findings_of_study as findings_of_study
     from bayescale.check.replicates import narrow as narrow
+    from bayescale.check.residuals import residuals as residuals
     from bayescale.check.sensitivity import sensitivity as sensitivity
     from bayescale.decide import flops as flops
     from bayescale.decide.allocate import compute_optimal as compute_optimal
@@ -125,6 +126,7 @@ _HOMES = {
     "rivals": "decide.better",
     "rule_of_thumb": "decide.efficiency",
     "save": "storage",
+    "residuals": "check.residuals",
     "sensitivity": "check.sensitivity",
     "speedup": "decide.gain",
     "split": "decide.allocate",

@@ -26,14 +26,8 @@ LAYERS = (
     ("summary", "storage"),
     ("infer",),
     ("check", "decide", "design"),
-    (
-        "plot_style",
-        "plot_of_checks",
-        "plot_of_runs",
-        "plot_of_losses",
-        "plot_of_surfaces",
-        "plot_of_residuals",
-    ),
+    ("plot_themes", "plot_style", "plot_of_runs", "plot_of_losses", "plot_of_surfaces", "plot_of_residuals"),
+    ("plot_of_checks",),
     ("plot_of_parameters", "plot_of_levels", "plot_of_decisions", "plot_of_designs", "plot"),
     ("report",),
     # Of the command line:
