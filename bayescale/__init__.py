@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from bayescale.decide.decision import curve as curve
     from bayescale.decide.efficiency import efficiency as efficiency
     from bayescale.decide.efficiency import regret as regret
-    from bayescale.decide.efficiency import rule_of_thumb as rule_of_thumb
     from bayescale.decide.gain import compute_equivalent_gain as compute_equivalent_gain
     from bayescale.decide.gain import effective_compute as effective_compute
     from bayescale.decide.gain import relative_efficiency as relative_efficiency
@@ -49,6 +48,8 @@ if TYPE_CHECKING:
     from bayescale.decide.invert import data_for as data_for
     from bayescale.decide.invert import params_for as params_for
     from bayescale.decide.predict import predict_loss as predict_loss
+    from bayescale.decide.rules import power_rule as power_rule
+    from bayescale.decide.rules import rule_of_thumb as rule_of_thumb
     from bayescale.decide.surface import Surface as Surface
     from bayescale.decide.surface import surface as surface
     from bayescale.fit import Fit as Fit
@@ -117,6 +118,7 @@ _HOMES = {
     "nuts": "infer.nuts",
     "optimize": "infer.optimize",
     "params_for": "decide.invert",
+    "power_rule": "decide.rules",
     "predict_loss": "decide.predict",
     "published": "check.published",
     "regret": "decide.efficiency",
@@ -124,7 +126,7 @@ _HOMES = {
     "relevance": "check.relevance",
     "revealed_demand": "decide.inference",
     "rivals": "decide.better",
-    "rule_of_thumb": "decide.efficiency",
+    "rule_of_thumb": "decide.rules",
     "save": "storage",
     "residuals": "check.residuals",
     "sensitivity": "check.sensitivity",

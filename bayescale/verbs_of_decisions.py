@@ -66,8 +66,8 @@ def allocate(fits, level, centre, hold, law, probability, csv, as_json, **option
     """Split budgets into parameters and tokens."""
     from bayescale.decide.allocate import compute_optimal
     from bayescale.decide.data_limited import data_limited_optimal
-    from bayescale.decide.efficiency import rule_of_thumb
     from bayescale.decide.inference import inference_optimal
+    from bayescale.decide.rules import rule_of_thumb
 
     training, serving = _prices(options)
     asked = {name: options[name] for name in ("compute", "money")}

@@ -101,8 +101,8 @@ def rivals(
     ask: Callable[[Fit | Surface], Decision],
     quantity: str,
     *,
-    above: float = -np.inf,
-    below: float = np.inf,
+    above: float | None = None,
+    below: float | None = None,
     elpd: Mapping[str, float] | None = None,
 ) -> Rivals:
     """A question asked of fits of different laws or noises to the same runs, and whether they agree.
@@ -115,7 +115,7 @@ def rivals(
         above: the probability is that the quantity is above this,
         below: and below this.
         elpd: name -> the expected log predictive density, in nats; a fit more than 4 behind the best is no rival. With
-            nothing said, all are.
+            nothing said, all are, but for fits of one draw, of which a probability is 0 or 1.
 
     Raises:
         ValueError: there are fewer than two fits, or a fit has no elpd.
@@ -127,12 +127,13 @@ def rivals(
     decisions = {name: ask(fit) for name, fit in fits.items()}
     found = {name: one.probability(quantity, above=above, below=below) for name, one in decisions.items()}
     best = max(elpd[name] for name in fits) if elpd else 0.0
-    close = tuple(name for name in fits if elpd is None or elpd[name] >= best - CLOSE)
+    drawn = [name for name, one in decisions.items() if len(one) > 1]
+    close = tuple(name for name in drawn if elpd is None or elpd[name] >= best - CLOSE)
     return Rivals(decisions, found, close, _sensitive({name: found[name] for name in close}, quantity))
 
 
 def _sensitive(probabilities: Mapping[str, float], quantity: str) -> tuple[Finding, ...]:
-    apart = max(probabilities.values()) - min(probabilities.values())
+    apart = max(probabilities.values(), default=0.0) - min(probabilities.values(), default=0.0)
     if not apart > APART:
         return ()
     said = ", ".join(f"{value:.2f} with {name}" for name, value in probabilities.items())

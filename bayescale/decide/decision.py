@@ -59,11 +59,17 @@ class Decision:
         """The share of the draws in which a quantity is a finite number: the probability that it exists."""
         return float(np.mean(np.isfinite(self[quantity])))
 
-    def probability(self, quantity: str, *, above: float = -np.inf, below: float = np.inf) -> float:
-        """The probability that a quantity lies between two numbers, of the draws in which it is one (inf counts)."""
+    def probability(self, quantity: str, *, above: float | None = None, below: float | None = None) -> float:
+        """The probability that a quantity is above one number and below another, of the draws that are not nan.
+
+        `below=inf` is the probability that it is finite.
+        """
         values = self[quantity]
         values = values[~np.isnan(values)]
-        return float(np.mean((values > above) & (values < below))) if len(values) else float("nan")
+        inside = np.ones(len(values), bool)
+        inside &= values > above if above is not None else True
+        inside &= values < below if below is not None else True
+        return float(np.mean(inside)) if len(values) else float("nan")
 
     def interval(self, quantity: str, level: float = 0.9) -> tuple[float, float, float]:
         """Low, median and high of a quantity over the draws in which it is a number; infinite ones count.
@@ -175,8 +181,10 @@ class Curve:
         """Low, median and high of a quantity at each point, (3, points)."""
         return np.array([decision.interval(quantity, level) for decision in self.decisions]).T
 
-    def probability(self, quantity: str, *, above: float = -np.inf, below: float = np.inf) -> np.ndarray:
-        """The probability at each point that a quantity lies between two numbers, (points,)."""
+    def probability(
+        self, quantity: str, *, above: float | None = None, below: float | None = None
+    ) -> np.ndarray:
+        """The probability at each point that a quantity is above one number and below another, (points,)."""
         return np.array([one.probability(quantity, above=above, below=below) for one in self.decisions])
 
     def rows(self, level: float = 0.9) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a run that is not compute-optimal wastes, and rules of thumb beside a fit."""
+"""What a run that is not compute-optimal wastes."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,14 +7,13 @@ import numpy as np
 from bayescale.decide import frontier
 from bayescale.decide.allocate import check_compute, split, wasted
 from bayescale.decide.budget import equivalent
-from bayescale.decide.decision import Curve, Decision, mean
+from bayescale.decide.decision import Curve, Decision
 from bayescale.decide.frontier import Flop, six
 from bayescale.decide.support import decision
-from bayescale.decide.surface import FLOP, Surface, surface
+from bayescale.decide.surface import Surface, surface
 from bayescale.fit import Fit
 
 WIDE = (1.0, 1e20)  # parameters: wide enough for the best N of every draw
-CHINCHILLA = 20.0  # tokens for each parameter: Hoffmann et al. 2022, arXiv:2203.15556, table 3
 
 
 def efficiency(
@@ -114,61 +113,6 @@ def regret(
         for i, size in enumerate(sizes.tolist())
     ]
     return Curve("N", sizes, tuple(decisions))
-
-
-def rule_of_thumb(
-    compute: float,
-    ratio: float = CHINCHILLA,
-    *,
-    fit: Fit | Surface | None = None,
-    at: Mapping[str, float] | None = None,
-    centre: bool = False,
-    **levels: str,
-) -> Decision:
-    """The parameters and tokens of a budget at so many tokens for each parameter, and what that wastes.
-
-        N = sqrt(C / (6 ratio)),    D = ratio N
-
-    Args:
-        compute: the budget, in FLOP.
-        ratio: tokens for each parameter.
-        fit: what the rule is judged by: a fit of a law of loss in N and D, or its surface. Without one nothing is
-            said of the loss.
-        at: further covariates of the law, column -> the value they are held at.
-        centre: whether to take the parameters that levels differ from, instead of those of a level.
-        levels: the level of each factor by which parameters differ, as corpus="web".
-
-    Returns:
-        N, D, D/N; with a fit the loss there and its excess over the best split; the rule is the choice, and the
-        regret is what it wastes.
-
-    >>> one = rule_of_thumb(5.88e23)
-    >>> round(one["N"][0] / 1e9), round(one["D"][0] / 1e12, 1)
-    (70, 1.4)
-    """
-    check_compute(compute)
-    check_positive(ratio=ratio)
-    N = float(np.sqrt(compute / (FLOP * ratio)))
-    D = ratio * N
-    asked: dict[str, float | str] = {"C": float(compute), "D/N": float(ratio)}
-    rule = {"N": np.array([N]), "D": np.array([D]), "D/N": np.array([float(ratio)])}
-    if fit is None:
-        if at or centre or levels:
-            raise ValueError("levels and covariates are of a fit; give fit=...")
-        units = {"N": "parameters", "D": "tokens", "D/N": "tokens for each parameter"}
-        return Decision("rule_of_thumb", asked, rule, units, {}, {"N": N, "D": D}, None, (), ())
-    at_level = surface(fit, at=at, centre=centre, **levels)
-    found = efficiency(at_level, N=N, D=D)
-    whole = {name: np.repeat(values, len(found)) for name, values in rule.items()}
-    return decision(
-        "rule_of_thumb",
-        at_level,
-        asked,
-        whole | {"loss": found["loss"], "excess loss": found["excess loss"]},
-        {"N": N, "D": D},
-        choice={"N": N, "D": D, "loss": mean(found["loss"])},
-        regret=found["deadweight loss"],
-    )
 
 
 def check_positive(**values: float | np.ndarray) -> None:
