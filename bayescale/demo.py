@@ -16,6 +16,8 @@ from bayescale.fit import Fit
 from bayescale.infer.nuts import nuts
 from bayescale.infer.optimize import optimize
 from bayescale.model import Model
+from bayescale.page.report import report as write_report
+from bayescale.page.reproduce import command
 from bayescale.pooling import Pooling
 from bayescale.printed import show
 from bayescale.progress import bar
@@ -33,7 +35,7 @@ LEARNED, PRIOR = (
 
 
 def run(folder: Path, seed: int, *, as_json: bool) -> None:
-    """Fit, print, and write the fit and a figure to the folder."""
+    """Fit, print, and write the fit, a figure and a report to the folder."""
     runs = data.load(TABLE)
     key, key_point, key_new = jax.random.split(jax.random.key(seed), 3)
     law = models.load("chinchilla")
@@ -48,6 +50,11 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save(fit, folder / "fit.nc")
     plot.figure(fit).savefig(folder / "fit.png", dpi=150)
+    page = folder / "report.html"
+    typed = command("demo", [], {"o": folder, "seed": seed})
+    write_report(
+        {"demo": fit}, page, compute=BUDGET, title="Published models trained on the Pile", command=typed
+    )
     forecast = fit.predict(POINT, kind="new_level", key=key_new)
     optimum = compute_optimal(fit, BUDGET, bounds=BOUNDS, centre=True)
     split = {"N": optimum["N"], "D": optimum["D"], "tokens per parameter": optimum["D/N"]}
@@ -58,7 +65,7 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
             "least_squares": words.of_fit(naive),
             "forecast": {**POINT, **_quantiles(forecast)},
             "compute_optimal": {"C": BUDGET, **{name: _quantiles(values) for name, values in split.items()}},
-            "files": [str(folder / "fit.nc"), str(folder / "fit.png")],
+            "files": [str(folder / name) for name in ("fit.nc", "fit.png", "report.html")],
         }
         click.echo(json.dumps(words.plain(answer), indent=2))
         return
@@ -73,7 +80,9 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     click.echo(f"Compute-optimal split of {BUDGET:.0e} FLOP, for a typical family:")
     for name, values in split.items():
         click.echo(f"  {name:<21} {_interval(values)}")
-    click.echo(f"\nThe fit is in {folder / 'fit.nc'}, the figure in {folder / 'fit.png'}.")
+    click.echo(
+        f"\nThe fit is in {folder / 'fit.nc'}, its figure in {folder / 'fit.png'}, and all of it in {page}."
+    )
 
 
 def _story(runs, naive: Fit, fit: Fit) -> None:

@@ -9,7 +9,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 from bayescale.decide.allocate import compute_optimal, split
 from bayescale.decide.budget import equivalent
 from bayescale.decide.decision import Curve, Decision, curve, mean, number, quantiles
-from bayescale.decide.efficiency import CHINCHILLA
+from bayescale.decide.rules import CHINCHILLA
 from bayescale.decide.surface import FLOP
 from bayescale.fit import Fit
 from bayescale.plot_of_losses import WIDE

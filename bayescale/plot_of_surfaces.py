@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from bayescale.decide.allocate import split
 from bayescale.decide.decision import quantiles
-from bayescale.decide.efficiency import CHINCHILLA
+from bayescale.decide.rules import CHINCHILLA
 from bayescale.decide.surface import FLOP, Surface
 from bayescale.fit import Fit
 from bayescale.plot_of_losses import WIDE

@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,7 +27,7 @@ def laws() -> list[dict[str, Any]]:
 
 def law(one: Law, *, short: bool = False) -> dict[str, Any]:
     """A law: its formula, covariates, parameters, priors and source."""
-    text = inspect.getdoc(sys.modules[one.mean.__module__]) or ""
+    text = inspect.cleandoc(getattr(one.mean, "__globals__", {}).get("__doc__") or "")
     formula = next((line.strip() for line in text.splitlines() if line.startswith("    ")), "")
     found: dict[str, Any] = {
         "name": one.name,

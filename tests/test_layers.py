@@ -25,15 +25,24 @@ LAYERS = (
     ("fit",),
     ("summary", "storage"),
     ("infer",),
-    ("check", "decide", "design"),
-    ("plot_themes", "plot_style", "plot_of_runs", "plot_of_losses", "plot_of_surfaces", "plot_of_residuals"),
-    ("plot_of_checks",),
+    ("check", "decide"),
+    ("tasks",),
+    (
+        "plot_themes",
+        "plot_style",
+        "plot_of_checks",
+        "plot_of_runs",
+        "plot_of_losses",
+        "plot_of_surfaces",
+        "plot_of_residuals",
+    ),
     ("plot_of_parameters", "plot_of_levels", "plot_of_decisions", "plot_of_designs", "plot"),
-    ("report",),
     # Of the command line:
     ("words", "words_of_comparisons", "progress", "arguments", "workers", "options", "printed"),
     ("words_of_decisions",),
-    ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_decisions", "verbs_of_plots"),
+    ("page",),
+    ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_decisions", "verbs_of_design"),
+    ("verbs_of_checks", "verbs_of_plots", "verbs_of_reports"),
     ("cli",),
     ("demo",),
     ("__main__",),
@@ -47,10 +56,15 @@ INFER = (
     *("resample", "plan"),
     *("replicates", "parcel", "study", "bootstrap"),
 )
+# Inside tasks, the same.
+TASKS = ("overlap", "suite", "breaks", "emergence", "quick", "verdict")
 HEAVY = ("arviz", "pandas", "xarray")
-# The command line finds laws by name, storage reads them back by name, the user finds them in the package, and a
-# comparison knows the law of no law.
-KNOW_LAWS = ("recipe", "check.compare", "words", "arguments", "cli", "demo", "__main__", "")
+# The command line finds laws by name, storage reads them back by name, the user finds them in the package, a
+# comparison knows the law of no law, and a verdict those that are its answers.
+KNOW_LAWS = (
+    *("recipe", "check.compare", "tasks.verdict", "words", "page.reproduce", "arguments", "cli", "demo"),
+    *("__main__", ""),
+)
 
 
 def module_of(path: Path) -> str:
@@ -158,6 +172,16 @@ def test_inside_infer_nothing_goes_round(name):
             assert INFER.index(other.removeprefix("infer.")) < INFER.index(mine)
 
 
+@pytest.mark.parametrize("name", [n for n in MODULES if n.startswith("tasks.")])
+def test_inside_tasks_nothing_goes_round(name):
+    mine = name.removeprefix("tasks.")
+    assert mine in TASKS
+    for imported in imports(FILES[name], parsed(FILES[name])):
+        other = known(imported)
+        if other and other.startswith("tasks.") and other != name:
+            assert TASKS.index(other.removeprefix("tasks.")) < TASKS.index(mine)
+
+
 def test_a_law_knows_nothing_of_how_it_is_fitted():
     allowed = {"bayescale.law", "bayescale.priors"}
     laws = sorted((ROOT / "models").glob("*.py"))
@@ -178,7 +202,7 @@ def test_no_engine_file_knows_a_law():
 @pytest.mark.parametrize("package", ["matplotlib"])
 def test_figures_are_drawn_in_one_place(package):
     for name, path in FILES.items():
-        if name.startswith("plot") or name.split(".")[0] == "report":
+        if name.startswith("plot") or name.split(".")[0] == "page":
             continue
         assert package not in {i.split(".")[0] for i in imports(path, parsed(path))}, name
 

@@ -139,6 +139,8 @@ def test_a_wheel_has_the_laws_and_the_data(wheel):
         entry = data.describe(name)
         assert (f"bayescale/data/{entry['file']}" in wheel) == entry["embedded"], name
     assert "bayescale/data/datasets.toml" in wheel
+    for file in (ROOT / "bayescale" / "page").glob("*.[!p]*"):  # the parts of a report that are no Python
+        assert f"bayescale/page/{file.name}" in wheel
     assert "bayescale/py.typed" in wheel
     assert any(file.endswith("licenses/NOTICE") for file in wheel)
 

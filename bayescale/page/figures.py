@@ -1,0 +1,126 @@
+"""Figures as images inside a page, each for paper and for a dark page."""
+
+import base64
+import io
+import re
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from bayescale.fit import Fit
+from bayescale.page.explore import factors_of
+from bayescale.plot_of_levels import forest
+from bayescale.plot_of_losses import loss_curves
+from bayescale.plot_of_parameters import parameters
+from bayescale.plot_of_residuals import residual_panels
+from bayescale.plot_of_surfaces import contours
+from bayescale.plot_themes import THEMES, style
+
+SHARPEST = 400_000  # bytes of an image that is lines; what is more is points, and takes less as pixels
+DPI = 160  # of pixels: two for each of the screen's at the width of a page
+PAGE = 96  # pixels to an inch of a page
+FULL = 3  # fits that get every figure; with more of them the page could not be mailed
+_COORDINATES = re.compile(r'(?<=[ \n])(d|x|y)="([^"]*)"')
+_DIGITS = re.compile(r"(\.\d\d)\d+")
+
+
+def figures(fits: Mapping[str, Fit], levels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The figures of all fits, at the levels that are asked for; of many fits fewer of each."""
+    found = []
+    for name, fit in fits.items():
+        own = {by: level for by, level in levels.items() if by in factors_of(fit)}
+        drawn = list(_of_fit(fit, name, own))
+        found += [image(*one) for one in (drawn if len(fits) <= FULL else [drawn[0], drawn[-1]])]
+    return found
+
+
+def _of_fit(fit: Fit, name: str, levels: dict[str, Any]) -> Iterator[tuple[Callable[[], Figure], str, str]]:
+    """What is drawn of a fit: how, its caption, and what it says to those who do not see it."""
+    law, runs = fit.model.law, len(fit.runs)
+    axes = {*law.covariates} | ({"C"} if {"N", "D"} <= {*law.covariates} else set())
+    along = next((c for c in ("C", *law.covariates) if c in axes), None)
+    what = "Loss" if law.response == "loss" else "Success"
+    if along:
+        yield (
+            lambda: _of(loss_curves(fit, covariate=along, **levels)),
+            f"{name}: {what.lower()} measured, and the law, with 90% bands",
+            f"{what} of {runs} runs against {along}, with the law {law.name} to a decade beyond the runs.",
+        )
+    if law.response == "loss" and {"N", "D"} <= {*law.covariates}:
+        yield (
+            lambda: _of(contours(fit, **levels)),
+            f"{name}: contours of loss over parameters and tokens, the best split with its 90% band, and the runs",
+            f"Contours of the loss of {law.name} over N and D, with the best split at each budget and {runs} runs.",
+        )
+    if any(c in fit.runs.columns for c in ("C", "N", "D")):
+        yield (
+            lambda: residual_panels(fit),
+            f"{name}: residuals of the runs, in standard deviations of the noise",
+            f"Standardised residuals of {runs} runs against their covariates.",
+        )
+    if factors_of(fit):
+        by = factors_of(fit)[0]
+        yield (
+            lambda: _of(forest(fit, by=by)[0]),
+            f"{name}: what differs by {by}, with 90% and 50% intervals",
+            f"The parameters that differ by {by}, for each of its {len(fit.runs.levels[by])} levels and for a new one.",
+        )
+    said = "; ".join(
+        f"{row.name} {row.q5:.3g} to {row.q95:.3g}" for row in fit.summary().rows if np.isfinite(row.q5)
+    )
+    yield (
+        lambda: _of(parameters(fit)[0]),
+        f"{name}: what was believed of the parameters before, and what is after",
+        f"Densities of prior and posterior. 90% intervals: {said}." if said else "Priors and the estimates.",
+    )
+
+
+def _of(axes: Any) -> Figure:
+    return axes.figure
+
+
+def image(draw: Callable[[], Figure], caption: str, alt: str) -> dict[str, Any]:
+    """A figure as addresses that hold it, one for each theme, with its size in pixels of the page."""
+    addresses, size = {}, (0, 0)
+    for theme in THEMES:
+        with style(theme):
+            figure = draw()
+            _plain(figure)
+            addresses[theme] = _address(figure)
+            size = tuple(round(PAGE * inches) for inches in figure.get_size_inches())
+    return {**addresses, "width": size[0], "height": size[1], "caption": caption, "alt": alt}
+
+
+def _address(figure: Figure) -> str:
+    drawn, kind = _written(figure, "svg"), "svg+xml"
+    if len(drawn) > SHARPEST:
+        drawn, kind = _written(figure, "png"), "png"
+    return f"data:image/{kind};base64,{base64.b64encode(drawn).decode()}"
+
+
+def _written(figure: Figure, form: str) -> bytes:
+    file = io.BytesIO()
+    metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+    # The same fit gives the same bytes. What a font has no letter for is drawn as a box.
+    with mpl.rc_context({"svg.hashsalt": "bayescale", "svg.fonttype": "path"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(file, format=form, dpi=DPI, metadata=metadata)
+    if form != "svg":
+        return file.getvalue()
+    # A hundredth of a point is not seen, and its further digits are a third of the file.
+    text = _COORDINATES.sub(lambda found: _DIGITS.sub(r"\1", found[0]), file.getvalue().decode())
+    return text.encode()
+
+
+def _plain(figure: Figure) -> None:
+    """Names out of the data are no formulas, and have no letters that a file of lines cannot hold."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_parse_math(False)
+        text.set_text("".join(c for c in text.get_text() if c == "\n" or unicodedata.category(c)[0] != "C"))

@@ -1,0 +1,123 @@
+"""Report: fits, what they answer and what is to be known of that, as one page that needs nothing else."""
+
+import base64
+import hashlib
+import importlib.resources
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bayescale.fit import Fit
+from bayescale.page.answers import Question
+from bayescale.page.parts import parts
+from bayescale.provenance import version
+
+FIRST = ("title", "asked", "answers", "findings", "trouble", "unanswered")
+LARGEST = 5_000_000  # bytes of a page that can be mailed
+
+
+def report(
+    fits: Fit | Sequence[Fit] | Mapping[str, Fit],
+    file: str | Path,
+    *,
+    compute: float | None = None,
+    target: float | None = None,
+    inference: float | None = None,
+    unique: float | None = None,
+    at: Mapping[str, float] | None = None,
+    title: str | None = None,
+    comparison: Mapping[str, Any] | None = None,
+    backtest: Mapping[str, Any] | None = None,
+    command: str | None = None,
+    **levels: str,
+) -> dict[str, Any]:
+    """Write a page with what was asked, the answer, findings, figures, tables and sliders.
+
+    The page is one file: it loads nothing, and runs no script but its own. Where the law is one of loss in N and D,
+    its sliders recompute the answer from draws that are in the page.
+
+    Args:
+        fits: a fit, several, or name -> fit.
+        file: the page to write; a file of that name is replaced.
+        compute: the budget asked about, in FLOP; by default ten times the largest run.
+        target: a loss to be reached.
+        inference: tokens to be answered after training.
+        unique: the tokens there are to train on, for a law with repeated data.
+        at: further covariates of a law, column -> the value they are held at; by default those of the reference run.
+        title: of the page.
+        comparison: what `bayescale compare --json` printed, or `words_of_comparisons.of_comparison` of a comparison.
+        backtest: what `bayescale backtest --json` printed, or `words_of_comparisons.of_backtest` of a back-test.
+        command: the command that made the report, to be printed in it.
+        levels: the level of each factor by which parameters differ, as corpus="web"; by default what levels differ
+            from.
+
+    Returns:
+        What the page says first, as plain values: what was asked, answers, findings, and fits that have not converged.
+
+    Raises:
+        ValueError: there is no fit, a level or a number is wrong, or the page would be larger than 5 MB.
+        OSError: the file cannot be written.
+    """
+    held = dict(at or {})
+    question = Question(compute, target, inference, unique or held.pop("U", None), held, levels)
+    return write(fits, file, question, title=title, comparison=comparison, backtest=backtest, command=command)
+
+
+def write(
+    fits: Fit | Sequence[Fit] | Mapping[str, Fit], file: str | Path, question: Question, **given: Any
+) -> dict[str, Any]:
+    """Write a page; `given` is the rest of what `report` takes."""
+    named = _named(fits)
+    page = parts(named, question.of(named), file=Path(file).name, **given)
+    text = _rendered(page)
+    if (size := len(text.encode())) > LARGEST:
+        raise ValueError(f"the page would take {size / 1e6:.1f} MB; take fewer fits into one report")
+    Path(file).write_text(text, encoding="utf-8", newline="\n")
+    return {name: page[name] for name in FIRST}
+
+
+def _named(fits: Fit | Sequence[Fit] | Mapping[str, Fit]) -> dict[str, Fit]:
+    if isinstance(fits, Mapping):
+        found = {str(name): fit for name, fit in fits.items()}
+    else:
+        found = {}
+        for fit in [fits] if isinstance(fits, Fit) else fits:
+            name, number = fit.model.law.name, 2
+            while name in found:
+                name, number = f"{fit.model.law.name} {number}", number + 1
+            found[name] = fit
+    if not found:
+        raise ValueError("there is no fit to report; give one or more")
+    return found
+
+
+def _rendered(page: dict[str, Any]) -> str:
+    import jinja2
+    from markupsafe import Markup
+
+    def file(name: str) -> str:
+        return importlib.resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+    laws = f"const LAWS = [{','.join(page['laws'])}];"
+    script = "\n".join(["'use strict';", "(() => {", laws, file("optimum.js"), file("report.js"), "})();"])
+    css = file("report.css")
+    # No script and no style but these two, no address but images inside the page.
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(css)}'; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
+    return environment.from_string(file("report.html")).render(
+        {
+            **page,
+            "policy": policy,
+            "script": Markup(script),
+            "css": Markup(css),
+            "version": version("bayescale"),
+        }
+    )
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,0 +1,117 @@
+"""The verb that writes a page: `bayescale report`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bayescale import arguments
+from bayescale.options import as_json
+from bayescale.printed import print_json
+
+ASKED = ("compute", "target", "inference", "unique")
+
+
+@click.command()
+@click.argument("fits", nargs=-1, required=True, metavar="FIT...", type=click.Path())
+@click.option(
+    "--compute", help="The budget asked about, in FLOP, as 1e24; by default ten times the largest run."
+)
+@click.option("--target", help="A loss to be reached.")
+@click.option("--inference", help="Tokens to be answered after training, as 2T.")
+@click.option("--unique", help="The tokens there are to train on, as 500B, for a law with repeated data.")
+@click.option(
+    "--at", multiple=True, help="A further covariate of the law and its value, as experts=8; may be repeated."
+)
+@click.option("--level", multiple=True, help="The level of a factor, as family=pythia; may be repeated.")
+@click.option("--title", help="Title of the page.")
+@click.option("--comparison", type=click.Path(), help="A file of what `bayescale compare --json` printed.")
+@click.option("--backtest", type=click.Path(), help="A file of what `bayescale backtest --json` printed.")
+@click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    default="report.html",
+    show_default=True,
+    help="The page.",
+)
+@as_json
+def report(fits: tuple[str, ...], output: str, law: str | None, as_json: bool, **given: Any) -> None:
+    """Write a page of what fits say: one file, for a browser, that loads nothing."""
+    from bayescale.page.answers import Question
+    from bayescale.page.report import write
+    from bayescale.page.reproduce import command
+
+    if not Path(output).absolute().parent.is_dir():
+        raise FileNotFoundError(f"{output}: there is no folder {Path(output).absolute().parent}")
+    at = {n: _number(v, "--at") for n, v in arguments.pairs_of(given["at"], "--at", "experts=8").items()}
+    levels = arguments.pairs_of(given["level"], "--level", "family=pythia")
+    asked = {n: None if given[n] is None else _number(given[n], f"--{n}") for n in ASKED}
+    asked["unique"] = asked["unique"] or at.pop("U", None)
+    checks = {
+        n: _printed(given[n], verb) for n, verb in (("comparison", "compare"), ("backtest", "backtest"))
+    }
+    own = arguments.law_of(law) if law else None
+    found = {name: _loaded(path, own) for name, path in _named(fits).items()}
+    typed = command("report", fits, {**given, "law": law, "o": output})
+    question = Question(**asked, at=at, levels=levels)
+    said = write(found, output, question, title=given["title"], command=typed, **checks)
+    if as_json:
+        return print_json({**said, "file": output})
+    for one in said["trouble"]:
+        click.secho(f"NOT CONVERGED: {one['name']}: {one['text']}", bold=True, fg="red")
+    for one in said["answers"]:
+        click.echo(": ".join(part for part in (one["name"], one["text"]) if part))
+    for text in said["unanswered"]:
+        click.echo(text)
+    counts = [one["severity"] for one in said["findings"]]
+    if counts:
+        click.echo(", ".join(f"{counts.count(s)} {s}" for s in dict.fromkeys(counts)) + " among the findings")
+    click.echo(f"the report is in {output}")
+
+
+def _number(text: str, option: str) -> float:
+    from bayescale.columns import number
+
+    value = number(text)
+    if value is None:
+        raise ValueError(f"{option} is {text!r}; it is a number, such as 1e24 or 500B")
+    return value
+
+
+def _named(fits: tuple[str, ...]) -> dict[str, str]:
+    """The files by short names: what they are called without folder and ending, where that tells them apart."""
+    stems = [Path(path).stem for path in fits]
+    if len(set(fits)) < len(fits):
+        raise ValueError("a fit is named twice; name each once")
+    return {stem if stems.count(stem) == 1 else path: path for stem, path in zip(stems, fits, strict=True)}
+
+
+def _loaded(path: str, law):
+    """The fit in a file; of the law that is given where it is of none of the package."""
+    from bayescale.storage import load
+
+    try:
+        return load(path)
+    except ValueError:
+        if law is None:
+            raise
+        return load(path, law=law)
+
+
+def _printed(path: str | None, verb: str) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}; give what `bayescale {verb} --json` printed")
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not JSON ({error}); give what `bayescale {verb} --json` printed"
+        ) from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is not what `bayescale {verb} --json` printed")
+    return found
