@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bayescale.check.of_refits import all_findings as all_findings
     from bayescale.check.of_runs import findings_of_runs as findings_of_runs
     from bayescale.check.published import published as published
+    from bayescale.check.quantile_residuals import quantile_residuals as quantile_residuals
     from bayescale.check.relevance import Relevance as Relevance
     from bayescale.check.relevance import relevance as relevance
     from bayescale.check.replicates import findings_of_study as findings_of_study
@@ -167,6 +168,7 @@ _HOMES = {
     "rivals": "decide.better",
     "rule_of_thumb": "decide.rules",
     "save": "storage",
+    "quantile_residuals": "check.quantile_residuals",
     "sensitivity": "check.sensitivity",
     "speedup": "decide.gain",
     "split": "decide.allocate",

@@ -130,8 +130,12 @@ def answers(
     for i, (name, one) in enumerate(named.items()):
         colour, (low, middle, high) = theme.colours[i % len(theme.colours)], intervals[name]
         seen = np.array([not any(value > 0 for value in d.beyond.values()) for d in one.decisions])
-        said, top = once(axes, f"{LEVEL} of the draws"), np.where(np.isposinf(high), OUT * known.max(), high)
-        axes.fill_between(one.points, low, top, color=colour, alpha=0.2, linewidth=0, label=said)
+        if len(one.decisions[0]) > 1:
+            said, top = (
+                once(axes, f"{LEVEL} of the draws"),
+                np.where(np.isposinf(high), OUT * known.max(), high),
+            )
+            axes.fill_between(one.points, low, top, color=colour, alpha=0.2, linewidth=0, label=said)
         finite = np.where(np.isfinite(middle), middle, np.nan)
         line(axes, one.points, finite, seen, colour=colour, name=name or "median")
         least = min(least, *(d.defined(quantity) for d in one.decisions))

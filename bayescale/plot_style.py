@@ -17,10 +17,11 @@ LEVEL = "90%"
 DRAWS = 1000  # for a band: its edges are then good to a line's width
 WIDTH = 110  # characters of a line of a title
 LEGEND = 14  # groups; more would be no legend but a list
-INSIDE = 7  # entries of a legend; more would hide the data
+INSIDE = 6  # entries of a legend; more would hide the data
 # What comes last in a legend, and in which order: what belongs to all curves.
 LAST = ("best split", "fitted at", "smooth", "50%", LEVEL, "extrapolated", "largest run", "20 tokens")
 DECADE = 10.0  # from the least to the greatest value, from which on an axis is logarithmic
+NARROW = 1.5  # times its least value, under which an axis would have no number on it
 LETTER = 6.5  # points, the width of a letter with its share of the space about a label
 LINE = 11.0  # points from one line of text to the next
 DASHES = (0, (4, 2))  # of whatever lies beyond the runs
@@ -84,8 +85,11 @@ def log_ticks(axes: Axes, which: str, covariate: str = "") -> None:
     axes.set(**{f"{which}scale": "log"})
     axis = axis_of(axes, which)
     low, high = sorted(axis.get_view_interval())
+    if high / low < NARROW:  # one value, or nearly: about it
+        low, high = low / NARROW, high * NARROW
+        axes.set(**{f"{which}lim": (low, high)})
     decades = np.log10(high / low)
-    # Four labels or so: in under a decade 1, 2, 3, 5, in under two and a half 1 and 3, else the decades.
+    # Four labels or so: in a decade 1, 2, 3, 5, in under two and a half 1 and 3, else the decades.
     subs = (1.0, 2.0, 3.0, 5.0) if decades < 1.2 else (1.0, 3.0) if decades < 2.5 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs, numticks=10))
     axis.set_major_formatter(FuncFormatter(lambda value, _: written(covariate, value)))

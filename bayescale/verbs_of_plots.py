@@ -126,6 +126,8 @@ def _everything(fit: "Fit", given: Mapping[str, Any]) -> dict[str, Callable[[], 
 
     def one(kind: str, **more: Any) -> Callable[[], "Figure"]:
         own = {name: value for name, value in given.items() if name in KINDS[kind]} | more
+        if kind in ("regret", "design") and "compute" in own:  # of the greatest budget
+            own["compute"] = own["compute"].split(",")[-1]
         return lambda: _draw(fit, kind, own)
 
     along = dict.fromkeys(
@@ -141,6 +143,23 @@ def _everything(fit: "Fit", given: Mapping[str, Any]) -> dict[str, Callable[[], 
     found |= {f"forest_{by}": one("forest", by=by) for by in factors}
     found["approaches"] = one("approaches", covariate="N")
     return found | {kind: one(kind) for kind, (name, _) in NEEDED.items() if name in given}
+
+
+def _along(fit: "Fit") -> tuple[str, ...]:
+    """The columns that losses are drawn against: those of ALONG and of the law that vary."""
+    import numpy as np
+
+    from bayescale.plot import column
+
+    found = []
+    for covariate in dict.fromkeys((*ALONG, *fit.model.law.covariates)):
+        try:
+            values = column(fit, covariate)
+        except ValueError:  # the runs have no such column
+            continue
+        if np.ptp(values) > 0:
+            found.append(covariate)
+    return tuple(found)
 
 
 def _draw(fit: "Fit", kind: str, given: Mapping[str, Any]) -> "Figure":

@@ -374,6 +374,14 @@ def test_any_other_column_shows_what_is_fitted():
     assert any("fitted" in name for name in names(axes))
 
 
+def test_a_column_of_one_value_has_an_axis_with_a_number():
+    constant = RUNS.replace(columns={**RUNS.columns, "width": np.full(12, 768.0)})
+    axes = plot.loss_curves(fit_of(runs=constant), covariate="width")
+    low, high = axes.get_xlim()
+    assert low < 768 < high
+    assert any(low < tick < high for tick in axes.get_xticks())
+
+
 def test_an_optimum_that_is_nowhere_is_said():
     fit = fit_of(draws=4)
     flat = fit.draws | {"A": np.full((1, 4), 1e-30), "B": np.full((1, 4), 1.0)}

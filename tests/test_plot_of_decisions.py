@@ -144,6 +144,12 @@ def test_where_an_answer_is_out_of_reach_the_line_ends_and_the_band_leaves_the_a
     assert "defined in 40% of the draws or more" in names(axes)
 
 
+def test_one_draw_has_no_band():
+    axes = plot.answers(curve_of([[1.0], [2.0]], [0, 0]), "N")
+    assert names(axes) == ["median"]
+    assert not axes.collections
+
+
 def test_several_curves_have_their_names_and_colours():
     rows = [np.linspace(1, 2, 50)] * 3
     axes = plot.answers({"c4": curve_of(rows, [0] * 3), "web": curve_of(rows, [0] * 3)}, "N")
