@@ -27,6 +27,7 @@ LAYERS = (
     ("infer",),
     ("check", "decide", "design"),
     (
+        "plot_themes",
         "plot_style",
         "plot_of_checks",
         "plot_of_runs",
