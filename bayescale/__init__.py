@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from bayescale import plot_of_checks as plot_of_checks
     from bayescale.check.backtest import backtest as backtest
     from bayescale.check.backtested import Backtest as Backtest
+    from bayescale.check.clusters import widen as widen
     from bayescale.check.compare import compare as compare
     from bayescale.check.compared import Comparison as Comparison
-    from bayescale.check.findings import Finding as Finding
+    from bayescale.check.finding import Finding as Finding
     from bayescale.check.findings import findings as findings
+    from bayescale.check.of_refits import all_findings as all_findings
+    from bayescale.check.of_runs import findings_of_runs as findings_of_runs
     from bayescale.check.published import published as published
     from bayescale.check.relevance import Relevance as Relevance
     from bayescale.check.relevance import relevance as relevance
@@ -30,12 +33,17 @@ if TYPE_CHECKING:
     from bayescale.decide.better import Rivals as Rivals
     from bayescale.decide.better import better as better
     from bayescale.decide.better import rivals as rivals
+    from bayescale.decide.cross_check import CrossCheck as CrossCheck
+    from bayescale.decide.cross_check import cross_check as cross_check
     from bayescale.decide.data_limited import data_limited_optimal as data_limited_optimal
     from bayescale.decide.decision import Curve as Curve
     from bayescale.decide.decision import Decision as Decision
     from bayescale.decide.decision import curve as curve
+    from bayescale.decide.design import design as design
+    from bayescale.decide.designed import Design as Design
     from bayescale.decide.efficiency import efficiency as efficiency
     from bayescale.decide.efficiency import regret as regret
+    from bayescale.decide.envelope import envelope as envelope
     from bayescale.decide.gain import compute_equivalent_gain as compute_equivalent_gain
     from bayescale.decide.gain import effective_compute as effective_compute
     from bayescale.decide.gain import relative_efficiency as relative_efficiency
@@ -46,11 +54,17 @@ if TYPE_CHECKING:
     from bayescale.decide.invert import compute_for as compute_for
     from bayescale.decide.invert import data_for as data_for
     from bayescale.decide.invert import params_for as params_for
+    from bayescale.decide.isoflop import IsoFlop as IsoFlop
+    from bayescale.decide.isoflop import isoflop as isoflop
+    from bayescale.decide.parabola import parabola as parabola
+    from bayescale.decide.parabola import parabola_bias as parabola_bias
     from bayescale.decide.predict import predict_loss as predict_loss
     from bayescale.decide.rules import power_rule as power_rule
     from bayescale.decide.rules import rule_of_thumb as rule_of_thumb
+    from bayescale.decide.slices import Optima as Optima
     from bayescale.decide.surface import Surface as Surface
     from bayescale.decide.surface import surface as surface
+    from bayescale.decide.targets import Target as Target
     from bayescale.fit import Fit as Fit
     from bayescale.infer.bootstrap import bootstrap as bootstrap
     from bayescale.infer.bootstrap import load_study as load_study
@@ -71,21 +85,31 @@ if TYPE_CHECKING:
     from bayescale.runs import Runs as Runs
     from bayescale.storage import load as load
     from bayescale.storage import save as save
+    from bayescale.tasks.emergence import emergence as emergence
+    from bayescale.tasks.overlap import overlap as overlap
+    from bayescale.tasks.overlap import overlap_budget as overlap_budget
+    from bayescale.tasks.suite import new_models as new_models
+    from bayescale.tasks.verdict import predictable as predictable
+    from bayescale.tasks.verdict import verdict as verdict
 
 _MODULES = ("data", "models", "noise", "plot", "plot_of_checks")
 _DEEPER = {"flops": "decide.flops"}
 _HOMES = {
     "Backtest": "check.backtested",
     "Comparison": "check.compared",
+    "CrossCheck": "decide.cross_check",
     "Curve": "decide.decision",
     "Decision": "decide.decision",
+    "Design": "decide.designed",
     "Effect": "pooling",
     "Evidence": "infer.evidence",
-    "Finding": "check.findings",
+    "Finding": "check.finding",
     "Fit": "fit",
+    "IsoFlop": "decide.isoflop",
     "Law": "law",
     "Model": "model",
     "Noise": "noise",
+    "Optima": "decide.slices",
     "Pooling": "pooling",
     "Price": "decide.inference",
     "Relevance": "check.relevance",
@@ -94,32 +118,46 @@ _HOMES = {
     "Runs": "runs",
     "Study": "infer.study",
     "Surface": "decide.surface",
+    "Target": "decide.targets",
+    "all_findings": "check.of_refits",
     "backtest": "check.backtest",
     "better": "decide.better",
     "bootstrap": "infer.bootstrap",
+    "overlap_budget": "tasks.overlap",
     "compare": "check.compare",
     "compute_equivalent_gain": "decide.gain",
     "compute_for": "decide.invert",
     "compute_optimal": "decide.allocate",
+    "cross_check": "decide.cross_check",
     "curve": "decide.decision",
     "data_for": "decide.invert",
     "data_limited_optimal": "decide.data_limited",
+    "design": "decide.design",
     "effective_compute": "decide.gain",
     "efficiency": "decide.efficiency",
+    "emergence": "tasks.emergence",
+    "envelope": "decide.envelope",
     "findings": "check.findings",
+    "findings_of_runs": "check.of_runs",
     "findings_of_study": "check.replicates",
     "inference_optimal": "decide.inference",
     "irrelevant": "law",
+    "isoflop": "decide.isoflop",
     "laplace": "infer.optimize",
     "load": "storage",
     "load_study": "infer.bootstrap",
     "log_evidence": "infer.evidence",
     "narrow": "check.replicates",
+    "new_models": "tasks.suite",
     "nuts": "infer.nuts",
     "optimize": "infer.optimize",
+    "overlap": "tasks.overlap",
+    "parabola": "decide.parabola",
+    "parabola_bias": "decide.parabola",
     "params_for": "decide.invert",
     "power_rule": "decide.rules",
     "predict_loss": "decide.predict",
+    "predictable": "tasks.verdict",
     "published": "check.published",
     "regret": "decide.efficiency",
     "relative_efficiency": "decide.gain",
@@ -133,6 +171,8 @@ _HOMES = {
     "speedup": "decide.gain",
     "split": "decide.allocate",
     "surface": "decide.surface",
+    "verdict": "tasks.verdict",
+    "widen": "check.clusters",
 }
 __all__ = [*_MODULES, *_DEEPER, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 

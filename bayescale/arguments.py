@@ -49,19 +49,26 @@ def law_of(name: str):
     return law_in(Path(name))
 
 
+def placed(law: str, along: str | None):
+    """The law of that name or file, along a column where it is one in one axis."""
+    from bayescale.law import AXIS
+
+    form = law_of(law)
+    if along:
+        return form.along(along)
+    if AXIS in form.covariates:
+        raise ValueError(f"{form.name} is a law in one axis: say which column, as --along C")
+    return form
+
+
 def model_of(kind: str, *, law, along, irrelevant, noise, delta, noise_scale, vary, by, effect):
     """The model that the options of `bayescale fit` describe, for responses of a kind."""
     from bayescale import noise as noises
-    from bayescale.law import AXIS
     from bayescale.law import irrelevant as multiplied
     from bayescale.model import Model
     from bayescale.pooling import Effect, Pooling
 
-    form = law_of(law)
-    if along:
-        form = form.along(along)
-    elif AXIS in form.covariates:
-        raise ValueError(f"{form.name} is a law in one axis: say which column, as --along C")
+    form = placed(law, along)
     for covariate in irrelevant:
         form = multiplied(form, covariate)
     name = noise or ("student_t" if kind == "loss" else "beta_binomial")

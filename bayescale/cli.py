@@ -13,8 +13,10 @@ from bayescale import arguments
 from bayescale.options import as_json, reading, seed
 from bayescale.printed import print_json, print_table
 from bayescale.verbs import fit, predict
+from bayescale.verbs_of_checks import check
 from bayescale.verbs_of_comparisons import backtest, compare, relevance
 from bayescale.verbs_of_decisions import allocate, gain, target
+from bayescale.verbs_of_design import design, isoflop
 from bayescale.verbs_of_plots import plot
 from bayescale.verbs_of_reports import report
 from bayescale.verbs_of_studies import bootstrap
@@ -129,5 +131,8 @@ def demo(output: str, seed: int, as_json: bool) -> None:
     run(Path(output), seed, as_json=as_json)
 
 
-for verb in (fit, bootstrap, compare, backtest, relevance, predict, allocate, target, gain, plot, report):
+for verb in (
+    *(fit, check, bootstrap, compare, backtest, relevance, predict),
+    *(allocate, target, gain, design, isoflop, plot, report),
+):
     main.add_command(verb)

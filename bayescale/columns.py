@@ -1,6 +1,7 @@
 """What a column means and what a cell says: the spellings and units of tables of runs."""
 
 import re
+from datetime import date
 
 import numpy as np
 
@@ -45,6 +46,22 @@ _GROUPINGS = {
     "benchmark": "benchmark",
     "agent": "agent",
     "problem": "problem",
+    "tokenizer": "tokenizer tokeniser tokenizername",
+}
+
+# Columns that no law is in, and that tell what N, the loss or a run is: the checks of tables ask for them.
+_ROLES = {
+    "non_embedding": "nonembedding nnonembedding nnonemb nne paramsnonembedding paramsnonembed paramsnoembed "
+    "paramsnonvocab nonembeddingparams nonembeddingparameters nonembedparams nparamsnonembedding",
+    "embedding": "embedding nembedding nemb paramsembedding paramsembed paramsvocab embeddingparams "
+    "embeddingparameters nparamsembedding",
+    "total": "total ntotal paramstotal parameterstotal totalparams totalparameters nparamstotal",
+    "vocabulary": "vocab vocabsize vocabulary vocabularysize nvocab",
+    "width": "width dmodel hidden hiddensize modeldim embeddim",
+    "learning rate": "lr maxlr peaklr baselr learningrate maxlearningrate peaklearningrate",
+    "batch size": "batch batchsize batchseqs batchtokens globalbatch globalbatchsize tokensperbatch",
+    "fraction": "fraction fractionofrun fractionofschedule schedulefraction trainingfraction checkpointfraction",
+    "last step": "laststep totalsteps totalstep maxsteps schedulesteps plannedsteps",
 }
 
 _SCALES = {
@@ -73,6 +90,7 @@ def _spelled(table: dict[str, str]) -> dict[str, str]:
 
 _MEANING_OF = _spelled(_SPELLINGS)
 _GROUPING_OF = _spelled(_GROUPINGS)
+_ROLE_OF = _spelled(_ROLES)
 
 
 def _plain(name: str) -> str:
@@ -95,6 +113,15 @@ def grouping(name: str) -> str | None:
     ('run', 'corpus', None)
     """
     return _GROUPING_OF.get(_plain(name))
+
+
+def role(name: str) -> str | None:
+    """What a column of this name tells beside what laws are in, where it does by custom.
+
+    >>> role("params_no_embed"), role("Learning Rate"), role("flops")
+    ('non_embedding', 'learning rate', None)
+    """
+    return _ROLE_OF.get(_plain(name))
 
 
 def missing(text: str) -> bool:
@@ -132,6 +159,24 @@ def numbers(cells: np.ndarray, *, thousands: bool = True) -> np.ndarray:
         return cells
     said = {text: number(text, thousands=thousands) for text in set(cells)}
     return np.array([said[text] for text in cells], dtype=np.float64)
+
+
+def years(cells: np.ndarray) -> np.ndarray:
+    """The dates that cells say, in years, (runs,) in float64; nan where they say none.
+
+    >>> years(np.array(["2024-07-02", "2023-01-01", "spring"], object)).round(2).tolist()
+    [2024.5, 2023.0, nan]
+    """
+    return np.array([_year(text) for text in cells], dtype=np.float64)
+
+
+def _year(text: str) -> float:
+    try:
+        day = date.fromisoformat(text.strip())
+    except ValueError:
+        return np.nan
+    first, last = date(day.year, 1, 1), date(day.year + 1, 1, 1)
+    return day.year + (day - first).days / (last - first).days
 
 
 def label(value: float, digits: int = 3) -> str:

@@ -52,7 +52,9 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     plot.figure(fit).savefig(folder / "fit.png", dpi=150)
     page = folder / "report.html"
     typed = command("demo", [], {"o": folder, "seed": seed})
-    write_report({"demo": fit}, page, compute=BUDGET, title="Published models trained on the Pile", command=typed)
+    write_report(
+        {"demo": fit}, page, compute=BUDGET, title="Published models trained on the Pile", command=typed
+    )
     forecast = fit.predict(POINT, kind="new_level", key=key_new)
     optimum = compute_optimal(fit, BUDGET, bounds=BOUNDS, centre=True)
     split = {"N": optimum["N"], "D": optimum["D"], "tokens per parameter": optimum["D/N"]}
@@ -78,7 +80,9 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     click.echo(f"Compute-optimal split of {BUDGET:.0e} FLOP, for a typical family:")
     for name, values in split.items():
         click.echo(f"  {name:<21} {_interval(values)}")
-    click.echo(f"\nThe fit is in {folder / 'fit.nc'}, its figure in {folder / 'fit.png'}, and all of it in {page}.")
+    click.echo(
+        f"\nThe fit is in {folder / 'fit.nc'}, its figure in {folder / 'fit.png'}, and all of it in {page}."
+    )
 
 
 def _story(runs, naive: Fit, fit: Fit) -> None:

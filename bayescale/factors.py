@@ -36,7 +36,7 @@ def find_factors(
             found[name] = _levels(_text(table, column))
             sources.add(column)
         elif name == "size" and "N" in columns:
-            found[name], note = _sizes(columns["N"])
+            found[name], note = sizes(columns["N"])
             notes.append(note)
         else:
             raise ValueError(
@@ -57,7 +57,7 @@ def find_factors(
         sources.add(column)
         notes.append(f"{named(column)} read as factor {name}, {len(found[name][1])} levels")
     if "size" not in found and "N" in columns and _repeats(columns["N"]) >= 0.5:
-        found["size"], note = _sizes(columns["N"])
+        found["size"], note = sizes(columns["N"])
         notes.append(note)
     return found, sources, notes
 
@@ -99,13 +99,13 @@ def _repeats(sizes: np.ndarray) -> float:
     return float(np.mean(counts[inverse] > 1)) if len(counts) > 1 else 0.0
 
 
-def _sizes(sizes: np.ndarray) -> tuple[Factor, str]:
+def sizes(values: np.ndarray) -> tuple[Factor, str]:
     """The groups of one size: of one N, or of nearly one where fewer than four fifths of the runs share theirs.
 
     Sizes read off a figure are the same to within a pixel: 70% of the Chinchilla points coincide exactly.
     """
-    exact, rounded = _levels(sizes), _levels(np.exp(np.round(np.log(sizes), 1)))
-    if _repeats(sizes) >= 0.8 or len(exact[1]) == len(rounded[1]):
+    exact, rounded = _levels(values), _levels(np.exp(np.round(np.log(values), 1)))
+    if _repeats(values) >= 0.8 or len(exact[1]) == len(rounded[1]):
         return exact, f"factor size: {len(exact[1])} levels, the values of N"
     said = f"factor size: {len(rounded[1])} levels, of equal ln N rounded to 0.1, as N is not quite the same"
     return rounded, said

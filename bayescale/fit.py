@@ -198,7 +198,7 @@ class Fit:
             own = {p: np.asarray(parameters[p]) for p in law.parameters}
             points = forecast.complete(covariates)
             relative = law.to_reference(own, self.runs.reference, self.runs.unit)
-            at = {c: points[c] / self.runs.reference[c] for c in law.covariates}
+            at = law.relative(points, self.runs.reference)
             return np.asarray(self.runs.unit * law(at, relative))
 
     def predict(

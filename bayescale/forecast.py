@@ -42,7 +42,14 @@ def grid(model: Model, runs: Runs, points: Mapping[str, npt.ArrayLike]) -> Runs:
     if missing:
         raise ValueError(f"{model.law.name} needs {', '.join(needed)} at each point; {missing[0]} is missing")
     for c, values in columns.items():
-        if not (np.isfinite(values) & (values > 0)).all():
+        if c not in (*needed, "N", "D", "C", "trials"):
+            continue
+        low, high = model.law.absolute.get(c, (0.0, np.inf))
+        if c in model.law.absolute and not ((values >= low) & (values <= high)).all():
+            raise ValueError(
+                f"{c} at a point is {values[:1]}; law {model.law.name} takes {low:g} to {high:g}"
+            )
+        if c not in model.law.absolute and not (np.isfinite(values) & (values > 0)).all():
             raise ValueError(f"{c} at a point is {values[~(values > 0)][:1]}; it is a positive number")
     if runs.kind == "success" and "trials" not in columns:
         columns["trials"] = np.ones(1)

@@ -13,6 +13,10 @@ from bayescale.table import Table, named
 RESPONSES = ("loss", "success")
 _LOSS = "a loss is a positive number, in nats for each token"
 _SUCCESSES = "a number of successes is a whole number, 0 or more"
+_SHARE = "a share of successes is a number from 0 to 1"
+# The items of an average of which nobody says how many: what they scatter is nothing beside any noise. It is no whole
+# number, so that no noise of counts takes it for one.
+MANY = 1e6 + 0.5
 
 
 def fields(
@@ -47,12 +51,12 @@ def fields(
     sources = {m: _only(table, found, m) for m in wanted}
     columns = {m: _covariate(table, m, source) for m, source in sources.items()}
     notes += [f"{named(s)} read as {m}, {MEANINGS[m][0]}" for m, s in sources.items() if s != m]
-    values = (
-        _loss(table, column, vocabulary)
-        if kind == "loss"
-        else _successes(table, column, sources.get("trials"))
-    )
-    unit = "the loss, in nats for each token" if kind == "loss" else "the number of successes"
+    if kind == "loss":
+        values, unit = _loss(table, column, vocabulary), "the loss, in nats for each token"
+    elif column in found.get("rate", ()):
+        values, unit = _averages(table, column, columns, notes), "the share of successes"
+    else:
+        values, unit = _successes(table, column, sources.get("trials")), "the number of successes"
     notes += [f"{named(column)} read as {unit}"] if column != kind else []
     notes += [f"{kind} is the response, not {named(c)}" for c in found.get(kind, ()) if column == kind != c]
     if kind == "success" and "trials" not in columns:
@@ -157,7 +161,10 @@ def _find_response(table: Table, found: dict[str, list[str]], response: str | No
         )
     if response is None:
         rate = (
-            f"; {named(*found['rate'])} is a fraction, give successes and trials" if "rate" in found else ""
+            f"; {named(*found['rate'])} is a fraction: give successes and trials, or "
+            f"response={found['rate'][0]!r} and average noise"
+            if "rate" in found
+            else ""
         )
         like = next((column for column in table.columns if "loss" in column.lower()), "val_loss")
         raise ValueError(
@@ -166,12 +173,8 @@ def _find_response(table: Table, found: dict[str, list[str]], response: str | No
         )
     if response not in table.columns:
         raise ValueError(f"{table.source}: there is no column {response!r} for the response; {listed}")
-    if response in found.get("rate", ()):
-        raise ValueError(
-            f"{table.source}: column {named(response)} is a fraction; give the number of successes "
-            "and of trials, as columns n_correct and n_items"
-        )
-    return ("success" if response in found.get("success", ()) else "loss"), response
+    success = response in found.get("success", ()) or response in found.get("rate", ())
+    return ("success" if success else "loss"), response
 
 
 def _finite(table: Table, column: str, expected: str, least: str, *, thousands: bool = True) -> np.ndarray:
@@ -241,6 +244,21 @@ def _successes(table: Table, column: str, trials: str | None) -> np.ndarray:
     return values
 
 
+def _averages(table: Table, column: str, columns: dict[str, np.ndarray], notes: list[str]) -> np.ndarray:
+    """Shares of successes as successes, of which there need not be whole ones."""
+    values = _finite(table, column, _SHARE, ">= 0")
+    if (bad := (values < 0) | (values > 1)).any():
+        table.refuse(bad, column, f"{_SHARE}; divide a percentage by 100")
+    if "trials" not in columns:
+        columns["trials"] = np.full(len(table), MANY)
+        notes.append(
+            "there is no column of trials: averages are taken as of many items, and scatter as the noise says"
+        )
+    successes = values * columns["trials"]
+    whole = np.rint(successes)  # 0.29 of 100 are 29, and not 28.999999999999996
+    return np.where(np.abs(successes - whole) < 1e-9 * columns["trials"], whole, successes)
+
+
 def _derive(columns: dict[str, np.ndarray], table: Table) -> list[str]:
     """What follows from C = 6ND is put into columns; the notes say so."""
     formulas = {
@@ -285,7 +303,7 @@ def _users(
     for column, name in own.items():
         if column in used:
             continue
-        values = table.numbers(column)
+        values = table.dates(column)
         if name in taken:
             left["their names are taken"].append(column)
         elif np.isfinite(values).all() and grouping(name) is None:

@@ -49,6 +49,8 @@ class Law:
             unconstrained space; 0.5 where nothing is said.
         floor: the parameter that is added to the terms, of a law that is a sum of power terms.
         terms: the power terms, of such a law; the sampler and the refits make use of it.
+        absolute: the covariates that are taken as they are and not measured against the reference run, such as a
+            chance level, a number of attempts or a date, each with the least and the most that it can be.
         columns: the columns that covariates are read from, where they bear another name; see `along`.
         irrelevant: the covariates multiplied onto the law by `irrelevant`.
 
@@ -65,6 +67,7 @@ class Law:
     spread: Mapping[str, float] = field(default_factory=dict)
     floor: str | None = None
     terms: tuple[Term, ...] = ()
+    absolute: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     irrelevant: tuple[str, ...] = ()
 
@@ -89,7 +92,9 @@ class Law:
                 raise ValueError(
                     f"law {self.name}: {tuple(term)} is not a term of its parameters and covariates"
                 )
-        for name in ("priors", "spread", "columns"):
+        if unknown := set(self.absolute) - set(self._axes):
+            raise ValueError(f"law {self.name}: {', '.join(sorted(unknown))} is absolute and no covariate")
+        for name in ("priors", "spread", "columns", "absolute"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         if len(set(self.covariates)) < len(self.covariates):
             raise ValueError(f"law {self.name} has a covariate twice: {', '.join(self.covariates)}")
@@ -131,6 +136,10 @@ class Law:
             )
         return _along(self, column)
 
+    def relative(self, columns: Values, reference: Values) -> dict[str, Any]:
+        """The covariates of the law, measured against the reference run where they are not absolute."""
+        return {c: columns[c] if c in self.absolute else columns[c] / reference[c] for c in self.covariates}
+
     def __call__(self, covariates: Values, parameters: Values) -> ArrayLike:
         """The mean response, elementwise; covariates and parameters by name, all in the same units.
 
@@ -159,12 +168,14 @@ class Law:
         own = {p: parameters[p] for p in self._names(inspect.Parameter.KEYWORD_ONLY)}
         # (x / x0)^gamma is x^gamma in a response measured in x0^-gamma.
         unit = unit / self._factor(reference, parameters)
-        changed = self.natural(*(reference[c] for c in self._axes), unit, **own)
+        of_axes = (1.0 if c in self.absolute else reference[c] for c in self._axes)
+        changed = self.natural(*of_axes, unit, **own)
         return {**parameters, **changed}
 
     def to_reference(self, parameters: Values, reference: Values, unit: ArrayLike) -> dict[str, Any]:
         """Parameters in natural units, relative to the reference run: the inverse of `to_natural`."""
-        return self.to_natural(parameters, {c: 1 / reference[c] for c in self.covariates}, 1 / unit)
+        measured = [c for c in self.covariates if c not in self.absolute]
+        return self.to_natural(parameters, {c: 1 / reference[c] for c in measured}, 1 / unit)
 
 
 @lru_cache
@@ -183,6 +194,11 @@ def irrelevant(law: Law, covariate: str) -> Law:
     """
     if covariate in law.covariates:
         raise ValueError(f"law {law.name} is in {covariate} already")
+    if law.response == "success":
+        raise ValueError(
+            f"law {law.name} is of success, which times a factor may be above 1; compare laws of {covariate} with the "
+            "constant instead"
+        )
     return _irrelevant(law, covariate)
 
 

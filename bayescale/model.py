@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 from jax import Array
 from jax.scipy.special import expit, logit
@@ -110,10 +111,19 @@ class Model:
                 raise ValueError(
                     f"{runs.source}: {self.law.name} needs the column {column}; there are {', '.join(runs.columns)}"
                 )
-            if not jnp.isfinite(runs.reference[column]):
+            if column in self.law.absolute:
+                _within(runs, column, self.law)
+            elif not jnp.isfinite(runs.reference[column]):
                 raise ValueError(
                     f"{runs.source}: column {column} has values that are not positive; a law cannot use it"
                 )
+        if self.noise.counts and np.any(
+            (np.asarray(runs.response) % 1 != 0) | (np.asarray(runs.columns["trials"]) % 1 != 0)
+        ):
+            raise ValueError(
+                f"{runs.source}: there are averages and not counts of successes, which {self.noise.name} noise is of; "
+                "use average noise"
+            )
         model = self if self.effects is not None else self.replace(effects=repeated(runs))
         for by in [*(p.by for p in model.pooling), *(e.by for e in model.effects or ())]:
             if by not in runs.levels:
@@ -204,9 +214,19 @@ class Model:
 
     def mean(self, runs: Runs, parameters: Mapping[str, ArrayLike]) -> Array:
         """The mean response, (runs,), in natural units, of parameters relative to the reference run."""
-        relative = {c: runs.columns[c] / runs.reference[c] for c in self.law.covariates}
-        mean = runs.unit * self.law(relative, parameters)
+        mean = runs.unit * self.law(self.law.relative(runs.columns, runs.reference), parameters)
         return jnp.broadcast_to(mean, jnp.broadcast_shapes(jnp.shape(mean), jnp.shape(runs.weight)))
+
+
+def _within(runs: Runs, column: str, law: Law) -> None:
+    """Refuse a column that a law takes as it is and cannot take."""
+    low, high = law.absolute[column]
+    values = np.asarray(runs.columns[column])
+    if (bad := ~((values >= low) & (values <= high))).any():
+        raise ValueError(
+            f"{runs.source}: column {column} has {values[bad][0]:g}; law {law.name} takes it as it is, from {low:g} to "
+            f"{high:g}"
+        )
 
 
 def varies_by(by: str) -> str:
@@ -236,10 +256,11 @@ def repeated(runs: Runs) -> tuple[Effect, ...]:
         if by not in runs.factors:
             continue
         index = jax.device_get(runs.factors[by])
-        counts = jnp.bincount(index, length=len(runs.levels[by]))
+        counts = np.bincount(index, minlength=len(runs.levels[by]))  # with JAX each length would be compiled
         if (counts > 0).sum() < 3 or (counts[index] > 1).mean() < 0.5:
             continue
-        grouping = tuple(dict(zip(index.tolist(), range(len(index)), strict=True))[i] for i in index.tolist())
+        last = dict(zip(index.tolist(), range(len(index)), strict=True))
+        grouping = tuple(last[i] for i in index.tolist())
         if grouping not in groupings:
             effects.append(Effect(by))
             groupings.append(grouping)

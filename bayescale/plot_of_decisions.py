@@ -8,7 +8,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 
 from bayescale.decide.allocate import compute_optimal, split
 from bayescale.decide.budget import equivalent
-from bayescale.decide.decision import Curve, Decision, curve, mean, number
+from bayescale.decide.decision import Curve, Decision, curve, mean, number, quantiles
 from bayescale.decide.rules import CHINCHILLA
 from bayescale.decide.surface import FLOP
 from bayescale.fit import Fit
@@ -231,7 +231,7 @@ def regret(
     law = law_of(fit, levels, at, "N", "D").thinned(FEW)
     law.holds("N", "D")
     best = split(law, compute, bounds=WIDE, strict=False)[0]
-    middle = float(np.nanmedian(best))
+    (middle,) = quantiles(best, (0.5,))
     if not np.isfinite(middle):
         raise ValueError(
             f"{written('C', compute)} FLOP have no best split, so that nothing is wasted on another"

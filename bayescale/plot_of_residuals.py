@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
-from bayescale.check.residuals import FURTHEST, alike
-from bayescale.check.residuals import residuals as of
+from bayescale.check.quantile_residuals import FURTHEST, alike
+from bayescale.check.quantile_residuals import quantile_residuals as of
 from bayescale.fit import Fit
 from bayescale.plot_of_runs import column, draw_runs
 from bayescale.plot_style import LEVEL, bare, entries, legend, log_axis, made, mark
@@ -35,7 +35,7 @@ def residuals(
         fit: the fit.
         axes: where to draw; by default a new figure.
         covariate: a column of the runs, C for 6ND, or D/N.
-        values: the residuals, (runs,), where they are known; by default those of `check.residuals`.
+        values: the residuals, (runs,), where they are known; by default those of `check.quantile_residuals`.
 
     Raises:
         ValueError: the runs have no such column; or the noise has no residuals.

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bayescale.decide.allocate import split
+from bayescale.decide.decision import quantiles
 from bayescale.decide.rules import CHINCHILLA
 from bayescale.decide.surface import FLOP, Surface
 from bayescale.fit import Fit
@@ -88,7 +89,7 @@ def isoflop(
     colours = shades(theme_of(axes), budgets)
     ends = {}
     for budget, colour in zip(budgets.tolist(), colours, strict=True):
-        best = float(np.median(split(law, budget, bounds=WIDE, strict=False)[0]))
+        (best,) = quantiles(split(law, budget, bounds=WIDE, strict=False)[0], (0.5,))
         if not np.isfinite(best):
             raise ValueError(
                 f"{written('C', budget)} FLOP have no best split, so that there is nothing to draw about it"
@@ -125,8 +126,8 @@ def _best(law: Surface, axes: Axes, budgets: np.ndarray, against: str) -> None:
     theme, x, y = theme_of(axes), [], []
     for budget in budgets.tolist():
         N, D = split(law, budget, bounds=WIDE, strict=False)
-        x.append(np.nanquantile(AXES[against](N, D), BAND))
-        y.append(np.nanmedian(law.each(N=N, D=D)))
+        x.append(quantiles(AXES[against](N, D), BAND))
+        y += quantiles(law.each(N=N, D=D), (0.5,))
     low, middle, high = np.array(x).T
     if len(law) > 1:
         axes.fill_betweenx(
@@ -213,7 +214,7 @@ def _frontier(law: Surface, axes: Axes, n: np.ndarray, d: np.ndarray) -> None:
     theme = theme_of(axes)
     budgets = np.geomspace(FLOP * n[0] * d[0], FLOP * n[-1] * d[-1], 2 * POINTS)
     low, middle, high = np.array(
-        [np.nanquantile(split(law, c, bounds=WIDE, strict=False)[0], BAND) for c in budgets.tolist()]
+        [quantiles(split(law, c, bounds=WIDE, strict=False)[0], BAND) for c in budgets.tolist()]
     ).T
     if len(law) > 1:
         x, y = np.append(low, high[::-1]), np.append(budgets / low, (budgets / high)[::-1]) / FLOP

@@ -248,7 +248,11 @@ def _array(name: str, values: ArrayLike, source: str) -> np.ndarray:
         ) from None
     if array.ndim != 1:
         raise ValueError(f"{source}: column {name} is of shape {array.shape}; expected (runs,)")
-    if array.dtype.kind in "iuf":
+    # Whole numbers of Python that 64 bits do not hold, or that come beside other things, are objects.
+    whole = array.dtype == object and all(
+        isinstance(v, int | float | np.integer | np.floating) and not isinstance(v, bool) for v in array
+    )
+    if array.dtype.kind in "iuf" or whole:
         return array.astype(np.float64)
     if array.dtype.kind in "UT" or (array.dtype == object and all(isinstance(v, str) for v in array)):
         return array.astype(object)

@@ -113,7 +113,7 @@ def source_of(law: Law) -> str | None:
     """
     if law.name in models.names() and models.load(law.name).mean is law.mean:
         own = _placed(models.load(law.name), law.columns, law.irrelevant)
-        for part in ("response", "natural", "floor", "terms"):
+        for part in ("response", "natural", "floor", "terms", "absolute"):
             if getattr(law, part) != getattr(own, part):
                 raise ValueError(
                     f"law {law.name} has other {part} than bayescale.models gives it, which a study that is kept, or "

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from bayescale.columns import missing, number, numbers
+from bayescale.columns import missing, number, numbers, years
 
 _COMPARISONS = {
     "=": np.equal,
@@ -49,6 +49,12 @@ class Table:
     def numbers(self, column: str, *, thousands: bool = True) -> np.ndarray:
         """The numbers of a column, (runs,); nan where a cell is none."""
         return numbers(self.columns[column], thousands=thousands and self.thousands)
+
+    def dates(self, column: str) -> np.ndarray:
+        """The numbers of a column, or its dates in years where all cells are dates such as 2024-05-13, (runs,)."""
+        cells = self.columns[column]
+        found = self.numbers(column)
+        return years(cells) if cells.dtype != np.float64 and np.isnan(found).all() else found
 
     def empty(self, column: str) -> np.ndarray:
         """Where the cells of a column say nothing, (runs,)."""

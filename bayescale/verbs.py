@@ -23,14 +23,22 @@ METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
 @click.option(
     "--target", type=float, default=0.95, show_default=True, help="Acceptance probability aimed at."
 )
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Leave out the checks that fit anew, and shocks of groups that they would call for.",
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), default="fit.nc", show_default=True)
 @seed
 @reading
 @as_json
-def fit(runs: str, output: str, as_json: bool, seed: int, **options: Any) -> None:
-    """Fit a law to a table of runs, and write the fit."""
+def fit(runs: str, output: str, as_json: bool, seed: int, quick: bool, **options: Any) -> None:
+    """Fit a law to a table of runs, check the fit, and write it.
+
+    Where runs of one size, model or training run hang together, the fit is made anew with a shock for each of them,
+    unless --effect says what there is.
+    """
     from bayescale import words
-    from bayescale.check.findings import findings as of
     from bayescale.storage import save
 
     own = {name: options.pop(name) for name in ("method", "chains", "draws", "warmup", "target")}
@@ -42,12 +50,28 @@ def fit(runs: str, output: str, as_json: bool, seed: int, **options: Any) -> Non
         for note in table.notes:
             click.echo(f"note: {note}")
     found = _infer(arguments.model_of(table.kind, **model), table, seed, quiet=as_json, **own)
+    found, findings = _checked(found, seed, quick=quick, effect_said=bool(model["effect"]))
     save(found, output)
-    findings = of(found)
     if as_json:
         return print_json({**words.of_fit(found), "findings": words.of_findings(findings), "file": output})
     show(found, findings)
     click.echo(f"the fit is in {output}")
+
+
+def _checked(found, seed: int, *, quick: bool, effect_said: bool):
+    """The fit, with the shocks that its residuals call for where none were said, and what there is to say of it."""
+    import jax
+
+    from bayescale.check.clusters import widen
+    from bayescale.check.finding import sorted_by_severity
+    from bayescale.check.findings import findings
+    from bayescale.check.of_refits import all_findings
+
+    if quick:
+        return found, findings(found)
+    key_widen, key_checks = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1))
+    found, told = (found, ()) if effect_said else widen(key_widen, found)
+    return found, sorted_by_severity([*told, *all_findings(key_checks, found)])
 
 
 def _infer(

@@ -6,9 +6,16 @@ Chinchilla with two exponents and with one, so that many tables do not tell them
 
 - Reliability: of the tables to which the second law is so likely, that many are of the second law. What is told is
   the greatest distance of the cumulated sums, and how often chance alone makes it as great.
-- The mean Bayes factor of the wrong law against the right one is 1, whatever the laws. Where the wrong law is the
-  wider, that mean is made of tables which the right law gives once in a million, and no simulation sees it. So there
-  is a statement of the same kind that every sample can be held to: up to any bound, the mean Bayes factor of the
+- The expected Bayes factor of the wrong law against the right one is 1, whatever the laws: it is the integral of the
+  wrong law's density. Where the wrong law is the wider, its plain mean over tables of the right law is made of tables
+  which that law gives once in a million, and no simulation sees it. But half of the tables here are of either law,
+  and so all of them are drawn from the mixture m = (right + wrong) / 2, from which the same integral is sampled with
+  weights between 0 and 2:
+
+      E_right[wrong / right] = E_m[wrong / m] = E_m[2 P(wrong | table)].
+
+  Its error is right, as no rare table can weigh more than 2. The two laws' numbers sum to 2: it is one statement.
+- Beside it the plain mean, and what every sample of it can be held to: up to any bound, the mean Bayes factor of the
   wrong law is how often the wrong law gives tables with a Bayes factor up to that bound.
 
     python benchmarks/bayes_factors.py --tables 200
@@ -116,15 +123,37 @@ def reliability(lead: np.ndarray, right: np.ndarray) -> dict[str, Any]:
     }
 
 
+def expected(wrong: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """The expected Bayes factor of the wrong law against the right one, sampled from the mixture of both.
+
+        1/2 mean_right(w) + 1/2 mean_wrong(w),   w = 2 P(wrong | table) = 2 / (1 + exp(-log Bayes factor))
+
+    The tables of either law are a stratum of the mixture, each half of it, however many there are.
+
+    Args:
+        wrong: the log Bayes factor of the wrong law on tables of the right one, (tables,).
+        other: the same log Bayes factor on tables of the law that is wrong there, (tables,).
+
+    Returns:
+        The mean, 1 where all evidences are right, and its standard error.
+
+    Source: Owen 2013, Monte Carlo theory, methods and examples, sections 9.11 (mixtures) and 8.4 (strata). That it is
+        1 is also where Bennett 1976 finds the ratio of two integrals from samples of both, with the least error.
+    """
+    weights = [2 / (1 + np.exp(-lead)) for lead in (wrong, other)]
+    error = np.hypot(*(deviation(one) for one in weights)) / 2
+    return {"mean": four(np.mean([one.mean() for one in weights])), "error": four(error)}
+
+
 def balance(wrong: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-    """The mean Bayes factor of the wrong law, plainly, and up to bounds.
+    """The mean Bayes factor of the wrong law over tables of the right one, plainly, and up to bounds.
 
     Args:
         wrong: the log Bayes factor of the wrong law on tables of the right one, (tables,).
         other: the same log Bayes factor on tables of the law that is wrong there, (tables,).
     """
     factor, of_other = np.exp(wrong), np.exp(other)
-    found: dict[str, Any] = {"mean": four(factor.mean()), "error": four(deviation(factor))}
+    found: dict[str, Any] = {"plain_mean": four(factor.mean()), "plain_error": four(deviation(factor))}
     found |= {"greatest": four(factor.max()), "bounded": []}
     for bound in BOUNDS:
         below, share = factor * (factor <= bound), of_other <= bound
@@ -147,18 +176,22 @@ def four(value: float) -> float:
 
 
 def digest(tables: list[dict[str, Any]]) -> dict[str, Any]:
-    """What all tables say together, with those in doubt and without; a table without any number is left out."""
+    """What all tables say together, with those in doubt and without; a table without any number is left out.
+
+    Expectations over the mixture are of those in doubt too: doubt depends on the table, so that the others alone are
+    no sample of the mixture.
+    """
     lead, right = (np.array([one[name] for one in tables]) for name in ("lead", "right"))
     sound = np.array([not one["trouble"] for one in tables])
     finite = np.isfinite(lead)
-    of_first, of_second = lead[sound & (right == 0)], lead[sound & (right == 1)]
+    sounds, alls = ([lead[among & (right == law)] for law in (0, 1)] for among in (sound & finite, finite))
     return {
         "tables": len(tables),
         "in_doubt": {str(i): one["trouble"] for i, one in enumerate(tables) if one["trouble"]},
         "reliability": reliability(lead[sound], right[sound]),
         "reliability_with_those_in_doubt": reliability(lead[finite], right[finite]),
-        f"{LAWS[0]}_wrong": balance(-of_second, -of_first),
-        f"{LAWS[1]}_wrong": balance(of_first, of_second),
+        f"{LAWS[0]}_wrong": expected(-alls[1], -alls[0]) | balance(-sounds[1], -sounds[0]),
+        f"{LAWS[1]}_wrong": expected(alls[0], alls[1]) | balance(sounds[0], sounds[1]),
     }
 
 
@@ -192,7 +225,9 @@ def main() -> None:
         print(f"{count:8}{probability:13.3f}{share:8.3f}")
     for law in LAWS:
         one = results[f"{law}_wrong"]
-        print(f"{law} wrong: mean Bayes factor {one['mean']} ({one['error']}), greatest {one['greatest']}")
+        print(f"{law} wrong: expected Bayes factor {one['mean']} ({one['error']})")
+        plain, error = one["plain_mean"], one["plain_error"]
+        print(f"    plain mean over tables of the right law {plain} ({error}), greatest {one['greatest']}")
         for bound, mean, share, error in one["bounded"]:
             print(f"    up to {bound:g}: mean {mean}, share {share}, error {error}")
     print(f"in doubt: {len(results['in_doubt'])} of {tables}")

@@ -7,11 +7,13 @@ times of refits are CPU time without compilation.
 - Peers: the loop of the public notebook, one start, as it is and with a gradient written in NumPy, which favours it;
   and SciPy's least squares as well as it can be written, from the fit of the table.
 - Reliability: how many replicates are within 1e-6 of the best that anyone finds, 32 starts of ours included.
-- Whole processes: from start to exit with quantiles, with a cold and a warm cache of compiled code; and, with
-  --million, that many refits in a folder, with a warm one.
+- Whole processes: from start to exit with quantiles, with a cold and a warm cache of compiled code.
+- With --million, that many refits in a folder, or --replicates, from start to exit with quantiles.
+- With --part, nothing but that part; what the others found before is kept, each beside its command.
 - With --sizes, instead of all that: refits per second on the device that JAX finds, by the size of the batch.
 
     PYTHONPATH=where/autograd/is python benchmarks/bootstrap.py --rounds 3 --million
+    python benchmarks/bootstrap.py --part studies --replicates 10000000
     python benchmarks/bootstrap.py --sizes 10000,100000,1000000
 """
 
@@ -58,6 +60,7 @@ FEW = {
     "broken_power": 1024
 }  # refits at most: in many replicates no run is past the break, and they take all steps
 NEAR = 1e-6  # of the best objective: as good
+TAKEN = "wall", "cpu", "import", "compile", "refits", "quantiles", "memory"  # by processes: seconds, and MiB
 
 
 def counts(drawn: np.ndarray) -> np.ndarray:
@@ -72,11 +75,13 @@ def cpu(work: Callable[[], Any], refits: int) -> float:
     return (time.process_time() - began) / refits * 1e6
 
 
-def refits(points: peers.Points, options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+def refits(options: argparse.Namespace) -> dict[str, Any]:
     """CPU time of everyone's refits, and how often they end at the best minimum."""
+    from bayescale import data
     from bayescale.blocks import BLOCK
     from bayescale.infer.replicates import UNFINISHED
 
+    points = peers.Points(*read(data.path(DATA)))
     drawn = peers.published(max(options.fits, options.peers, options.searched), len(points.loss))
     weight = counts(drawn)
     few = {"weight": weight[: options.searched]}
@@ -116,7 +121,8 @@ def refits(points: peers.Points, options: argparse.Namespace) -> tuple[dict[str,
     objectives = {
         name: peers.objective(one, points, drawn[: options.searched]) for name, one in estimates.items()
     }
-    return {name: one for name, one in found.items() if one}, reliability(objectives)
+    found = {name: one for name, one in found.items() if one}
+    return {"refits_us": found, "reliability": reliability(objectives), "ratios": ratios(found)}
 
 
 def reliability(objectives: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -143,8 +149,7 @@ def ratios(found: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def processes(options: argparse.Namespace) -> dict[str, Any]:
-    """Whole processes: cold and warm, and one of a million refits."""
-    parts = ("wall", "cpu", "import", "compile", "refits", "quantiles", "memory")
+    """Whole processes, cold and warm."""
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         for name in ("chinchilla", "autodiff"):
@@ -154,20 +159,30 @@ def processes(options: argparse.Namespace) -> dict[str, Any]:
                     each.append(own.process(name, options.fits, Path(temporary) / f"{name}_{turn}"))
                     print(f"{LABELS[name]}, {state} process: {each[-1]['wall']:.1f} s", flush=True)
             found[name] = {
-                state: {part: spread([one[part] for one in each]) for part in parts}
+                state: {part: spread([one[part] for one in each]) for part in TAKEN}
                 for state, each in told.items()
             }
-        if options.million:
-            cache, folder = Path(temporary) / "chinchilla_0", Path(temporary) / "study"
-            once = own.process("chinchilla", options.replicates, cache, folder)
-            at = {
-                name: [float(f"{value:.5g}") for value in values]
-                for name, values in once["quantiles_at"].items()
-            }
-            measured = {part: float(f"{once[part]:.4g}") for part in (*parts, "disk")}
-            found["million"] = {"replicates": options.replicates, "unfinished": once["unfinished"]}
-            found["million"] |= measured | {"quantiles_at": at}
-    return found
+    return {"processes": found}
+
+
+def studies(options: argparse.Namespace) -> dict[str, Any]:
+    """One study of many replicates in a folder, compiled before, and what it takes of time, memory and disk."""
+    with tempfile.TemporaryDirectory() as temporary:
+        cache, folder = Path(temporary) / "cache", Path(temporary) / "study"
+        own.process("chinchilla", options.fits, cache)
+        once = own.process("chinchilla", options.replicates, cache, folder)
+    at = {name: [float(f"{value:.5g}") for value in values] for name, values in once["quantiles_at"].items()}
+    measured = {part: float(f"{once[part]:.4g}") for part in (*TAKEN, "disk")}
+    found = {"command": options.command, "unfinished": once["unfinished"]} | measured | {"quantiles_at": at}
+    return {"studies": record.read("bootstrap").get("studies", {}) | {str(options.replicates): found}}
+
+
+# Whole processes first: on Linux a child's peak memory counts what this process has when it starts it.
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "processes": processes,
+    "studies": studies,
+    "refits": refits,
+}
 
 
 def number(value: float) -> str:
@@ -199,19 +214,16 @@ def show(results: dict[str, Any]) -> None:
     for name, told in results["reliability"].items():
         gaps = f"{told['median_gap_of_these']!s:>22}{told['worst_gap']:>12}"
         print(f"{LABELS.get(name, name):40}{told['share']:>10.2%}{gaps}   of {told['of']:,}")
-    whole = dict(results["processes"])
-    million = whole.pop("million", None)
-    parts = list(whole["chinchilla"]["cold"])
     title = f"whole processes, {results['fits']:,} refits (s, MiB)"
-    print(f"\n{title:45}{parts[0]:>22}" + "".join(f"{part:>11}" for part in parts[1:]))
-    for name, states in whole.items():
+    print(f"\n{title:45}{TAKEN[0]:>22}" + "".join(f"{part:>11}" for part in TAKEN[1:]))
+    for name, states in results["processes"].items():
         for state, told in states.items():
-            rest = "".join(f"{number(told[part][0]):>11}" for part in parts[1:])
-            print(f"{LABELS[name]:40}{state:5}{cell(told[parts[0]]):>22}{rest}")
-    if million:
-        print(f"{million['replicates']:,} in a folder, of {million['disk']:g} MB".ljust(45), end="")
-        print(f"{number(million['wall']):>22}" + "".join(f"{number(million[p]):>11}" for p in parts[1:]))
-        for name, values in million["quantiles_at"].items():
+            rest = "".join(f"{number(told[part][0]):>11}" for part in TAKEN[1:])
+            print(f"{LABELS[name]:40}{state:5}{cell(told[TAKEN[0]]):>22}{rest}")
+    for replicates, one in results.get("studies", {}).items():
+        print(f"{int(replicates):,} in a folder, of {one['disk']:g} MB".ljust(45), end="")
+        print(f"{number(one['wall']):>22}" + "".join(f"{number(one[p]):>11}" for p in TAKEN[1:]))
+        for name, values in one["quantiles_at"].items():
             print(f"    {name:41}" + "".join(f"{value:>11g}" for value in values))
 
 
@@ -244,31 +256,36 @@ def main() -> None:
     )
     parser.add_argument("--million", action="store_true", help="and --replicates refits in a folder")
     parser.add_argument("--replicates", type=int, default=1_000_000)
+    parser.add_argument("--part", choices=PARTS, help="nothing but this")
     parser.add_argument("--sizes", help="sizes of batches, as 10000,100000, and nothing else")
     options = parser.parse_args()
 
     from bayescale import data
 
     try:
-        table = data.path(DATA)
+        data.path(DATA)
     except FileNotFoundError as error:
         sys.exit(f"benchmarks/bootstrap.py: {error}; or say where it lies with BAYESCALE_DATA")
-    results = record.header(" ".join(["python benchmarks/bootstrap.py", *sys.argv[1:]]))
-    results |= {"values": "median, least, greatest", "rounds": options.rounds}
+    options.command = " ".join(["python benchmarks/bootstrap.py", *sys.argv[1:]])
+    header = record.header(options.command) | {"values": "median, least, greatest", "rounds": options.rounds}
     if options.sizes:
-        print(f"written to {record.write('bootstrap_sizes', results | sizes(options))}")
+        print(f"written to {record.write('bootstrap_sizes', header | sizes(options))}")
         return
     os.environ["JAX_PLATFORMS"] = "cpu"
     if hasattr(os, "sched_setaffinity"):  # before JAX begins as many threads as there are cores
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     else:
         print("this system holds no process to a core; CPU time counts what threads do while they wait")
-    results["versions"] |= {"scipy": version("scipy")}
-    results |= {"fits": options.fits, "fits_of_peers": options.peers}
-    # Whole processes first: on Linux a child's peak memory counts what this process has when it starts it.
-    results["processes"] = processes(options)
-    results["refits_us"], results["reliability"] = refits(peers.Points(*read(table)), options)
-    results["ratios"] = ratios(results["refits_us"])
+    header["versions"] |= {"scipy": version("scipy")}
+    header |= {"fits": options.fits, "fits_of_peers": options.peers}
+    wanted = [options.part] if options.part else [p for p in PARTS if p != "studies" or options.million]
+    results = record.read("bootstrap")
+    if not options.part:  # a long study is worth keeping beside all that is new
+        results = header | {"commands": {}, "studies": results.get("studies", {})}
+    for part in wanted:
+        results |= PARTS[part](options)
+        if part != "studies":
+            results["commands"][part] = options.command
     file = record.write("bootstrap", results)
     show(results)
     print(f"written to {file}")

@@ -3,7 +3,7 @@
 Each law gets tables of 100 runs, with covariates over 2.5 decades, losses at known parameters (in most, the
 medians of its priors) and log-normal noise of 1%. The truth is the same in every table, so the share of intervals
 that hold it is their coverage; what the data say little of is held at the prior, which is centred on the truth,
-and covers more often than 90%.
+and covers more often than 90%. Laws of success get 200 tries in each run instead, and binomial noise.
 
     python benchmarks/recovery.py --replicates 10
 """
@@ -19,16 +19,32 @@ import record
 if TYPE_CHECKING:
     from bayescale.fit import Fit
     from bayescale.law import Law
+    from bayescale.noise import Noise
     from bayescale.runs import Runs
 
 SIZE = 100
 SIGMA = 0.01
 UNIT = 2.0  # nats; what priors call 1
 DECADES = 2.5
-CENTRE = {"N": 1e9, "D": 2e10, "experts": 32.0}
+CENTRE = {"N": 1e9, "D": 2e10, "experts": 32.0, "loss": 3.0, "minutes": 30.0}
+TRIALS = 200  # of each run, for laws of success
+NARROW = 0.4  # decades of the loss, which varies by a factor of 2.5
+ABSOLUTE = {"chance": (0.0, 0.5), "date": (2022.0, 2026.0)}
+ATTEMPTS = 3.0  # decades of the number of attempts
 # Where the median of the prior says nothing of the parameters: a break that does not bend, a decay that is over
 # in a third of the design, and a floor that noise then puts above the least loss measured.
-TRUTHS = {"broken_power": {"shift": 0.3, "alpha": 0.2}, "exponential": {"kappa": 0.1}}
+TRUTHS: dict[str, dict[str, float]] = {
+    "broken_power": {"shift": 0.3, "alpha": 0.2},
+    "exponential": {"kappa": 0.1},
+    # Curves that bend within the design.
+    "logistic": {"threshold": 1.0, "slope": 2.4},
+    "time_horizon_break": {"before": 0.8, "after": 0.3},
+    "inverse": {"threshold": 1.0, "slope": 2.4},
+    "logistic_floor": {"threshold": 1.0, "slope": 2.4},
+    "logistic_chance": {"threshold": 1.0, "slope": 2.4},
+    "broken_success": {"A": 0.7, "alpha": 0.2, "shift": 0.8, "location": 1.0},
+    "staircase": {"threshold": 0.3, "gap": 20.0},
+}
 
 
 class Study(NamedTuple):
@@ -38,6 +54,7 @@ class Study(NamedTuple):
     runs: "Runs"
     truth: dict[str, float]  # in natural units
     mean: np.ndarray  # (runs,), before the noise
+    noise: "Noise"
 
 
 def simulate(
@@ -51,7 +68,7 @@ def simulate(
     """A table of runs of a law; `truth` is laid over what the law has by default."""
     import jax
 
-    from bayescale import models, parallel
+    from bayescale import models, noise, parallel
     from bayescale.law import AXIS
     from bayescale.runs import Runs
 
@@ -60,22 +77,30 @@ def simulate(
         law = law.along("N")
     rng = np.random.default_rng([seed, size])
     columns = {}
-    for c in ("N", "D", "experts"):
+    for c in CENTRE:
         if c in law.covariates or c == "N":
             half = min(decades / 2, np.log10(CENTRE[c]))  # a layer has one expert at least
+            half = NARROW / 2 if c == "loss" else half
             columns[c] = CENTRE[c] * 10 ** rng.uniform(-half, half, size)
     if "U" in law.covariates:  # up to 60 epochs, and a third of the runs of one epoch
         columns["U"] = columns["D"] / np.maximum(1, 60 ** rng.uniform(-0.5, 1, size))
+    for c in law.absolute:
+        attempts = np.rint(10 ** rng.uniform(0, ATTEMPTS, size))
+        columns[c] = attempts if c == "k" else rng.uniform(*ABSOLUTE[c], size)
+    unit = UNIT if law.response == "loss" else 1.0
     with parallel.workbench():
         key = jax.random.key(0)
         median = {p: float(np.median(prior.sample(key, (20_001,)))) for p, prior in law.priors.items()}
         median |= TRUTHS.get(name, {}) | dict(truth or {})
         centre = CENTRE | {"U": CENTRE["D"]}
-        natural = {p: float(v) for p, v in law.to_natural(median, centre, UNIT).items()}
-        relative = {c: columns[c] / centre[c] for c in law.covariates}
-        mean = np.broadcast_to(np.asarray(UNIT * law(relative, median)), (size,))
+        natural = {p: float(v) for p, v in law.to_natural(median, centre, unit).items()}
+        mean = np.broadcast_to(np.asarray(unit * law(law.relative(columns, centre), median)), (size,))
+    if law.response == "success":
+        counts = {"successes": rng.binomial(TRIALS, mean), "trials": np.full(size, TRIALS)}
+        runs = Runs.make({**columns, **counts}, response="successes", duplicates="keep")
+        return Study(law, runs, natural, mean, noise.binomial)
     loss = mean * np.exp(SIGMA * rng.normal(size=size))
-    return Study(law, Runs.make({**columns, "loss": loss}), natural, mean)
+    return Study(law, Runs.make({**columns, "loss": loss}), natural, mean, noise.log_normal)
 
 
 def errors(study: Study, fit: "Fit") -> tuple[dict[str, float], dict[str, bool], float]:
@@ -91,8 +116,8 @@ def errors(study: Study, fit: "Fit") -> tuple[dict[str, float], dict[str, bool],
 
     with parallel.workbench():
         relative = study.law.to_reference(study.truth, fit.runs.reference, fit.runs.unit)
-        relative = {p: float(v) for p, v in relative.items()} | {"sigma": SIGMA}
         priors = fit.model.priors
+        relative = {"sigma": SIGMA} | {p: float(v) for p, v in relative.items()}
         at, drawn = [], []
         for p, prior in priors.items():
             inverse = biject_to(prior.support).inv
@@ -109,7 +134,9 @@ def errors(study: Study, fit: "Fit") -> tuple[dict[str, float], dict[str, bool],
 def misfit(study: Study, fit: "Fit") -> float:
     """Squared distance of the fitted curve from the true one over the noise, summed over the runs."""
     points = {c: study.runs.columns[c] for c in study.law.covariates}
-    curve = fit.predict(points)[0] if points else fit.centre()["c"]
+    curve = fit.predict(points)[0] if points else next(iter(fit.centre().values()))
+    if study.law.response == "success":
+        return float(np.sum((curve - study.mean) ** 2 / (study.mean * (1 - study.mean) / TRIALS)))
     return float(np.sum((np.log(curve / study.mean) / SIGMA) ** 2))
 
 
@@ -117,7 +144,6 @@ def measure(name: str, replicates: int, draws: int) -> dict[str, Any]:
     """z-scores and coverage of one law over its tables."""
     import jax
 
-    from bayescale import noise
     from bayescale.infer.nuts import nuts
     from bayescale.model import Model
 
@@ -126,7 +152,7 @@ def measure(name: str, replicates: int, draws: int) -> dict[str, Any]:
     model = None
     for seed in range(replicates):
         study = simulate(name, seed)
-        model = model or Model(study.law, noise.log_normal, effects=())
+        model = model or Model(study.law, study.noise, effects=())
         fit = nuts(jax.random.key(seed), model, study.runs, draws=draws)
         scores, inside, distance = errors(study, fit)
         z.append(scores)

@@ -3,15 +3,22 @@
 import gc
 import importlib.util
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-# Before JAX is imported, which reads these once.
-os.environ["XLA_FLAGS"] = (
-    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4".strip()
-)
+# Before JAX is imported, which reads these once. Four fifths of the tests' time is compilation, of which LLVM's last
+# optimisations are a fifth, and no test is of speed: they are left to the slow studies, and to whoever asks for them.
+FLAGS = {
+    "xla_force_host_platform_device_count": 4,
+    "xla_backend_optimization_level": 3 if "--slow" in sys.argv else 1,
+}
+for flag, value in FLAGS.items():
+    flags = os.environ.get("XLA_FLAGS", "")  # those of the first process, where this is one of two
+    if flag not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --{flag}={value}".strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Before NumPy is: where two processes share two cores, threads for small matrices wait for each other, at ten times
 # the cost of the arithmetic.
@@ -23,12 +30,12 @@ gc.set_threshold(100_000, 20, 20)
 ROOT = Path(__file__).resolve().parents[1]
 # The files that take longest come first, so that two processes end at about the same time.
 LONGEST = (
-    "compare",
-    "backtest",
     "bootstrap",
-    "reference",
-    "study_spread",
+    "compare",
     "evidence",
+    "reference",
+    "backtest",
+    "study_spread",
     "docs",
     "relevance",
     "compilation",

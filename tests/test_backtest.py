@@ -94,7 +94,8 @@ def test_nothing_of_the_runs_that_are_predicted_is_known():
 def test_a_fold_is_the_fit_of_its_known_runs_alone():
     """The same posterior as that of a table without the other runs: means to 5 of their Monte-Carlo errors."""
     runs = simulated(2)
-    (fold,) = folds(runs, "C", 3, cutoffs=1)
+    (fold,) = folds(runs, "C", 30, cutoffs=1)  # two more runs than that: as many as a table of `test_compare`
+    assert fold.known.sum() == 32
     (mine,) = of_folds(jax.random.key(0), POWER, runs, [fold])
     alone = nuts(jax.random.key(1), POWER, runs.subset(fold.known))
     for name in ("E", "A", "alpha"):

@@ -21,7 +21,7 @@ from bayescale.pooling import Effect, Pooling
 from bayescale.runs import Runs
 
 
-def simulated(rng, slope, count=24):
+def simulated(rng, slope, count=32):
     compute = np.exp(rng.uniform(np.log(1e18), np.log(1e22), count))
     loss = (1.8 + slope * (compute / 1e20) ** -0.15) * np.exp(0.01 * rng.standard_normal(count))
     return Runs.make({"C": compute, "loss": loss}, response="loss")
@@ -189,14 +189,14 @@ def test_a_law_is_found_where_there_is_one():
     found = compare(
         jax.random.key(0),
         simulated(np.random.default_rng(0), 0.9),
-        [model("power_floor"), model("loglinear")],
+        [model("power_floor"), model("power")],
     )
     assert set(found.support) == {"a share of 0.1 at both ends of C"}
     assert found.best[0] == "power_floor in C"
     assert found.null == "constant"
     assert found["constant"].evidence.value < found["power_floor in C"].evidence.value - 10
     one = found["power_floor in C"]
-    assert one.bic == pytest.approx(one.aic + 4 * (np.log(24) - 2))
+    assert one.bic == pytest.approx(one.aic + 4 * (np.log(32) - 2))
     assert set(one.predictive) == {"run", "future"}
     assert one.predictive["run"].less(found["constant"].predictive["run"])[0] > 10
     assert found.stacking["constant"] < 0.01
@@ -230,8 +230,12 @@ def test_no_law_is_found_where_there_is_none():
         found.predict(jax.random.key(0), {"C": [1e22]}, weights="stacking")
 
 
+@pytest.mark.slow
 def test_the_chinchilla_points_speak_for_a_coupled_law_by_their_extremes_only(shared_data):
-    """The reference finds by BIC: coupled before chinchilla by 17.4, and the other way round for 3 < D/N < 100."""
+    """The reference finds by BIC: coupled before chinchilla by 17.4, and the other way round for 3 < D/N < 100.
+
+    That of `python benchmarks/laws.py --flip` is held to the same by `test_benchmarks`.
+    """
     runs = Runs.read(shared_data / "loss_besiroglu2024_chinchilla.csv", where="in_fit_subset = 1")
     laws = [Model(models.load(name), noise.student_t, effects=()) for name in ("chinchilla", "coupled")]
     found = compare(jax.random.key(0), runs, laws, support={"D/N": 0.1}, predictive=False)

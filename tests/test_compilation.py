@@ -73,8 +73,7 @@ def compilations():
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-@pytest.mark.parametrize("key", [jax.random.key, jax.random.PRNGKey])
-@pytest.mark.parametrize("by", ["corpus", None])
+@pytest.mark.parametrize(("key", "by"), [(jax.random.key, "corpus"), (jax.random.PRNGKey, None)])
 def test_the_sampler_compiled_while_the_mode_is_sought_is_the_one_that_samples(by, key):
     """That needs the shapes of the frame to be told rightly before there is one."""
     pooling = (Pooling(("A", "alpha"), by=by),) if by else ()

@@ -134,6 +134,13 @@ def test_bridge_needs_draws():
 # ---- Whole models whose evidence is known: log-linear laws with normal priors and a known scale of the noise
 
 KNOWN = known_scale()
+# Of these and of the models of the Chinchilla points a few are tried each time; `python benchmarks/evidence.py` tries
+# all of them, and `test_benchmarks` holds its table to what is asked here.
+QUICK = (2, 20, "chinchilla, t")
+
+
+def quick_or_slow(names):
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 @cache
@@ -143,7 +150,7 @@ def fitted(size, seed):
     return nuts(jax.random.key(0), linear(size, KNOWN), runs)
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 20])
+@pytest.mark.parametrize("size", quick_or_slow([1, 2, 5, 20]))
 def test_the_evidence_of_linear_models_is_exact(size):
     """Within 4 errors, and within .02 nat of bridge and importance sampling each."""
     found = log_evidence(jax.random.key(size), fitted(size, seed=size))
@@ -157,7 +164,7 @@ def test_the_evidence_of_linear_models_is_exact(size):
 # ---- Against other code
 
 
-@pytest.mark.parametrize("name", TRUTHS)
+@pytest.mark.parametrize("name", quick_or_slow(TRUTHS))
 def test_the_chinchilla_points_have_the_evidence_that_other_code_finds(shared_data, name):
     """All 245 rows. Computed with another importance sampler, to .002; nested and bridge sampling agree with it."""
     runs = Runs.read(shared_data / "loss_besiroglu2024_chinchilla.csv")

@@ -10,19 +10,33 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 from scipy.optimize import brentq
+from scipy.special import betaln
 
 from bayescale import models
 from bayescale.law import Law
 
 DRAWS = 1000
-REFERENCE = {"N": 8.5e8, "D": 1.7e10, "U": 1.7e10, "experts": 29.0, "x": 3e20}  # U in the unit of D
+REFERENCE = {
+    "N": 8.5e8,
+    "D": 1.7e10,
+    "U": 1.7e10,
+    "experts": 29.0,
+    "x": 3e20,
+    "loss": 2.5,
+    "minutes": 30.0,
+}  # U in the unit of D
 UNIT = 2.3
+# Covariates that are taken as they are, and those of which more makes success harder.
+ABSOLUTE = {"chance": (0.0, 0.7), "date": (2019.0, 2027.0), "k": (1.0, 1e4)}
+HARDER = ("loss", "minutes")
 
 # Where more of a covariate may make the loss worse: which draws are excused, and why.
 EXCUSED = {
     "loglinear": lambda relative, p: p["m"] > 0,  # a null has no opinion on the sign of the trend
     "broken_power": lambda relative, p: p["shift"] < -p["alpha"],  # the exponent after the break is negative
     # The interaction lets experts harm large models and size harm much routed ones, as Clark's law does.
+    "inverse": lambda relative, p: np.ones(DRAWS, bool),  # what it is for
+    "broken_success": lambda relative, p: p["shift"] < -p["alpha"],
     "routed": lambda relative, p: (
         (p["a"] + p["c"] * saturated(relative, p) > -1e-3)
         | (p["b"] + p["c"] * jnp.log10(relative["N"] * jnp.array([1.0, 1.3])[:, None]).max(0) > -1e-3)
@@ -43,12 +57,19 @@ def prior_draws(law, seed=0, draws=DRAWS):
 
 
 def designs(law, seed=1, draws=DRAWS):
-    """Covariates relative to the reference run, three decades to either side."""
+    """Covariates relative to the reference run, three decades to either side; absolute ones in their range."""
     keys = jax.random.split(jax.random.key(seed), max(len(law.covariates), 1))
-    return {
-        c: 10 ** jax.random.uniform(k, (draws,), minval=-3.0, maxval=3.0)
-        for k, c in zip(keys, law.covariates, strict=False)
-    }
+    found = {}
+    for k, c in zip(keys, law.covariates, strict=False):
+        low, high = ABSOLUTE.get(c, (-3.0, 3.0))
+        drawn = jax.random.uniform(k, (draws,), minval=low, maxval=high)
+        found[c] = drawn if c in law.absolute else 10**drawn
+    return found
+
+
+def unit_of(law):
+    """The response that counts as 1: of success nothing but 1."""
+    return UNIT if law.response == "loss" else 1.0
 
 
 @pytest.fixture(params=models.names())
@@ -63,7 +84,9 @@ def module(law):
 def test_the_catalogue():
     assert models.names() == sorted(models.names())
     assert {"chinchilla", "kaplan", "power_floor", "m4", "data_constrained", "routed"} <= set(models.names())
-    with pytest.raises(KeyError, match="there is no law 'nonesuch'; there are broken_power, chinchilla, "):
+    with pytest.raises(
+        KeyError, match="there is no law 'nonesuch'; there are broken_power, broken_success, "
+    ):
         models.load("nonesuch")
 
 
@@ -154,31 +177,35 @@ def test_more_never_makes_it_worse(law):
     worse_if_excused = False
     for covariate in law.covariates:
         less = law(relative, draws)
-        more = law({**relative, covariate: 1.3 * relative[covariate]}, draws)
-        worse = np.asarray(more > less * (1 + 1e-5))  # single precision, after some ten operations
+        changed = relative[covariate] + 1 if covariate == "date" else 1.3 * relative[covariate]
+        more = law({**relative, covariate: changed}, draws)
+        if (law.response == "success") != (covariate in HARDER):
+            less, more = more, less
+        # Single precision, after some ten operations; of a success near 1 the logit has no more digits than that.
+        worse = np.asarray(more > less * (1 + 1e-5))
         assert not np.any(worse & ~np.asarray(excused)), covariate
         worse_if_excused |= bool(np.any(worse))
     assert worse_if_excused == (law.name in EXCUSED), "an excuse that is not needed"
 
 
 def reference_of(law):
-    return {c: REFERENCE[c] for c in law.covariates}
+    return {c: REFERENCE[c] for c in law.covariates if c not in law.absolute}
 
 
 def test_natural_parameters_are_the_same_law_in_natural_units(law):
     with jax.enable_x64(True):
         draws, relative, reference = prior_draws(law), designs(law), reference_of(law)
-        natural = law.to_natural(draws, reference, UNIT)
+        natural = law.to_natural(draws, reference, unit_of(law))
         assert set(natural) == set(law.parameters)
-        units = {c: v * reference[c] for c, v in relative.items()}
+        units = {c: v * reference.get(c, 1.0) for c, v in relative.items()}
         # Amplitudes take the reference to the power of an exponent: a few more roundings than the law itself.
-        np.testing.assert_allclose(law(units, natural), UNIT * law(relative, draws), rtol=1e-10)
+        np.testing.assert_allclose(law(units, natural), unit_of(law) * law(relative, draws), rtol=1e-10)
 
 
 def test_relative_parameters_are_the_inverse_of_natural_ones(law):
     with jax.enable_x64(True):
         draws, reference = prior_draws(law), reference_of(law)
-        back = law.to_reference(law.to_natural(draws, reference, UNIT), reference, UNIT)
+        back = law.to_reference(law.to_natural(draws, reference, unit_of(law)), reference, unit_of(law))
         for name, values in draws.items():
             np.testing.assert_allclose(back[name], values, rtol=1e-9, atol=1e-12, err_msg=name)
 
@@ -187,10 +214,13 @@ def test_natural_units_in_single_precision(law):
     """What the engine's plots and decisions use when nobody asked for double precision."""
     draws = {p: jnp.median(v) for p, v in prior_draws(law).items()}
     reference = reference_of(law)
-    natural = law.to_natural(draws, reference, UNIT)
+    fixed = {c: ABSOLUTE[c][1] for c in law.absolute}
+    natural = law.to_natural(draws, reference, unit_of(law))
     # A N^alpha and N^-alpha, each good to 1e-6 in single precision
     np.testing.assert_allclose(
-        law(reference, natural), UNIT * law(dict.fromkeys(reference, 1.0), draws), rtol=1e-4
+        law({**reference, **fixed}, natural),
+        unit_of(law) * law({**dict.fromkeys(reference, 1.0), **fixed}, draws),
+        rtol=1e-4,
     )
 
 
@@ -242,6 +272,55 @@ TERMS = {"A": 0.2, "B": 0.3, "alpha": 0.34, "beta": 0.28}
             {"A": 0.2, "alpha": 0.3, "gamma": 0.0},
             "power",
             {"A": 0.2, "alpha": 0.3},
+        ),
+        (
+            {**ONE_AXIS, "chance": 0.2},
+            "logistic_chance",
+            {"threshold": 2.0, "slope": 1.3, "lapse": 0.1},
+            "logistic",
+            {"threshold": 2.0, "slope": 1.3, "lapse": 0.1, "floor": 0.2},
+        ),
+        (
+            ONE_AXIS,
+            "logistic",
+            {"threshold": 2.0, "slope": 1.3, "floor": 0.2, "lapse": 0.0},
+            "logistic_floor",
+            {"threshold": 2.0, "slope": 1.3, "floor": 0.2},
+        ),
+        (  # 10% to 90% in 4.394 / slope decades
+            ONE_AXIS,
+            "step",
+            {"threshold": 2.0, "width": np.log(81) / 1.3, "floor": 0.2, "rise": 0.9},
+            "logistic",
+            {"threshold": 2.0, "slope": 1.3, "floor": 0.2, "lapse": 0.1},
+        ),
+        (
+            ONE_AXIS,
+            "staircase",
+            {"threshold": 2.0, "gap": 50.0, "share": 1.0, "width": 0.3, "floor": 0.2, "rise": 0.9},
+            "step",
+            {"threshold": 2.0, "width": 0.3, "floor": 0.2, "rise": 0.9},
+        ),
+        (
+            ONE_AXIS,
+            "broken_success",
+            {"E": 0.0, "A": 0.7, "alpha": 0.1, "shift": 0.0, "location": 2.0, "sharpness": 0.3},
+            "success_power",
+            {"A": 0.7, "alpha": 0.1},
+        ),
+        (
+            {"minutes": jnp.array([1.0, 9.0]), "date": jnp.array([2023.5, 2024.7])},
+            "time_horizon_break",
+            {"horizon": 4.0, "before": 0.6, "after": 0.6, "change": 2024.1, "slope": 0.5},
+            "time_horizon",
+            {"horizon": 4.0, "doubling": 0.6, "slope": 0.5},
+        ),
+        (  # one minute as likely to end it as the next: log p is a power of 1 / minutes
+            {"minutes": 1 / ONE_AXIS["x"], "date": 2024.0, "x": ONE_AXIS["x"]},
+            "time_survival",
+            {"horizon": 4.0, "doubling": 0.6, "shape": 1.0},
+            "success_power",
+            {"A": np.log(2) / 4, "alpha": 1.0},
         ),
         (  # with a = 0 there is no chance level in M4, and it is a power law with a floor
             {"x": jnp.array([0.5, 1.0, 40.0])},
@@ -369,3 +448,51 @@ def test_the_experts_of_clark():
     p = {"a": 0.0, "b": 1.0, "c": 0.0, "d": 0.0, "shift": 1 / (1 / 1.847 - 1 / 314.5) - 1, "E_max": 314.5}
     assert law({"N": 1.0, "experts": 1.0}, p) == pytest.approx(1.847)
     assert law({"N": 1.0, "experts": 1e12}, p) == pytest.approx(314.5)
+
+
+# Success.
+
+
+def test_a_curve_that_falls_is_one_that_rises_upside_down():
+    p = {"threshold": 2.0, "slope": 1.3, "floor": 0.0, "lapse": 0.0}
+    up, down = (models.load(name)(ONE_AXIS, p) for name in ("logistic", "inverse"))
+    np.testing.assert_allclose(up + down, 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("k", [1.0, 7.0, 100.0, 1e5])
+@pytest.mark.parametrize(("first", "alpha"), [(0.5, 1.0), (0.02, 0.15), (0.3, 0.4), (0.9, 12.0)])
+def test_pass_at_k_is_that_of_rates_with_a_beta_distribution(k, first, alpha):
+    with jax.enable_x64(True):
+        beta = alpha * (1 - first) / first
+        failed = np.exp(betaln(alpha, beta + k) - betaln(alpha, beta))
+        # SciPy's betaln is the difference of large numbers where k is large.
+        assert models.load("pass_at_k")({"k": k}, {"first": first, "alpha": alpha}) == pytest.approx(
+            1 - failed, rel=1e-8
+        )
+
+
+def test_pass_at_k_is_the_average_over_problems():
+    """False-alarm rate: 1e-6, at a fixed seed."""
+    rates = np.random.default_rng(0).beta(0.4, 1.2, 200_000)
+    for k in (1, 10, 1000):
+        solved = 1 - (1 - rates) ** k
+        expected = models.load("pass_at_k")({"k": float(k)}, {"first": 0.25, "alpha": 0.4})
+        assert abs(solved.mean() - float(expected)) < 5 * solved.std() / np.sqrt(len(rates))
+
+
+def test_the_slope_of_pass_at_k_is_alpha():
+    with jax.enable_x64(True):
+        law, p = models.load("pass_at_k"), {"first": 0.05, "alpha": 0.4}
+        slope = jax.grad(lambda log_k: jnp.log(-jnp.log(law({"k": jnp.exp(log_k)}, p))))
+        assert slope(jnp.log(1e9)) == pytest.approx(-0.4, abs=1e-3)  # it gets there as k^-0.4
+
+
+def test_a_horizon_doubles_in_its_time_and_faster_after_a_break():
+    with jax.enable_x64(True):
+        p = {"horizon": 5.0, "before": 0.6, "after": 0.3, "change": 2024.6, "slope": 0.6}
+        law = models.load("time_horizon_break")
+        # The corner is rounded: 0.002 of a doubling away after six tenths of a year, 0.1 ln 2 (1 / .3 - 1 / .6) at it.
+        for date, minutes in ((2024.0, 5.0), (2025.2, 40.0), (2023.4, 2.5)):
+            assert law({"minutes": minutes, "date": date}, p) == pytest.approx(0.5, abs=5e-4)
+        corner = 10 * 2 ** (0.1 * np.log(2) / 0.6)
+        assert law({"minutes": corner, "date": 2024.6}, p) == pytest.approx(0.5)

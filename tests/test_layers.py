@@ -25,7 +25,8 @@ LAYERS = (
     ("fit",),
     ("summary", "storage"),
     ("infer",),
-    ("check", "decide", "design"),
+    ("check", "decide"),
+    ("tasks",),
     (
         "plot_themes",
         "plot_style",
@@ -40,7 +41,8 @@ LAYERS = (
     ("words", "words_of_comparisons", "progress", "arguments", "workers", "options", "printed"),
     ("words_of_decisions",),
     ("page",),
-    ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_decisions", "verbs_of_plots", "verbs_of_reports"),
+    ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_decisions", "verbs_of_design"),
+    ("verbs_of_checks", "verbs_of_plots", "verbs_of_reports"),
     ("cli",),
     ("demo",),
     ("__main__",),
@@ -54,10 +56,15 @@ INFER = (
     *("resample", "plan"),
     *("replicates", "parcel", "study", "bootstrap"),
 )
+# Inside tasks, the same.
+TASKS = ("overlap", "suite", "breaks", "emergence", "quick", "verdict")
 HEAVY = ("arviz", "pandas", "xarray")
-# The command line finds laws by name, storage reads them back by name, the user finds them in the package, and a
-# comparison knows the law of no law.
-KNOW_LAWS = ("recipe", "check.compare", "words", "page.reproduce", "arguments", "cli", "demo", "__main__", "")
+# The command line finds laws by name, storage reads them back by name, the user finds them in the package, a
+# comparison knows the law of no law, and a verdict those that are its answers.
+KNOW_LAWS = (
+    *("recipe", "check.compare", "tasks.verdict", "words", "page.reproduce", "arguments", "cli", "demo"),
+    *("__main__", ""),
+)
 
 
 def module_of(path: Path) -> str:
@@ -163,6 +170,16 @@ def test_inside_infer_nothing_goes_round(name):
         other = known(imported)
         if other and other.startswith("infer.") and other != name and mine in INFER:
             assert INFER.index(other.removeprefix("infer.")) < INFER.index(mine)
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n.startswith("tasks.")])
+def test_inside_tasks_nothing_goes_round(name):
+    mine = name.removeprefix("tasks.")
+    assert mine in TASKS
+    for imported in imports(FILES[name], parsed(FILES[name])):
+        other = known(imported)
+        if other and other.startswith("tasks.") and other != name:
+            assert TASKS.index(other.removeprefix("tasks.")) < TASKS.index(mine)
 
 
 def test_a_law_knows_nothing_of_how_it_is_fitted():

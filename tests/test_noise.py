@@ -191,6 +191,57 @@ def test_beta_binomial(tasks):
     )  # JAX's log beta function is no better than 1e-6 in double precision
 
 
+@pytest.mark.parametrize("name", ["binomial", "beta_binomial", "average"])
+def test_draws_of_successes_have_their_mean(name, tasks):
+    """False-alarm rate: 1e-4 for each of four runs and three kinds, at a fixed seed; the clip moves an average less."""
+    likelihood = noise.load(name)(CHANCE, tasks, {"concentration": 12.0, "sigma": 0.02})
+    draws = np.asarray(likelihood.sample(jax.random.key(4), (4000,)))
+    assert ((draws >= 0) & (draws <= TRIALS)).all()
+    clipped = 0.02 * TRIALS * (name == "average")
+    error = 4.3 * draws.std(axis=0) / np.sqrt(len(draws)) + clipped
+    assert (np.abs(draws.mean(axis=0) - TRIALS * CHANCE) < error).all()
+
+
+def test_average(tasks):
+    """A normal of which the items are one part of the variance, clipped to what an average can be."""
+    ours = noise.average(CHANCE, tasks, {"sigma": 0.04}).log_prob(WINS)
+    scale = TRIALS * np.sqrt(CHANCE * (1 - CHANCE) / TRIALS + 0.04**2)
+    expected = stats.norm(TRIALS * CHANCE, scale).logpdf(WINS)
+    below, above = (
+        stats.norm.logcdf(0, TRIALS * CHANCE, scale),
+        stats.norm.logsf(TRIALS, TRIALS * CHANCE, scale),
+    )
+    expected = np.where(WINS == 0, below, np.where(WINS == TRIALS, above, expected))
+    np.testing.assert_allclose(ours, expected, rtol=1e-10)
+
+
+def test_a_clipped_normal_has_the_probability_one_and_draws_like_it():
+    """False-alarm rate: 1e-4 for each of the three binomial tests, at a fixed seed."""
+    density = noise.ClippedNormal(0.7, 0.5, 1.0)
+    inside = integrate.quad(lambda x: float(jnp.exp(density.log_prob(x))), 1e-12, 1 - 1e-12)[0]
+    edges = np.exp(np.asarray(density.log_prob(jnp.array([0.0, 1.0]))))
+    assert inside + edges.sum() == pytest.approx(1, abs=1e-9)
+    draws = np.asarray(density.sample(jax.random.key(0), (20_000,)))
+    assert ((draws >= 0) & (draws <= 1)).all()
+    for count, share in zip([(draws == 0).sum(), (draws == 1).sum()], edges, strict=True):
+        assert stats.binomtest(int(count), 20_000, share).pvalue > 1e-4
+    middle = (draws > 0) & (draws < 0.7)
+    assert stats.binomtest(int(middle.sum()), 20_000, 0.5 - edges[0]).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e-12, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_averages_of_nothing_and_of_everything_have_a_density(mean, share):
+    runs = Runs.make({"N": [1e8, 1e9], "accuracy": [share, share], "n_items": [50, 50]}, response="accuracy")
+
+    def log_prob(mean):
+        return noise.average(mean, runs, {"sigma": 0.02}).log_prob(runs.response)[0]
+
+    assert np.isfinite(log_prob(jnp.full(2, mean)))
+    if 0 < mean < 1:
+        assert np.isfinite(jax.grad(lambda m: log_prob(jnp.full(2, m)))(mean))
+
+
 @pytest.mark.parametrize("name", ["log_normal", "student_t", "gaussian", "huber"])
 def test_draws_of_losses_have_their_mean_in_the_middle(name, runs):
     """The mean response is the median. False-alarm rate 1e-4 at each of four runs, at a fixed seed."""
@@ -208,8 +259,9 @@ def test_draws_of_losses_have_their_mean_in_the_middle(name, runs):
         (noise.log_normal.priors["sigma"], 0.002, 0.052),
         (noise.student_t.priors["nu"], 3.6, 47),
         (noise.beta_binomial.priors["concentration"], 4, 590),
+        (noise.average.priors["sigma"], 0.003, 0.078),
     ],
-    ids=["sigma", "nu", "concentration"],
+    ids=["sigma", "nu", "concentration", "sigma of averages"],
 )
 def test_ninety_percent_of_a_prior_lies_where_its_comment_says(prior, low, high):
     draws = np.asarray(prior.sample(jax.random.key(0), (200_000,)))
@@ -263,6 +315,7 @@ def test_a_scale_depends_on_a_covariate_once(by):
 
 def test_every_name_loads():
     assert noise.names() == [
+        "average",
         "beta_binomial",
         "binomial",
         "gaussian",
@@ -278,7 +331,7 @@ def test_every_name_loads():
 
 
 def test_an_unknown_name():
-    known = "beta_binomial, binomial, gaussian, huber, lad, log_normal, student_t"
+    known = "average, beta_binomial, binomial, gaussian, huber, lad, log_normal, student_t"
     with pytest.raises(KeyError, match=f"there is no noise 'cauchy'; there are {known}"):
         noise.load("cauchy")
 

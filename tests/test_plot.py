@@ -487,6 +487,7 @@ def test_a_budget_without_a_best_split_has_no_curve():
     flat = fit.replace(draws=fit.draws | {"A": np.full((1, 4), 1e-30), "B": np.full((1, 4), 1.0)})
     with pytest.raises(ValueError, match="1e21 FLOP have no best split"):
         plot.isoflop(flat, compute=[1e21])
+    assert len(xs(lines(plot.contours(flat), "efficient frontier")[0])) == 0  # and its contours no frontier
 
 
 # ---- All of them

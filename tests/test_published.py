@@ -238,6 +238,29 @@ def experts_gain(law, covariates, at):
     return many / few
 
 
+def width(law, low, high):
+    """The decades from one success to another."""
+
+    def where(success):
+        return root(lambda x: law(np.exp(x)) - success, np.log(1e10), np.log(1e30)) / np.log(10)
+
+    return where(high) - where(low)
+
+
+def shorter(law, covariates, at):
+    """How many times shorter tasks are that are done so often than those done half of the time."""
+
+    def minutes(success):
+        return np.exp(root(lambda x: law(np.exp(x), at["date"]) - success, np.log(1e-3), np.log(1e5)))
+
+    return np.array([minutes(0.5) / minutes(one) for one in at["success"]])
+
+
+def attempts_exponent(law, k):
+    """Of k in the negative logarithm of pass@k."""
+    return -np.log(np.log(law(10 * k)) / np.log(law(k))) / np.log(10)
+
+
 QUANTITIES = {
     "loss": loss,
     "ratio": ratio,
@@ -268,6 +291,9 @@ QUANTITIES = {
     "wall_N": each(lambda law, C, U: wall(law, C, U)[2]),
     "wall_loss": each(lambda law, C, U: wall(law, C, U)[3]),
     "experts_gain": experts_gain,
+    "width": each(width),
+    "shorter": shorter,
+    "attempts_exponent": each(attempts_exponent),
 }
 
 

@@ -1,6 +1,7 @@
 """Covariates that do not matter, that do, and that stand for others."""
 
 import json
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from bayescale import models, noise
 from bayescale.check.relevance import relevance, tracked
 from bayescale.cli import main
+from bayescale.law import irrelevant
 from bayescale.model import Model
 from bayescale.runs import Runs
 
@@ -124,12 +126,39 @@ def test_the_study_of_the_number_of_gpus(benchmark):
     assert module.caught(400) >= 0.95
 
 
-def test_the_study_finds_what_relevance_finds(benchmark):
+def test_the_study_asks_what_relevance_asks(benchmark, monkeypatch):
+    """The same keys, models, tables and draws for both, so that it finds the same."""
+    asked, key_of = [], jax.random.key_data
+
+    def believed(law):
+        return {name: [float(prior.log_prob(at)) for at in (0.1, 0.5)] for name, prior in law.priors.items()}
+
+    def draw(key, model, runs, **options):
+        of = model.law.covariates, model.noise, model.pooling, model.effects
+        asked.append(("nuts", key_of(key).tolist(), of, runs.response.tobytes(), options))
+        assert model.law(relative, draws) == laws[model.law.covariates](relative, draws)
+        assert believed(model.law) == believed(laws[model.law.covariates])
+        return SimpleNamespace(model=model)
+
+    def integrate(key, fit):
+        asked.append(("evidence", key_of(key).tolist(), fit.model.law.covariates))
+        return fit
+
+    more = irrelevant(LAW, "gpus").replace(priors={"gamma_gpus": PER_DECADE})
+    laws = {law.covariates: law for law in (LAW, more)}
+    relative = {"C": 3.0, "gpus": 2.0}
+    draws = {"E": 0.7, "A": 0.3, "alpha": 0.15, "gamma_gpus": 0.01}
+    for place in ("bayescale.infer", "bayescale.check.relevance"):
+        nuts, evidence = (".nuts", ".evidence") if place == "bayescale.infer" else ("", "")
+        monkeypatch.setattr(f"{place}{nuts}.nuts", draw)
+        monkeypatch.setattr(f"{place}{evidence}.log_evidence", integrate)
     module = benchmark("relevance")
     ours, theirs = study(0), module.simulate(0)
     assert ours.response.tobytes() == theirs.response.tobytes()
     assert ours.columns["gpus"].tobytes() == theirs.columns["gpus"].tobytes()
     found = module.measure(0, 0.0)
     known = relevance(jax.random.key(0), MODEL, ours, "gpus", prior=PER_DECADE, draws=module.DRAWS)
-    assert found.log_bayes_factor == pytest.approx(known.log_bayes_factor, abs=1e-9)
+    assert len(asked) == 8
+    assert asked[:4] == asked[4:]
     assert found.own == known.own
+    assert found.tracked == known.tracked

@@ -28,7 +28,8 @@ from bayescale.model import Model
 from bayescale.runs import Runs
 
 ROOT = Path(__file__).resolve().parents[1]
-ONE_DEVICE = "--xla_force_host_platform_device_count=1"
+# All that the code of this session is compiled with, but for the number of devices.
+ONE_DEVICE = os.environ["XLA_FLAGS"].replace("device_count=4", "device_count=1")
 BLOCKS = 8
 
 

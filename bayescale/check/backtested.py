@@ -11,7 +11,7 @@ from jax import Array
 from scipy.stats import binom
 
 from bayescale.check.discrepancy import drift_of, drifted
-from bayescale.check.findings import Finding, sorted_by_severity
+from bayescale.check.finding import Finding, sorted_by_severity
 from bayescale.check.forecasts import Forecast, Forecasts, Row
 from bayescale.check.scores import bootstrap_error, crps, pit, quantiles_of, scores
 from bayescale.check.sensitivity import covariate

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array, random
 
-from bayescale.check.findings import Finding, sorted_by_severity
+from bayescale.check.finding import Finding, sorted_by_severity
 from bayescale.check.findings import findings as findings_of_fit
 from bayescale.check.loo import stacking
 from bayescale.check.ranking import Candidate, Ranking

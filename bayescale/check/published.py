@@ -7,7 +7,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from bayescale import parallel
-from bayescale.check.findings import Finding
+from bayescale.check.finding import Finding
 from bayescale.fit import Fit
 from bayescale.law import Law
 from bayescale.model import Model

@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array, random
 from numpyro.distributions import Distribution
 
-from bayescale.check.findings import Finding
+from bayescale.check.finding import Finding
 from bayescale.infer.evidence import Evidence, log_evidence
 from bayescale.infer.nuts import nuts
 from bayescale.law import Law, irrelevant
@@ -17,6 +17,7 @@ from bayescale.runs import Runs
 
 DECISIVE = float(np.log(3))  # nats; less is not worth more than a bare mention, Kass and Raftery 1995
 TRACKS = 0.7  # the correlation, given the law, beyond which one covariate may stand for another
+LARGE = 50.0  # nats: what is said of more, and can be written as a number
 OWN = 0.05  # the share of its variance that a covariate must have for itself
 
 
@@ -128,6 +129,18 @@ def relevance(
     )
     own, others = tracked(runs, model.law.covariates, covariate)
     return Relevance(covariate, without, within, own, others)
+
+
+def irrelevance(covariate: str, law: str, lead: float) -> Finding:
+    """IRRELEVANT: the runs speak against a covariate by so many nats."""
+    return Finding(
+        "IRRELEVANT",
+        "warning",
+        f"there is no law in {covariate}: the runs are {np.exp(min(lead, LARGE)):.3g} times as likely where {law} does "
+        f"without it",
+        float(np.exp(min(lead, LARGE))),
+        f"Choose a law without {covariate}, or make runs in which it moves further",
+    )
 
 
 @lru_cache

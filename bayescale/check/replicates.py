@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bayescale.check.findings import Finding, findings, sorted_by_severity
+from bayescale.check.finding import Finding, sorted_by_severity
+from bayescale.check.findings import findings
 from bayescale.fit import Fit
 from bayescale.infer.study import Study
 

@@ -60,10 +60,8 @@ def points_of(
         N = np.sqrt(C / (6 * ratio))
         candidates = {"N": N, "D": ratio * N, "C": C}
     candidates = {**at, **candidates}
-    if {"U", "D"} <= set(candidates):
-        candidates["U"] = np.minimum(
-            candidates["U"], candidates["D"]
-        )  # no more tokens are unique than are seen
+    if {"U", "D"} <= set(candidates):  # no more tokens are unique than are seen
+        candidates["U"] = np.minimum(candidates["U"], candidates["D"])
     table, *_ = [forecast.grid(fit.model, fit.runs, candidates) for fit in fits]
     if "C" not in table.columns:
         raise ValueError(
@@ -229,20 +227,17 @@ def as_normal(residuals: np.ndarray, logs: np.ndarray, spread: float) -> float:
         logs: the log density there, (residuals,).
         spread: how uncertain the number is.
     """
-    density = np.exp(logs)
-    scale = float(
-        np.sqrt(1 / np.trapezoid(density, residuals) / np.max(density) ** 2)
-    )  # of a normal density 2.5 sd
-    step = min(spread / 10, scale / 20)
-    f = np.arange(-8 * spread, 8 * spread + step / 2, max(step, 16 * spread / 4000))
+    scale = float(np.exp(-logs.max()))  # of a normal density 2.5 standard deviations
+    # Steps that both densities are smooth on; beyond 4,000 of them the noise is nothing beside the number.
+    step = max(min(spread / 10, scale / 20), spread / 250)
+    f = np.arange(-8 * spread, 8 * spread + step / 2, step)
     prior = np.exp(-((f / spread) ** 2) / 2)
     # Evenly near 0 and in the logarithm far off, where heavy tails are.
     y = np.hypot(spread, scale) * np.sinh(np.linspace(-7, 7, 401))
-    apart = y[:, None] - f
-    at = np.interp(
-        np.arcsinh(apart / residuals[-1] * 1e10), np.arcsinh(residuals / residuals[-1] * 1e10), logs
+    least = np.abs(residuals).min()
+    joint = prior * np.exp(
+        np.interp(np.arcsinh((y[:, None] - f) / least), np.arcsinh(residuals / least), logs)
     )
-    joint = prior * np.exp(at)
     evidence = joint.sum(axis=1)
     mean = (joint @ f) / np.maximum(evidence, 1e-300)
     told = np.trapezoid(mean**2 * evidence, y) / np.trapezoid(evidence, y)

@@ -121,6 +121,22 @@ class CrossCheck:
                 found.append({"by": name, "quantity": quantity, "estimate": point, "low": low, "high": high})
         return found
 
+    def to_dict(self, level: float = 0.9) -> dict[str, Any]:
+        """The comparison as plain values, for JSON."""
+        low, middle, high = np.nanquantile(self.bias, [(1 - level) / 2, 0.5, (1 + level) / 2]).tolist()
+        return {
+            "question": "cross_check",
+            "approach": self.approach.approach,
+            "C": self.compute,
+            "verdict": self.verdict,
+            "level": level,
+            "optimum": self.rows(level),
+            "difference": list(self.difference),
+            "bias": {"low": low, "median": middle, "high": high},
+            "surprise": self.surprise,
+            "findings": [vars(finding) for finding in self.findings],
+        }
+
     @property
     def verdict(self) -> str:
         """One sentence: whether the approach and the law agree."""

@@ -90,7 +90,7 @@ def design(
     if batch < 1:
         raise ValueError(f"batch is {batch}; it is the most runs there may be, 1 or more")
     fits = (fit, *rivals)
-    _check(fits, target, levels)
+    _check(fits, target, levels, at or {})
     shares = _shares(weights, len(fits), target)
     table = prospects.points_of(fits, budget, candidates, batch, at or {})
     views = [
@@ -126,6 +126,7 @@ def design(
         fit=fit,
         defined=views[0].defined,
         spread=float(np.sqrt(views[0].moments.variance)),
+        chance=float(np.mean(views[0].values < 0)),
         trouble=tuple(
             f"{view.name}: {why}" for view, one in zip(views, fits, strict=True) for why in one.trouble
         ),
@@ -178,7 +179,7 @@ def names_of(fits: Sequence[Fit]) -> list[str]:
     return found
 
 
-def _check(fits: Sequence[Fit], target: Target, levels: Mapping[str, str]) -> None:
+def _check(fits: Sequence[Fit], target: Target, levels: Mapping[str, str], at: Mapping[str, float]) -> None:
     if target.kind == "law" and len(fits) < 2:
         raise ValueError("which law is right is a question to several fits; give rivals")
     for one in fits:
@@ -192,6 +193,11 @@ def _check(fits: Sequence[Fit], target: Target, levels: Mapping[str, str]) -> No
                 "same"
             )
         one.require({by: level for by, level in levels.items() if by in one.model.factors})
+    covariates = {c for one in fits for c in (*one.model.law.covariates, *one.model.noise.covariates)}
+    if unknown := set(at) - covariates:
+        raise ValueError(
+            f"{sorted(unknown)[0]} cannot be held; the laws are in {', '.join(sorted(covariates))}"
+        )
     factors = {by for one in fits for by in one.model.factors}
     if unknown := set(levels) - factors:
         known = ", ".join(sorted(factors)) or "no factor"
@@ -220,6 +226,10 @@ def _view(
         raise ValueError(
             f"{target.name} is a number in {there.sum()} of {len(there)} draws of {name}, and a design needs {ENOUGH}; "
             "take a fit with more draws, or another target"
+        )
+    if target.kind != "law" and np.ptp(values[there]) == 0:
+        raise ValueError(
+            f"{target.name} is the same in every draw of {name}; there is nothing to be learned of it"
         )
     if not there.all():
         flat = {site: fit.flat(site)[there][None] for site in fit.draws}

@@ -17,6 +17,7 @@ from bayescale.fit import Fit
 
 DIFFER, ERRORS = 0.25, 3.0  # by a quarter, and by more than three standard errors, two numbers differ
 KEPT = 0.5  # of what its own best batch tells, below which a batch is a bad one for a rival
+KNOWN = 0.005  # a probability as small: less than a twentieth of a bit is to be learned
 FEW = 100.0  # effective draws, below which nested Monte Carlo is in doubt
 UNTOLD = 5.0  # the square of a correlation of nothing is 1 / draws on average, and rarely five times that
 
@@ -39,6 +40,7 @@ class Design:
         fit: the fit.
         defined: the share of its draws in which the target is a number.
         spread: the standard deviation of the target now; of "law" it means nothing.
+        chance: for "better", the probability now that the first is.
         trouble: why a fit is no result; empty where all have converged.
     """
 
@@ -54,6 +56,7 @@ class Design:
     fit: Fit
     defined: float
     spread: float
+    chance: float
     trouble: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -110,6 +113,7 @@ class Design:
             "best": dict(self.best),
             "exact": told._asdict() if told else None,
             "spread": None if self.target.kind == "law" else self.spread,
+            "chance": self.chance if self.target.kind == "better" else None,
             "defined": self.defined,
             "candidates": self.rows(),
             "findings": [vars(finding) for finding in self.findings],
@@ -123,8 +127,7 @@ class Design:
             return f"No candidate is expected to tell anything of {self.target.said}"
         runs = []
         for i, times in Counter(self.batch).items():
-            at = ", ".join(f"{c} = {label(float(v[i]))}" for c, v in self.points.items())
-            runs.append(at if times == 1 else f"{times} times {at}")
+            runs.append(self._said(i) if times == 1 else f"{times} times {self._said(i)}")
         share = next(iter(self.together.values()))
         told = self.exact.get(self.batch)
         exactly = f" ({told.removed:.2%} ± {told.error:.2%} by nested Monte Carlo)" if told else ""
@@ -140,7 +143,7 @@ class Design:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What there is to say of the design, the most severe first."""
-        of = (self._approximate, self._untold, self._undefined, self._outside, self._by_rivals)
+        of = (self._approximate, self._untold, self._settled, self._undefined, self._outside, self._by_rivals)
         return sorted_by_severity([finding for check in of for finding in check()])
 
     def _approximate(self) -> Iterator[Finding]:
@@ -182,6 +185,16 @@ class Design:
                 f"no candidate removes more than {self.own.max():.2g}, which {len(self.fit)} draws do not tell from 0",
                 float(self.own.max()),
                 "Allow a larger budget or other candidates, or take a fit with more draws",
+            )
+
+    def _settled(self) -> Iterator[Finding]:
+        if self.target.kind == "better" and not KNOWN < self.chance < 1 - KNOWN:
+            yield Finding(
+                "SETTLED",
+                "note",
+                f"which is better is known: the first is with the probability {self.chance:.2g}",
+                self.chance,
+                "Spend the budget on something else",
             )
 
     def _undefined(self) -> Iterator[Finding]:
@@ -239,7 +252,8 @@ class Design:
         return max((d for d in far.values() if not np.isnan(d)), default=float("nan"))
 
     def _said(self, i: int) -> str:
-        return ", ".join(f"{c} = {label(float(v[i]))}" for c, v in self.points.items())
+        values = {c: float(v[i]) for c, v in self.points.items()}
+        return ", ".join(f"{c} = {f'{v:.4g}' if c == 'D/N' else label(v)}" for c, v in values.items())
 
     def __repr__(self) -> str:
         return f"Design({self.verdict})"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import numpy.typing as npt
 from jax import Array
 from scipy.optimize import minimize_scalar
 from scipy.stats import chi2
@@ -20,7 +21,7 @@ from bayescale.columns import label
 from bayescale.decide.slices import SIZES, TOLERANCE, Optima, budget_of, middles, power_law, slices
 from bayescale.runs import Runs
 
-Loss = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of N and D, elementwise
+Loss = Callable[..., npt.ArrayLike]  # of N and D, elementwise
 OFF, WIDE = 2.0, 8.0  # beyond either factor D*(1e24) is off by 1% to 4% on the surface of Hoffmann et al.
 SCATTERED = 0.01  # how rarely minima of one power law are as far from it
 GRID = 401  # points in ln N, to find the valley of a law in
@@ -203,7 +204,7 @@ class Bias(NamedTuple):
 
 def parabola_bias(
     loss: Loss,
-    budgets: Sequence[float],
+    budgets: npt.ArrayLike,
     target: float,
     *,
     width: float = 4.0,

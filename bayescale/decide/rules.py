@@ -111,8 +111,11 @@ def power_rule(
     )
     return Decision(
         question="power_rule",
-        asked={"loss": float(loss), "exponent": float(exponent)}
-        | {k: float(v or 0) for k, v in given.items()},
+        asked={
+            "loss": float(loss),
+            "exponent": float(exponent),
+            **{k: float(v or 0) for k, v in given.items()},
+        },
         draws={"times": np.array([factor]), "loss": np.array([reached])},
         units={"loss": "nats for each token"},
         beyond={},

@@ -107,8 +107,15 @@ class Weighted(NamedTuple):
         return diagnostics.pareto_k(self.logs)
 
 
-def importance(rng: np.random.Generator, log_density: LogDensity, mixture: Mixture) -> Weighted:
-    """Draws of a mixture that has adapted to a density, until their weights tell its integral to 0.004 nats.
+def importance(
+    rng: np.random.Generator,
+    log_density: LogDensity,
+    mixture: Mixture,
+    *,
+    precise: float = PRECISE,
+    rounds: int = ROUNDS,
+) -> Weighted:
+    """Draws of a mixture that has adapted to a density, until their weights tell its integral to `precise` nats.
 
     Some of its components adapt to the density raised to a power, which has the tails that the others would miss.
     Nothing of the adaptation enters the estimate, which therefore has no bias from it.
@@ -118,9 +125,9 @@ def importance(rng: np.random.Generator, log_density: LogDensity, mixture: Mixtu
     """
     count = max(DRAWS, EACH * mixture.location.shape[1])
     flat = mixture
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         flat = _adapted(flat, _weighted(rng, log_density, flat, count), FLAT)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         mixture = _adapted(mixture, _weighted(rng, log_density, mixture, count), 1.0)
     mixture = Mixture(
         np.concatenate([(1 - ASIDE) * mixture.share, ASIDE * flat.share]),
@@ -129,7 +136,7 @@ def importance(rng: np.random.Generator, log_density: LogDensity, mixture: Mixtu
         mixture.df,
     )
     found = _weighted(rng, log_density, mixture, 2 * count)
-    while found.estimate.error > PRECISE and len(found.logs) < MOST:
+    while found.estimate.error > precise and len(found.logs) < MOST:
         more = _weighted(rng, log_density, mixture, len(found.logs))
         found = Weighted(*(np.concatenate(pair) for pair in zip(found, more, strict=True)))
     return found

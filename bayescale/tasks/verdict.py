@@ -1,0 +1,209 @@
+"""Verdict: whether the success on a suite has a law at all, by the evidence for each kind of answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import jax
+import numpy as np
+import numpy.typing as npt
+import numpyro.distributions as dist
+from jax import Array, random
+from numpyro.distributions import constraints
+from numpyro.distributions.transforms import AffineTransform
+from scipy.special import logit, logsumexp
+from scipy.stats import beta
+
+from bayescale import models, noise
+from bayescale.fit import PARETO_K
+from bayescale.model import Model
+from bayescale.priors import LogitNormal
+from bayescale.runs import Runs
+from bayescale.tasks.quick import Quick, quick_evidence
+
+KINDS = ("constant", "erratic", "sharp", "smooth", "inverse", "broken")
+SURE = 0.95  # the probability that a verdict needs
+POINTS = 0.05  # above chance, the best score has to be, for a forecast worth the name
+NO_CHANCE = 0.005  # the floor of tasks that cannot be guessed: a wrong key, a lucky word
+LN81 = 4.394449154672439  # logits from 10% to 90%
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What the success on a suite says of its law.
+
+    Attributes:
+        kind: the most probable of "constant", "erratic", "sharp", "smooth", "inverse" and "broken"; or "not yet",
+            where success is constant and no more than chance.
+        probabilities: of each kind, where each was as probable before.
+        log_evidence: of each kind, in nats.
+        width: the decades from 10% to 90% of the curve: 5%, 50% and 95%, of a sharp or smooth one; else nan.
+        best: the best score, less chance.
+        trouble: why the probabilities are not to be trusted; empty where there is no reason.
+    """
+
+    kind: str
+    probabilities: Mapping[str, float]
+    log_evidence: Mapping[str, float]
+    width: np.ndarray
+    best: float
+    trouble: tuple[str, ...]
+
+    def __str__(self) -> str:
+        most = max(self.probabilities, key=lambda kind: self.probabilities[kind])
+        sure = f"probability {self.probabilities[most]:.2g}"
+        low, middle, high = self.width
+        decades = f"{middle:.2g} decades ({low:.2g} to {high:.2g}) from 10% to 90%"
+        said = {
+            "constant": f"no law: success does not change ({sure})",
+            "not yet": f"not yet: no success above chance ({sure} that it is constant)",
+            "erratic": f"no law: success differs from model to model and follows nothing ({sure})",
+            "sharp": f"no smooth law; step: {decades} ({sure})",
+            "smooth": f"a smooth law: {decades} ({sure})",
+            "inverse": f"inverse: success falls ({sure})",
+            "broken": f"a law that turns ({sure})",
+        }[self.kind]
+        if self.trouble:
+            return f"NOT TO BE USED: {'; '.join(self.trouble)}; {said}"
+        return said if self.probabilities[most] >= SURE else f"not told: {said}"
+
+
+def predictable(
+    verdict: Verdict, effective: float, required: float, skills: Mapping[str, float]
+) -> tuple[bool, tuple[str, ...]]:
+    """Whether a suite may be labelled predictable, and why not.
+
+    Args:
+        verdict: its verdict.
+        effective: the number of independent tasks that it is worth; see `overlap`.
+        required: what the error wanted takes; see `budget`.
+        skills: of forecasts at the cutoffs of a back-test, cutoff -> 1 - CRPS / CRPS of the best baseline.
+    """
+    smooth = verdict.probabilities["smooth"]
+    good = sum(skill > 0 for skill in skills.values())
+    why = [*verdict.trouble]
+    if not smooth >= SURE:
+        why.append(f"the probability of a smooth law is {smooth:.2g}, under {SURE}")
+    if not verdict.best >= POINTS:
+        why.append(f"the best score is {100 * verdict.best:.2g} points above chance, under {100 * POINTS:g}")
+    if not effective >= required:
+        why.append(
+            f"its tasks are worth {effective:.3g} independent ones, and the error wanted takes {required:.3g}"
+        )
+    if good < 2:
+        why.append(f"forecasts beat the best baseline at {good} cutoffs of {len(skills)}; it takes two")
+    return not why, tuple(why)
+
+
+def verdict(
+    key: Array,
+    along: npt.ArrayLike,
+    successes: npt.ArrayLike,
+    trials: npt.ArrayLike,
+    *,
+    chance: float = 0.0,
+) -> Verdict:
+    """Whether success follows a covariate, and how, by the evidence for each kind of answer.
+
+    Each kind is a law and its priors, and models scatter about it a little more than their tries do: constant; sharp,
+    a `step` inside the range; smooth, `logistic` with 0.5 to 8 decades from 10% to 90%, half of which may be far beyond
+    it; inverse; and broken, which rises and then falls, or falls and then rises. The first three start at the chance
+    level. Of erratic success each model has a rate of its own.
+
+    Args:
+        key: the random key.
+        along: compute, or any positive covariate, of each model, (models,).
+        successes: (models,).
+        trials: (models,) or one number.
+        chance: the success of guessing.
+
+    Raises:
+        ValueError: there are fewer than four models or two values of the covariate, or the counts cannot be.
+    """
+    runs = _runs(along, successes, trials)
+    if not 0 <= chance < 1:
+        raise ValueError(f"chance is {chance}; it is the success of guessing, from 0 to 1")
+    found = {
+        kind: [quick_evidence(random.fold_in(key, i), model, runs) for model in forms]
+        for i, (kind, forms) in enumerate(_kinds(float(chance)).items())
+    }
+    logs = {
+        kind: float(logsumexp([one.estimate.value for one in forms]) - np.log(len(forms)))
+        for kind, forms in found.items()
+    }
+    total = float(logsumexp(list(logs.values())))
+    probabilities = {kind: float(np.exp(value - total)) for kind, value in logs.items()}
+    kind = max(probabilities, key=lambda one: probabilities[one])
+    score = np.asarray(runs.response) / np.asarray(runs.columns["trials"])
+    width = _width(kind, found[kind][0])
+    if kind == "constant" and _at_chance(runs, chance):
+        kind = "not yet"
+    trouble = tuple(
+        f"the Pareto-k of the evidence for {kind} is {one.pareto_k:.2f}, above {PARETO_K}"
+        for kind, forms in found.items()
+        for one in forms
+        # What is far behind may be as wrong as it likes.
+        if one.pareto_k > PARETO_K and probabilities[kind] > 0.01
+    )
+    return Verdict(kind, probabilities, logs, width, float(score.max() - chance), trouble)
+
+
+@cache
+def _kinds(chance: float) -> dict[str, tuple[Model, ...]]:
+    """The models of each kind, made once for each chance level, for which nothing is compiled anew."""
+    # Models scatter about a law by some 0.06 to 0.3 logits, which at a half is as 4 / scatter^2 tries: 40 to 1000.
+    about = noise.beta_binomial.replace(priors={"concentration": dist.LogNormal(np.log(200.0), 1.0)})
+    apart = noise.beta_binomial.replace(priors={"concentration": dist.LogNormal(np.log(5.0), 0.8)})
+    # 0.5 to 8 decades from 10% to 90%, at 90%.
+    gentle = {"slope": dist.LogNormal(np.log(LN81 / 2), 0.84)}
+    # Guessing, give or take a tenth of its odds: formats fail, and options are struck out.
+    floor = {"floor": LogitNormal(float(logit(np.clip(chance, NO_CHANCE, 0.95))), 0.1)}
+    begun = {"threshold": dist.LogNormal(0.0, 2.3)}  # 90% within 1.6 decades of the middle
+    # Exponents of -log p for each e-fold: 0.05 to 0.8 before the turn, which takes 0.5 to 3.3 off and is within
+    # a decade of the middle.
+    before, turn = dist.LogNormal(-1.6, 0.8), dist.LogNormal(0.2, 0.6)
+    turned = {"location": dist.LogNormal(0.0, 1.4)}
+    minus = AffineTransform(0.0, -1.0, domain=constraints.positive)
+    up = turned | {"alpha": before, "shift": dist.TransformedDistribution(turn, minus)}
+    down = turned | {"alpha": dist.TransformedDistribution(before, minus), "shift": turn}
+    flat, step, logistic, inverse, broken = (
+        models.load(name) for name in ("constant_success", "step", "logistic", "inverse", "broken_success")
+    )
+    laws = {
+        "constant": (flat,),
+        "erratic": (flat,),
+        "sharp": (step.along("x").replace(priors=floor | begun),),
+        "smooth": (logistic.along("x").replace(priors=gentle | floor),),
+        "inverse": (inverse.along("x").replace(priors=gentle | begun),),
+        "broken": tuple(broken.along("x").replace(priors=turning) for turning in (up, down)),
+    }
+    scatter = {"erratic": apart}
+    return {
+        kind: tuple(Model(law, scatter.get(kind, about), effects=()) for law in forms)
+        for kind, forms in laws.items()
+    }
+
+
+def _runs(along: npt.ArrayLike, successes: npt.ArrayLike, trials: npt.ArrayLike) -> Runs:
+    x = np.asarray(along, float)
+    if x.ndim != 1 or len(x) < 4:
+        raise ValueError(f"along is {x.shape}; it is (models,), of four models at least")
+    if not np.ptp(x) > 0:
+        raise ValueError("every model has the same value of the covariate, which nothing can follow")
+    counts = {"successes": successes, "trials": trials}
+    columns = {name: np.broadcast_to(np.asarray(v, float), x.shape) for name, v in counts.items()}
+    return Runs.make({"x": x, **columns}, response="successes", duplicates="keep")
+
+
+def _width(kind: str, found: Quick) -> np.ndarray:
+    if kind == "sharp":
+        return found.quantiles(found.values["width"])
+    if kind == "smooth":
+        return found.quantiles(LN81 / found.values["slope"])
+    return np.full(3, np.nan)
+
+
+def _at_chance(runs: Runs, chance: float) -> bool:
+    """Whether the rate of all models together is not told from chance, or from less."""
+    won, tried = (float(np.sum(jax.device_get(v))) for v in (runs.response, runs.columns["trials"]))
+    return bool(beta.ppf(0.05, won + 0.5, tried - won + 0.5) <= chance + 1 / tried)
