@@ -347,6 +347,18 @@ def test_of_many_fits_fewer_figures_are_drawn(monkeypatch):
     assert (len(one), len(many)) == (5, 8)
 
 
+def test_what_cannot_be_drawn_is_said(tmp_path, monkeypatch):
+    def nowhere(*_, **__):
+        raise ValueError("the best split is nowhere")
+
+    monkeypatch.setattr(figures, "image", nowhere)
+    page = seen(written({"fit": fit_of()}, tmp_path, compute=BUDGET))
+    assert (
+        "Not drawn: fit: loss measured, and the law, with 90% bands, because the best split is nowhere."
+        in page
+    )
+
+
 def test_letters_of_the_page_stand_out_from_what_they_are_on():
     css = (report.importlib.resources.files("bayescale.page") / "report.css").read_text()
     blocks = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})", block)) for block in css.split(":root {")[1:]]
@@ -413,7 +425,7 @@ def test_a_comparison_and_a_back_test_have_sections(tmp_path, undrawn):
         "chinchilla is best",
         "-3.21",
         "Without the ends of D/N: nobody",
-        "hm",
+        "Hm.",
     ):
         assert said in page
 
@@ -497,6 +509,7 @@ def test_the_verb_writes_the_page(fit_file, tmp_path, undrawn):
     told = json.loads(CliRunner().invoke(main, ["report", fit_file, *options, "--json"]).output)
     assert told["file"] == str(page)
     assert told["answers"][0]["text"] in done.output
+    assert [one["question"] for one in told["numbers"]] == ["compute_optimal", "compute_for"]
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,16 @@ import re
 import numpy as np
 import pytest
 
+from bayescale import models
 from bayescale.columns import label
 from bayescale.decide.allocate import compute_optimal
 from bayescale.decide.inference import inference_optimal
 from bayescale.decide.invert import compute_for
+from bayescale.law import irrelevant
 from bayescale.page import figures, report
+from bayescale.runs import Runs
 from tests import chromium
-from tests.test_report import BUDGET, HOSTILE, fit_of, hostile_page, repeated_fit
+from tests.test_report import BUDGET, COLUMNS, HOSTILE, fit_of, hostile_page, repeated_fit
 
 BOUNDS = (1e3, 1e20)  # those of the page
 # Both find a minimum by its slope, to the last digits of double precision; the slope of the page is its own.
@@ -158,6 +161,16 @@ def test_unique_tokens_give_what_python_gives(shown):
     page.answered()
     same(page, "budget", compute_optimal(fit, BUDGET, bounds=BOUNDS, at={"U": 3e11}), BUDGETS)
     same(page, "target", compute_for(fit, 2.2, at={"U": 3e11}), {"training": "C", "N": "N", "D": "D"})
+
+
+def test_another_covariate_is_held_where_it_is_said_to_be(shown):
+    runs = Runs.make({**COLUMNS, "gpus": np.tile([8.0, 64.0, 512.0], 4)}, source="gpus.csv")
+    law = irrelevant(models.load("chinchilla_tied"), "gpus")
+    natural = {"A": 520.8, "B": 1487.7, "E": 1.87, "alpha": 0.353, "gamma_gpus": 0.02}
+    fit = fit_of(law, natural, runs=runs, draws=60)
+    page = shown(fit, at={"gpus": 256})
+    assert "with gpus = 256?" in page.run("document.getElementById('answer').textContent")
+    same(page, "budget", compute_optimal(fit, BUDGET, bounds=BOUNDS, at={"gpus": 256}), BUDGETS)
 
 
 def test_every_fit_and_level_has_its_line_and_can_be_looked_at(shown):

@@ -36,8 +36,15 @@ def figures(fits: Mapping[str, Fit], levels: Mapping[str, str]) -> list[dict[str
     for name, fit in fits.items():
         own = {by: level for by, level in levels.items() if by in factors_of(fit)}
         drawn = list(_of_fit(fit, name, own))
-        found += [image(*one) for one in (drawn if len(fits) <= FULL else [drawn[0], drawn[-1]])]
+        found += [_image_or_why(*one) for one in (drawn if len(fits) <= FULL else [drawn[0], drawn[-1]])]
     return found
+
+
+def _image_or_why(draw: Callable[[], Figure], caption: str, alt: str) -> dict[str, Any]:
+    try:
+        return image(draw, caption, alt)
+    except ValueError as error:  # what cannot be drawn of a fit, such as a best split that is nowhere
+        return {"refused": f"Not drawn: {caption}, because {error}."}
 
 
 def _of_fit(fit: Fit, name: str, levels: dict[str, Any]) -> Iterator[tuple[Callable[[], Figure], str, str]]:

@@ -1,6 +1,6 @@
 """What a comparison of laws and a back-test said, as sections of a report: out of what `--json` prints of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from bayescale.check.findings import SEVERITIES
@@ -18,14 +18,16 @@ def findings(comparison: Said, backtest: Said) -> list[dict[str, Any]]:
     return [told(one, of) for of, said in pairs for one in (said or {}).get("findings", ())]
 
 
-def told(finding: Mapping[str, Any], of: str) -> dict[str, Any]:
-    """A finding as texts; `of` says what it is about."""
-    number = finding.get("number")
-    severity = finding.get("severity")
+def told(finding: Mapping[str, Any], of: str, names: Collection[str] = ()) -> dict[str, Any]:
+    """A finding as texts; `of` says what it is about, and `names` are words that keep their small letters."""
+    message = str(finding.get("message", "")).rstrip(".")
+    if message.partition(" ")[0] not in names:
+        message = message[:1].upper() + message[1:]
+    number, severity = finding.get("number"), finding.get("severity")
     return {
         "code": str(finding.get("code", "")),
         "severity": severity if severity in SEVERITIES else SEVERITIES[0],  # it becomes a class of the page
-        "message": str(finding.get("message", "")).rstrip("."),
+        "message": message,
         "action": str(finding.get("action", "")).rstrip("."),
         "number": "" if number is None else label(float(number)),
         "of": of,

@@ -55,6 +55,7 @@ def parts(
         "findings": found,
         **_explored(fits, cases, question, asked),
         "decisions": _decisions(cases, question, asked),
+        "numbers": [{"fit": n, **one.decision.to_dict()} for n in fits for one in asked[n]],
         "figures": figures.figures(fits, question.levels),
         "sections": [
             contents.fitted(fits),
@@ -134,8 +135,9 @@ def _findings(fits: Mapping[str, Fit], asked) -> list[dict[str, Any]]:
         own = [finding for one in asked[name][:1] for finding in one.decision.findings]
         for finding in dict.fromkeys([*findings(fit), *own]):
             found.setdefault(finding, []).append(name)
+    small = {p for fit in fits.values() for p in (*fit.model.law.parameters, *fit.model.noise.parameters)}
     return [
-        of_checks.told(words.plain(vars(finding)), ", ".join(names) if len(fits) > 1 else "")
+        of_checks.told(words.plain(vars(finding)), ", ".join(names) if len(fits) > 1 else "", small)
         for finding, names in sorted(found.items(), key=lambda pair: -SEVERITIES.index(pair[0].severity))
     ]
 

@@ -67,7 +67,9 @@ function readHash() {
 function writeHash() {
   const pairs = [...controls.keys()].map(name => `${name}=${asked[name]}`);
   if (told.cases.length > 1) pairs.push(`case=${shown}`);
-  history.replaceState(null, '', `#${pairs.join('&')}`);
+  try {
+    history.replaceState(null, '', `#${pairs.join('&')}`);
+  } catch { /* a page inside another one may have no address of its own */ }
 }
 
 // ---- What is answered
@@ -210,19 +212,21 @@ function ticks(low, high) {
 
 // ---- When
 
-let waiting = 0;
+let waiting = 0, resting = 0;
 
-// The case that is looked at at once, and the others one after the other, so that the sliders do not stick.
+// The case that is looked at at once, and the others one after the other, so that the sliders do not stick; the address
+// when they rest, since browsers allow few changes of it.
 function update() {
   const turn = ++waiting, page = document.documentElement.dataset;
   page.asked = turn;
-  writeHash();
+  clearTimeout(resting);
   find('settings').textContent = settings();
   const others = told.cases.map((_, index) => index).filter(index => index !== shown);
   const next = index => {
     if (turn !== waiting) return;
     fill(index, answer(told.cases[index]));
-    if (others.length) setTimeout(next, 0, others.shift()); else page.answered = turn;
+    if (others.length) setTimeout(next, 0, others.shift());
+    else resting = setTimeout(() => { writeHash(); page.answered = turn; }, 150);
   };
   requestAnimationFrame(() => next(shown));
 }

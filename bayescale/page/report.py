@@ -12,7 +12,7 @@ from bayescale.page.answers import Question
 from bayescale.page.parts import parts
 from bayescale.provenance import version
 
-FIRST = ("title", "asked", "answers", "findings", "trouble", "unanswered")
+FIRST = ("title", "asked", "answers", "numbers", "findings", "trouble", "unanswered")
 LARGEST = 5_000_000  # bytes of a page that can be mailed
 
 
@@ -52,7 +52,8 @@ def report(
             from.
 
     Returns:
-        What the page says first, as plain values: what was asked, answers, findings, and fits that have not converged.
+        What the page says first, as plain values: what was asked, the answers in words and in numbers, findings, and
+        fits that have not converged.
 
     Raises:
         ValueError: there is no fit, a level or a number is wrong, or the page would be larger than 5 MB.
