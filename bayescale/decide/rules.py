@@ -41,9 +41,8 @@ def rule_of_thumb(
         N, D, D/N; with a fit the loss there and its excess over the best split; the rule is the choice, and the
         regret is what it wastes.
 
-    >>> one = rule_of_thumb(5.88e23)
-    >>> round(one["N"][0] / 1e9), round(one["D"][0] / 1e12, 1)
-    (70, 1.4)
+    >>> rule_of_thumb(5.88e23).verdict
+    'rule_of_thumb(C = 5.88e23, D/N = 20): N 70B; D 1.4T; D/N 20; choose N = 70B, D = 1.4T'
     """
     check_compute(compute)
     check_positive(ratio=ratio)
