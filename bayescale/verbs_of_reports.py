@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_json
+from bayescale.options import as_json, seed
 from bayescale.printed import print_json
 
 ASKED = ("compute", "target", "inference", "unique")
@@ -28,6 +28,10 @@ ASKED = ("compute", "target", "inference", "unique")
 @click.option("--title", help="Title of the page.")
 @click.option("--comparison", type=click.Path(), help="A file of what `bayescale compare --json` printed.")
 @click.option("--backtest", type=click.Path(), help="A file of what `bayescale backtest --json` printed.")
+@click.option(
+    "--check", is_flag=True, help="Also the findings that take refits, as those of `bayescale check`."
+)
+@seed
 @click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
 @click.option(
     "-o",
@@ -38,7 +42,9 @@ ASKED = ("compute", "target", "inference", "unique")
     help="The page.",
 )
 @as_json
-def report(fits: tuple[str, ...], output: str, law: str | None, as_json: bool, **given: Any) -> None:
+def report(
+    fits: tuple[str, ...], output: str, law: str | None, check: bool, seed: int, as_json: bool, **given: Any
+) -> None:
     """Write a page of what fits say: one file, for a browser, that loads nothing."""
     from bayescale.page.answers import Question
     from bayescale.page.report import write
@@ -55,7 +61,10 @@ def report(fits: tuple[str, ...], output: str, law: str | None, as_json: bool, *
     }
     own = arguments.law_of(law) if law else None
     found = {name: _loaded(path, own) for name, path in _named(fits).items()}
-    typed = command("report", fits, {**given, "law": law, "o": output})
+    checks["checked"] = {name: _checked(fit, seed) for name, fit in found.items()} if check else None
+    typed = command(
+        "report", fits, {**given, "law": law, "check": check, "seed": seed if check else None, "o": output}
+    )
     question = Question(**asked, at=at, levels=levels)
     said = write(found, output, question, title=given["title"], command=typed, **checks)
     if as_json:
@@ -99,6 +108,14 @@ def _loaded(path: str, law):
         if law is None:
             raise
         return load(path, law=law)
+
+
+def _checked(fit, seed: int):
+    import jax
+
+    from bayescale.check.of_refits import all_findings
+
+    return all_findings(jax.random.key(seed), fit)
 
 
 def _printed(path: str | None, verb: str) -> dict[str, Any] | None:

@@ -157,6 +157,15 @@ def test_findings_come_most_severe_first_with_number_and_what_to_do(tmp_path, un
     assert f"What to do: {extrap['action']}" in page
 
 
+def test_findings_that_are_given_are_those_that_are_told(tmp_path, undrawn):
+    finding = Finding("SUPPORT", "severe", "alpha moves", 2.0, "Look")
+    page = seen(written({"ours": fit_of()}, tmp_path, compute=BUDGET, checked={"ours": [finding]}))
+    assert "severe SUPPORT measured 2 alpha moves. What to do: Look." in page
+    assert "FEW_RUNS" not in page
+    with pytest.raises(ValueError, match="checked names 'theirs', and the fits are ours"):
+        report.report({"ours": fit_of()}, tmp_path / "report.html", checked={"theirs": []})
+
+
 def test_a_fit_that_has_not_converged_gives_no_answer_and_no_sliders(tmp_path, undrawn):
     page = written({"bad": fit_of(pareto_k=0.9), "good": fit_of()}, tmp_path, compute=BUDGET)
     assert 'class="trouble" role="alert"' in page
@@ -203,6 +212,19 @@ def test_a_target_serving_and_unique_tokens_are_answered(tmp_path, undrawn):
     page = seen(written(repeated_fit(), tmp_path, compute=BUDGET, unique=1e10))
     assert "With 10B unique tokens that is" in page
     assert "bs.data_limited_optimal(fit, 1e+22, 1e+10" in page
+
+
+def test_what_is_published_stands_beside_a_fit_and_needs_no_runs(tmp_path):
+    printed = bs.published(models.load("chinchilla"), BESIROGLU, source="Besiroglu et al. 2024")
+    page = written({"published": printed}, tmp_path, compute=5.76e23)
+    assert "Spend 5.76e23 FLOP on 72.2B parameters and 1.33T tokens, 18.4 tokens per parameter" in seen(page)
+    assert "bs.published(models.load('chinchilla'), {'E': 1.8172" in seen(page)
+    assert "<img" not in page
+    assert 'id="C-range"' in page
+    with pytest.raises(
+        ValueError, match="there are no runs that could say what budget is asked about; give compute"
+    ):
+        report.report(printed, tmp_path / "report.html")
 
 
 def curve_fit():
@@ -510,6 +532,16 @@ def test_the_verb_writes_the_page(fit_file, tmp_path, undrawn):
     assert told["file"] == str(page)
     assert told["answers"][0]["text"] in done.output
     assert [one["question"] for one in told["numbers"]] == ["compute_optimal", "compute_for"]
+
+
+def test_the_verb_checks_with_refits_where_it_is_told_to(fit_file, tmp_path, undrawn, monkeypatch):
+    finding = Finding("SUPPORT", "severe", "alpha moves", 2.0, "Look")
+    monkeypatch.setattr("bayescale.check.of_refits.all_findings", lambda key, fit: (finding,))
+    page = tmp_path / "page.html"
+    done = CliRunner().invoke(main, ["report", fit_file, "--compute", "1e22", "--check", "-o", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "SUPPORT" in page.read_text()
+    assert f"--compute 1e22 --check --seed 0 -o {page}" in seen(page.read_text())
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,10 @@ class Question:
         if self.compute is not None:
             return self
         most = [np.max(found) for fit in fits.values() if (found := compute_of(fit)) is not None]
+        if not most and any(splits(fit) or curve(fit) for fit in fits.values()):
+            raise ValueError(
+                "there are no runs that could say what budget is asked about; give compute, as 1e24"
+            )
         return replace(self, compute=float(f"{AHEAD * max(most):.1g}")) if most else self
 
 

@@ -22,6 +22,7 @@ METHODS = {
     "map": "the mode of the posterior, a point without an interval",
     "maximum_likelihood": "the maximum of the likelihood, a point without an interval and without priors",
     "bootstrap": "refits to resampled runs",
+    "published": "parameters as they are printed, with no interval but what rounding leaves open",
 }
 
 
@@ -62,7 +63,7 @@ def parameters(fits: Mapping[str, Fit]) -> dict[str, Any]:
             table(
                 f"{name}: {summary.title}",
                 list(HEADINGS),
-                [list(c) for c in summary.cells()],
+                [["–" if one == "nan" else one for one in c] for c in summary.cells()],
                 summary.verdict,
             )
         )
@@ -78,7 +79,7 @@ def _priors(fit: Fit, name: str) -> dict[str, Any]:
         ends = [_short(q) for q in np.quantile(before[p], (0.05, 0.5, 0.95))]
         one = len(after[p]) == 1
         learnt = [_short(q) for q in np.quantile(after[p], (0.05, 0.5, 0.95))]
-        contraction = fit.summary()[p].contraction
+        contraction = None if fit.method == "published" else fit.summary()[p].contraction
         told = ["", learnt[1], ""] if one else learnt
         rows.append(
             [
@@ -128,6 +129,9 @@ def runs(fits: Mapping[str, Fit]) -> dict[str, Any]:
     for name, fit in fits.items():
         different.setdefault(fit.runs.hash, (name, fit))
     for hash, (name, fit) in different.items():
+        if not len(fit.runs):
+            lists.append({"title": f"Without runs: {name}", "items": [fit.runs.source]})
+            continue
         table_of, several = fit.runs, len(different) > 1
         columns = {table_of.kind: np.asarray(table_of.response, float)}
         columns |= {c: np.asarray(v, float) for c, v in table_of.columns.items()}

@@ -152,7 +152,7 @@ def explored(
             "levels": case.said,
             "law": number[id(case.fit)],
             "repeats": "U" in case.fit.model.law.covariates,
-            "most": float(_known(case).max()),
+            "most": None if (known := compute_of(case.fit)) is None else float(known.max()),
             **packed(case),
         }
         for case in cases
@@ -161,22 +161,19 @@ def explored(
 
 
 def compute_of(fit: Fit) -> np.ndarray | None:
-    """The compute of each run, where it is known."""
+    """The compute of each run, where it is known; there may be no runs, of published parameters."""
     columns = fit.runs.columns
+    if not len(fit.runs):
+        return None
     if "C" in columns:
         return np.asarray(columns["C"], float)
     return 6.0 * np.asarray(columns["N"]) * np.asarray(columns["D"]) if {"N", "D"} <= set(columns) else None
 
 
-def _known(case: Case) -> np.ndarray:
-    found = compute_of(case.fit)
-    assert found is not None  # of a law in N and D
-    return found
-
-
 def _controls(cases: list[Case], asked: Mapping[str, float]) -> Iterator[dict[str, Any]]:
     """The sliders: name, ends, step and where each begins; all but that of the loss in logarithms to base 10."""
-    every = np.concatenate([_known(case) for case in cases])
+    known = [found for case in cases if (found := compute_of(case.fit)) is not None]
+    every = np.concatenate([*known, [asked["C"]]])
     low, high = _decades(every.min(), every.max() * 10**BEYOND, asked["C"])
     yield {"name": "C", "low": low, "high": high, "start": asked["C"]}
     ends = [_fair(case, 10.0**decade, asked) for case in cases for decade in (low, high)]

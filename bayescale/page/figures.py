@@ -36,7 +36,10 @@ def figures(fits: Mapping[str, Fit], levels: Mapping[str, str]) -> list[dict[str
     for name, fit in fits.items():
         own = {by: level for by, level in levels.items() if by in factors_of(fit)}
         drawn = list(_of_fit(fit, name, own))
-        found += [_image_or_why(*one) for one in (drawn if len(fits) <= FULL else [drawn[0], drawn[-1]])]
+        found += [
+            _image_or_why(*one)
+            for one in (drawn if len(fits) <= FULL or not drawn else [drawn[0], drawn[-1]])
+        ]
     return found
 
 
@@ -48,7 +51,9 @@ def _image_or_why(draw: Callable[[], Figure], caption: str, alt: str) -> dict[st
 
 
 def _of_fit(fit: Fit, name: str, levels: dict[str, Any]) -> Iterator[tuple[Callable[[], Figure], str, str]]:
-    """What is drawn of a fit: how, its caption, and what it says to those who do not see it."""
+    """What is drawn of a fit: how, its caption, and what it says to those who do not see it; nothing without runs."""
+    if not len(fit.runs):
+        return
     law, runs = fit.model.law, len(fit.runs)
     axes = {*law.covariates} | ({"C"} if {"N", "D"} <= {*law.covariates} else set())
     along = next((c for c in ("C", *law.covariates) if c in axes), None)

@@ -1,6 +1,6 @@
 """The page of a report as plain data: texts, tables and images, in the order of the page."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,14 @@ def parts(
     title: str | None = None,
     comparison: Mapping[str, Any] | None = None,
     backtest: Mapping[str, Any] | None = None,
+    checked: Mapping[str, Iterable[Finding]] | None = None,
     command: str | None = None,
 ) -> dict[str, Any]:
     """Everything that the page says; see `report` for the arguments."""
     cases = {name: explore.cases_of(fit, name, question.levels) for name, fit in fits.items()}
     asked, refused = _answered(fits, cases, question)
     checks = of_checks.sections(comparison, backtest)
-    found = [*_findings(fits, asked), *of_checks.findings(comparison, backtest)]
+    found = [*_findings(fits, asked, checked or {}), *of_checks.findings(comparison, backtest)]
     sources = list(dict.fromkeys(Path(fit.runs.source).name or fit.runs.source for fit in fits.values()))
     laws = list(dict.fromkeys(fit.model.law.name for fit in fits.values()))
     several = len(fits) > 1
@@ -89,6 +90,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _source(fit: Fit) -> str:
+    if not len(fit.runs):
+        return fit.runs.source
     least, most = (label(float(end(fit.runs.response))) for end in (np.min, np.max))
     return f"{len(fit.runs)} runs of {Path(fit.runs.source).name}, {fit.runs.kind} {least} to {most}"
 
@@ -129,11 +132,16 @@ def _unanswered(fits, refused) -> Iterator[str]:
             yield f"{name}: a budget cannot be split, because the law {law.name} is of {law.response} in {axes}."
 
 
-def _findings(fits: Mapping[str, Fit], asked) -> list[dict[str, Any]]:
+def _findings(
+    fits: Mapping[str, Fit], asked, checked: Mapping[str, Iterable[Finding]]
+) -> list[dict[str, Any]]:
     found: dict[Finding, list[str]] = {}
+    if unknown := sorted(set(checked) - set(fits)):
+        raise ValueError(f"checked names {unknown[0]!r}, and the fits are {', '.join(fits)}")
     for name, fit in fits.items():
+        of_fit = checked[name] if name in checked else findings(fit)
         own = [finding for one in asked[name][:1] for finding in one.decision.findings]
-        for finding in dict.fromkeys([*findings(fit), *own]):
+        for finding in dict.fromkeys([*of_fit, *own]):
             found.setdefault(finding, []).append(name)
     small = {p for fit in fits.values() for p in (*fit.model.law.parameters, *fit.model.noise.parameters)}
     return [

@@ -116,7 +116,7 @@ const share = (values, is) => values.reduce((sum, value) => sum + is(value), 0) 
 const percent = part => part > 0.995 && part < 1 ? '> 99%' : part < 0.005 && part > 0 ? '< 1%' : `${Math.round(100 * part)}%`;
 
 function warnings(one, found) {
-  const said = [], decades = Math.log10(asked.C / one.most);
+  const said = [], decades = one.most === null ? 0 : Math.log10(asked.C / one.most);
   if (decades > 0) said.push(`${decades.toFixed(1)} decades of compute beyond the largest run: an extrapolation.`);
   const nowhere = share(found['budget-N'], Number.isNaN);
   if (nowhere > 0) said.push(`In ${percent(nowhere)} of the draws no size between 1e3 and 1e20 parameters is best.`);

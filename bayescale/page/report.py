@@ -3,10 +3,11 @@
 import base64
 import hashlib
 import importlib.resources
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bayescale.check.findings import Finding
 from bayescale.fit import Fit
 from bayescale.page.answers import Question
 from bayescale.page.parts import parts
@@ -28,6 +29,7 @@ def report(
     title: str | None = None,
     comparison: Mapping[str, Any] | None = None,
     backtest: Mapping[str, Any] | None = None,
+    checked: Mapping[str, Iterable[Finding]] | None = None,
     command: str | None = None,
     **levels: str,
 ) -> dict[str, Any]:
@@ -47,6 +49,7 @@ def report(
         title: of the page.
         comparison: what `bayescale compare --json` printed, or `words_of_comparisons.of_comparison` of a comparison.
         backtest: what `bayescale backtest --json` printed, or `words_of_comparisons.of_backtest` of a back-test.
+        checked: name of a fit -> its findings, such as `all_findings` gives; by default those that take no refits.
         command: the command that made the report, to be printed in it.
         levels: the level of each factor by which parameters differ, as corpus="web"; by default what levels differ
             from.
@@ -61,7 +64,14 @@ def report(
     """
     held = dict(at or {})
     question = Question(compute, target, inference, unique or held.pop("U", None), held, levels)
-    return write(fits, file, question, title=title, comparison=comparison, backtest=backtest, command=command)
+    given = {
+        "title": title,
+        "comparison": comparison,
+        "backtest": backtest,
+        "checked": checked,
+        "command": command,
+    }
+    return write(fits, file, question, **given)
 
 
 def write(

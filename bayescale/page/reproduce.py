@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from bayescale import data, models, noise, recipe
 from bayescale.fit import Fit
 from bayescale.law import Law, irrelevant
@@ -16,17 +18,26 @@ FUNCTIONS = {"nuts": "nuts", "laplace": "laplace", "map": "optimize", "maximum_l
 
 
 def command(verb: str, arguments: Iterable[str], options: Mapping[str, Any]) -> str:
-    """A command line, quoted for a POSIX shell; options that are None or empty are left out."""
+    """A command line, quoted for a POSIX shell; a flag is True; what is None, False or empty is left out."""
     words = ["bayescale", verb, *arguments]
     for name, value in options.items():
         for one in value if isinstance(value, list | tuple) else [value]:
-            if one is not None and one != "":
-                words += [f"-{name}" if len(name) == 1 else f"--{name}", str(one)]
+            if one is not None and one is not False and one != "":
+                words += [f"-{name}" if len(name) == 1 else f"--{name}", *([] if one is True else [str(one)])]
     return shlex.join(words)
 
 
 def fitting(fit: Fit) -> list[tuple[str, str]]:
     """How a fit is made again: (title, text), on the command line where that can say it, and in Python."""
+    if fit.method == "published":
+        values = {p: float(np.median(v)) for p, v in fit.centre().items()}
+        said = f"bs.published({_law(fit.model.law, {})}, {values!r}, source={fit.runs.source!r})"
+        return [
+            (
+                "What is published, in Python",
+                f"import bayescale as bs\nfrom bayescale import models\n\nfit = {said}",
+            )
+        ]
     if fit.method not in FUNCTIONS:
         return [("The fit", f"# a {fit.method} of {len(fit)} draws, made by other means than one fit")]
     python = ("The fit, in Python", _python(fit))
