@@ -1,4 +1,4 @@
-"""Input as it comes: whole numbers of 64 bits and of Python, success at its edges, dates, averages and chance levels."""
+"""Input as it comes: whole numbers of 64 bits and of Python, success at its edges, dates, averages, chance levels."""
 
 import jax
 import numpy as np

@@ -128,10 +128,10 @@ def verdict(
         for i, (kind, forms) in enumerate(_kinds(float(chance)).items())
     }
     logs = {
-        kind: float(logsumexp([one.estimate.value for one in forms]) - np.log(len(forms)))
+        kind: _total([one.estimate.value for one in forms]) - np.log(len(forms))
         for kind, forms in found.items()
     }
-    total = float(logsumexp(list(logs.values())))
+    total = _total(list(logs.values()))
     probabilities = {kind: float(np.exp(value - total)) for kind, value in logs.items()}
     kind = max(probabilities, key=lambda one: probabilities[one])
     score = np.asarray(runs.response) / np.asarray(runs.columns["trials"])
@@ -159,8 +159,8 @@ def _kinds(chance: float) -> dict[str, tuple[Model, ...]]:
     # Guessing, give or take a tenth of its odds: formats fail, and options are struck out.
     floor = {"floor": LogitNormal(float(logit(np.clip(chance, NO_CHANCE, 0.95))), 0.1)}
     begun = {"threshold": dist.LogNormal(0.0, 2.3)}  # 90% within 1.6 decades of the middle
-    # Exponents of -log p for each e-fold: 0.05 to 0.8 before the turn, which takes 0.5 to 3.3 off and is within a decade
-    # of the middle.
+    # Exponents of -log p for each e-fold: 0.05 to 0.8 before the turn, which takes 0.5 to 3.3 off. The turn is within a
+    # decade of the middle.
     before, turn = dist.LogNormal(-1.6, 0.8), dist.LogNormal(0.2, 0.6)
     turned = {"location": dist.LogNormal(0.0, 1.4)}
     minus = AffineTransform(0.0, -1.0, domain=constraints.positive)
@@ -193,6 +193,10 @@ def _runs(along: npt.ArrayLike, successes: npt.ArrayLike, trials: npt.ArrayLike)
     counts = {"successes": successes, "trials": trials}
     columns = {name: np.broadcast_to(np.asarray(v, float), x.shape) for name, v in counts.items()}
     return Runs.make({"x": x, **columns}, response="successes", duplicates="keep")
+
+
+def _total(logs: list[float]) -> float:
+    return float(np.asarray(logsumexp(logs)))
 
 
 def _width(kind: str, found: Quick) -> np.ndarray:
