@@ -127,7 +127,7 @@ def pareto_k(log_weights: np.ndarray) -> float:
     theta = 1 / excess[-1] + (1 - np.sqrt(grid / (np.arange(1, grid + 1) - 0.5))) / (3 * quartile)
     shape = np.log1p(-theta[:, None] * excess).mean(axis=1)
     likelihood = tail * (np.log(-theta / shape) - shape - 1)
-    share = 1 / np.exp(likelihood - likelihood[:, None]).sum(axis=1)
+    share = np.exp(likelihood - likelihood.max())
     best = (theta * share).sum() / share.sum()
     estimate = np.log1p(-best * excess).mean()
     return float((tail * estimate + 10 * 0.5) / (tail + 10))  # a weak prior at 0.5, for short tails

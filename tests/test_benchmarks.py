@@ -25,7 +25,7 @@ def results():
     return written("nuts")
 
 
-@pytest.mark.parametrize("name", [*MEASURED, "bootstrap_laws"])
+@pytest.mark.parametrize("name", [*MEASURED, "bootstrap_laws", "emergence", "verdicts"])
 def test_importing_runs_nothing(name):
     code = f"import sys; sys.path.insert(0, {str(FOLDER)!r}); import {name}; print('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -114,6 +114,26 @@ def test_what_the_study_of_emergence_found():
     assert smooth["verdicts"]["artefact"] >= 80
     assert "real jump" not in smooth["verdicts"]
     assert jump["verdicts"] == kink["verdicts"] == {"real jump": 100}
+
+
+def test_what_the_study_of_verdicts_found(benchmark):
+    """The bounds of acceptance for a hundred copies of one task, for a diverse suite and for a flat one."""
+    module, found = benchmark("verdicts"), written("verdicts")["truths"]
+    assert list(found) == list(module.TRUTHS)
+    diverse, sharp, flat = (found[truth] for truth in module.ACCEPTED)
+    assert {one["suites"] for one in (diverse, sharp, flat)} == {60}
+    assert diverse["probabilities"]["smooth"] >= 0.99
+    assert diverse["kinds"] == {"smooth": 60}
+    assert 2.2 < diverse["width"][1] < 3.0
+    assert sharp["probabilities"]["sharp"] >= 0.95
+    assert sharp["kinds"].get("sharp", 0) >= 57
+    assert sharp["width"][1] < 0.35
+    assert flat["probabilities"]["constant"] >= 0.9
+    for truth, kind in module.TRUTHS.items():
+        one = found[truth]
+        assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+        if kind is not None:
+            assert one["kinds"].get(kind, 0) >= 0.75 * one["suites"], truth
 
 
 # ---- Bootstrap

@@ -50,7 +50,7 @@ def line(x: np.ndarray, y: np.ndarray) -> Line:
     sigma, prior = _noise()
     logs, mean, covariance = _normal(_design(x)[None], y, sigma, np.array([LEVEL, SLOPE]))
     logs = logs[0] + prior
-    total = float(logsumexp(logs))
+    total = float(np.asarray(logsumexp(logs)))
     return Line(total, np.exp(logs - total), sigma, mean[0], covariance[0])
 
 
@@ -74,7 +74,7 @@ def log_bayes_factors(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
             [np.broadcast_to(_design(x), (PLACES, *_design(x).shape)), change[..., None]], axis=2
         )
         logs, _, _ = _normal(design, y, sigma, scales)
-        found.append(float(logsumexp(logs + prior) - math.log(PLACES)))
+        found.append(float(np.asarray(logsumexp(logs + prior))) - math.log(PLACES))
     alone = line(x, y).log_evidence
     return found[0] - alone, found[1] - alone
 
@@ -87,7 +87,7 @@ def _noise() -> tuple[np.ndarray, np.ndarray]:
     """The nodes of the noise, and the logarithm of the prior of each."""
     z = np.linspace(-4, 4, NODES)
     weight = -(z**2) / 2
-    return np.exp(SIGMA[0] + SIGMA[1] * z), weight - logsumexp(weight)
+    return np.exp(SIGMA[0] + SIGMA[1] * z), weight - np.asarray(logsumexp(weight))
 
 
 def _normal(

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-import jax
 import numpy as np
 import numpy.typing as npt
 import numpyro.distributions as dist
@@ -34,7 +33,7 @@ class Verdict:
 
     Attributes:
         kind: the most probable of "constant", "erratic", "sharp", "smooth", "inverse" and "broken"; or "not yet",
-            where success is constant and no more than chance.
+            where no model is told from guessing, which says nothing of what comes.
         probabilities: of each kind, where each was as probable before.
         log_evidence: of each kind, in nats.
         width: the decades from 10% to 90% of the curve: 5%, 50% and 95%, of a sharp or smooth one; else nan.
@@ -50,13 +49,14 @@ class Verdict:
     trouble: tuple[str, ...]
 
     def __str__(self) -> str:
-        most = max(self.probabilities, key=lambda kind: self.probabilities[kind])
+        if self.kind == "not yet":
+            return "not yet: no model is told from guessing"
+        most = self.kind
         sure = f"probability {self.probabilities[most]:.2g}"
         low, middle, high = self.width
         decades = f"{middle:.2g} decades ({low:.2g} to {high:.2g}) from 10% to 90%"
         said = {
             "constant": f"no law: success does not change ({sure})",
-            "not yet": f"not yet: no success above chance ({sure} that it is constant)",
             "erratic": f"no law: success differs from model to model and follows nothing ({sure})",
             "sharp": f"no smooth law; step: {decades} ({sure})",
             "smooth": f"a smooth law: {decades} ({sure})",
@@ -82,6 +82,8 @@ def predictable(
     smooth = verdict.probabilities["smooth"]
     good = sum(skill > 0 for skill in skills.values())
     why = [*verdict.trouble]
+    if verdict.kind == "not yet":
+        why.append("no model is told from guessing")
     if not smooth >= SURE:
         why.append(f"the probability of a smooth law is {smooth:.2g}, under {SURE}")
     if not verdict.best >= POINTS:
@@ -128,16 +130,17 @@ def verdict(
         for i, (kind, forms) in enumerate(_kinds(float(chance)).items())
     }
     logs = {
-        kind: float(logsumexp([one.estimate.value for one in forms]) - np.log(len(forms)))
+        kind: _total([one.estimate.value for one in forms]) - np.log(len(forms))
         for kind, forms in found.items()
     }
-    total = float(logsumexp(list(logs.values())))
+    total = _total(list(logs.values()))
     probabilities = {kind: float(np.exp(value - total)) for kind, value in logs.items()}
     kind = max(probabilities, key=lambda one: probabilities[one])
-    score = np.asarray(runs.response) / np.asarray(runs.columns["trials"])
+    tried = np.asarray(runs.columns["trials"])
+    score = np.asarray(runs.response) / tried
     width = _width(kind, found[kind][0])
-    if kind == "constant" and _at_chance(runs, chance):
-        kind = "not yet"
+    if _at_chance(score, tried, chance):
+        kind, width = "not yet", np.full(3, np.nan)
     trouble = tuple(
         f"the Pareto-k of the evidence for {kind} is {one.pareto_k:.2f}, above {PARETO_K}"
         for kind, forms in found.items()
@@ -159,8 +162,8 @@ def _kinds(chance: float) -> dict[str, tuple[Model, ...]]:
     # Guessing, give or take a tenth of its odds: formats fail, and options are struck out.
     floor = {"floor": LogitNormal(float(logit(np.clip(chance, NO_CHANCE, 0.95))), 0.1)}
     begun = {"threshold": dist.LogNormal(0.0, 2.3)}  # 90% within 1.6 decades of the middle
-    # Exponents of -log p for each e-fold: 0.05 to 0.8 before the turn, which takes 0.5 to 3.3 off and is within
-    # a decade of the middle.
+    # Exponents of -log p for each e-fold: 0.05 to 0.8 before the turn, which takes 0.5 to 3.3 off. The turn is within a
+    # decade of the middle.
     before, turn = dist.LogNormal(-1.6, 0.8), dist.LogNormal(0.2, 0.6)
     turned = {"location": dist.LogNormal(0.0, 1.4)}
     minus = AffineTransform(0.0, -1.0, domain=constraints.positive)
@@ -195,6 +198,10 @@ def _runs(along: npt.ArrayLike, successes: npt.ArrayLike, trials: npt.ArrayLike)
     return Runs.make({"x": x, **columns}, response="successes", duplicates="keep")
 
 
+def _total(logs: list[float]) -> float:
+    return float(np.asarray(logsumexp(logs)))
+
+
 def _width(kind: str, found: Quick) -> np.ndarray:
     if kind == "sharp":
         return found.quantiles(found.values["width"])
@@ -203,7 +210,8 @@ def _width(kind: str, found: Quick) -> np.ndarray:
     return np.full(3, np.nan)
 
 
-def _at_chance(runs: Runs, chance: float) -> bool:
-    """Whether the rate of all models together is not told from chance, or from less."""
-    won, tried = (float(np.sum(jax.device_get(v))) for v in (runs.response, runs.columns["trials"]))
-    return bool(beta.ppf(0.05, won + 0.5, tried - won + 0.5) <= chance + 1 / tried)
+def _at_chance(score: np.ndarray, tried: np.ndarray, chance: float) -> bool:
+    """Whether no model is told from guessing: one in twenty suites of guesses has one that is."""
+    won = score * tried
+    least = beta.ppf(0.05 / len(score), won + 0.5, tried - won + 0.5)
+    return bool((least <= max(chance, NO_CHANCE)).all())
