@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import re
+import shlex
 import types
 from html.parser import HTMLParser
 from pathlib import Path
@@ -480,12 +481,13 @@ def test_what_makes_the_fit_again_makes_the_same_fit(tmp_path, monkeypatch):
     ]
     (tmp_path / "runs.csv").write_text("\n".join(["N,D,corpus,loss", *lines]))
     model = Model(models.load("chinchilla_tied"), noise.huber(1e-3), effects=())
-    fit = bs.optimize(jax.random.key(5), model, Runs.read("runs.csv"), priors=False)
+    fit = bs.optimize(jax.random.key(5), model, Runs.read("runs.csv", where="D > 2e9"), priors=False)
     (typed, python) = reproduce.fitting(fit)
     space: dict = {}
     exec(python[1], space)
     np.testing.assert_array_equal(space["fit"].draws["alpha"], fit.draws["alpha"])
-    words = typed[1].split()
+    assert len(space["runs"]) == 8
+    words = shlex.split(typed[1])
     assert words[:2] == ["bayescale", "fit"]
     assert CliRunner().invoke(main, words[1:], catch_exceptions=False).exit_code == 0
     np.testing.assert_array_equal(storage.load("fit.nc").draws["alpha"], fit.draws["alpha"])

@@ -1,5 +1,6 @@
 """What to type to get a fit and its report again."""
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from bayescale.noise import Noise
 from bayescale.pooling import Effect, Pooling
 from bayescale.words import prior_in_words
 
+_WHERE = re.compile(r"where (.*): \d+ of \d+ rows left out")  # a note of the table
 FUNCTIONS = {"nuts": "nuts", "laplace": "laplace", "map": "optimize", "maximum_likelihood": "optimize"}
 
 
@@ -50,7 +52,9 @@ def fitting(fit: Fit) -> list[tuple[str, str]]:
 
 def _python(fit: Fit) -> str:
     source, method = fit.runs.source, fit.method
-    read = f"bs.data.load({source!r})" if source in data.names() else f"bs.Runs.read({source!r})"
+    where = f", where={_where(fit)!r}" if _where(fit) else ""
+    reader = "bs.data.load" if source in data.names() else "bs.Runs.read"
+    read = f"{reader}({source!r}{where})"
     key, own = fit.stats.get("key"), _sampled(fit)
     changed = _changed(fit.model)
     numbers = key is not None and _seed(key) is None
@@ -60,7 +64,7 @@ def _python(fit: Fit) -> str:
     lines += ["from bayescale.priors import LogitNormal"] if "LogitNormal" in str(changed) else []
     lines += [
         "",
-        f"runs = {read}  # with the options that its notes tell of",
+        f"runs = {read}  # and whatever else its notes tell of",
         f"assert runs.hash == {fit.runs.hash!r}",
     ]
     if fit.model.law.name not in models.names():
@@ -85,6 +89,11 @@ def _python(fit: Fit) -> str:
     if _rebuilt(fit.model) is None and not changed and fit.model.law.name in models.names():
         lines.append("# a prior, of the noise or of the spread over levels, was another than the default")
     return "\n".join(lines)
+
+
+def _where(fit: Fit) -> str:
+    """Which rows of the table counted, as its notes have it."""
+    return next((found[1] for note in fit.runs.notes if (found := _WHERE.fullmatch(note))), "")
 
 
 def _sampled(fit: Fit) -> dict[str, Any]:
@@ -153,6 +162,7 @@ def _typed(fit: Fit) -> str:
     if seed is None or _rebuilt(model) is None:
         return ""
     options = {
+        "where": _where(fit),
         "law": model.law.name,
         "along": list(model.law.columns.values()),
         "irrelevant": list(model.law.irrelevant),
