@@ -193,6 +193,7 @@ class ClippedNormal(dist.Distribution):
         return jnp.where(value <= 0, below, jnp.where(value >= self.high, above, inside))
 
     def sample(self, key, sample_shape=()):  # noqa: D102
+        assert key is not None
         drawn = random.normal(key, sample_shape + self.batch_shape)
         return jnp.clip(self.loc + self.scale * drawn, 0.0, self.high)
 

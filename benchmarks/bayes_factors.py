@@ -141,7 +141,7 @@ def expected(wrong: np.ndarray, other: np.ndarray) -> dict[str, float]:
         1 is also where Bennett 1976 finds the ratio of two integrals from samples of both, with the least error.
     """
     weights = [2 / (1 + np.exp(-lead)) for lead in (wrong, other)]
-    error = np.hypot(*(deviation(one) for one in weights)) / 2
+    error = np.hypot(deviation(weights[0]), deviation(weights[1])) / 2
     return {"mean": four(np.mean([one.mean() for one in weights])), "error": four(error)}
 
 

@@ -76,7 +76,9 @@ def flip() -> dict[str, Any]:
         "verdict": found.verdict,
         "best": list(found.best),
         "findings": {one.code: one.message for one in found.findings},
-        "bic_of_log_losses": {name: round(found[name].bic - in_logs, 2) for name in RIVALS},
+        "bic_of_log_losses": {
+            name: round(bic - in_logs, 2) for name in RIVALS if (bic := found[name].bic) is not None
+        },
         "log_evidence": {
             said: {one.name: told(one.evidence) for one in ranking.candidates}
             for said, ranking in rankings.items()
