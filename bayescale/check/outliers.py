@@ -10,20 +10,27 @@ from bayescale.check.residuals import residuals, spread
 from bayescale.columns import label
 from bayescale.fit import PARETO_K, Fit
 
-HEAVY = 4.0  # degrees of freedom of Student's t: with fewer, what the noise is wide by is a few runs
+HEAVY, LIKELY = 4.0, 0.9  # degrees of freedom of Student's t that there are fewer of; in so many of the draws
 FAR = 5.0  # spreads of the residuals; shocks and few runs give a Pareto-k above 0.7 to runs that are nearer
+RUNS = 2  # for each parameter: with fewer nothing stands out
 DRAWS = 100  # with fewer, the tail of importance weights has no shape
 NAMED = 5  # runs that a message names
 
 
 def outliers(fit: Fit) -> Iterator[Finding]:
     """The runs that are far from the law, where the tails of the noise are heavy or the fit hangs on them."""
-    left = residuals(fit)
-    if left is None or not (wide := spread(left[np.asarray(fit.runs.weight) > 0])):
+    left, there = residuals(fit), np.asarray(fit.runs.weight) > 0
+    # A law goes through so few runs, and what it leaves of them is no spread.
+    if (
+        left is None
+        or there.sum() < RUNS * len(fit.model.law.parameters)
+        or not (wide := spread(left[there]))
+    ):
         return
-    far = (np.abs(left) > FAR * wide) & (np.asarray(fit.runs.weight) > 0)
+    far = (np.abs(left) > FAR * wide) & there
     action = "Look at these rows, and see what the answer is without them (bayescale.sensitivity, drop)"
-    if "nu" in fit.draws and (nu := float(np.median(fit.flat("nu")))) < HEAVY:
+    if "nu" in fit.draws and float(np.mean(fit.flat("nu") < HEAVY)) > LIKELY:
+        nu = float(np.median(fit.flat("nu")))
         said = _listed(fit, far, left / wide) if far.any() else "no run stands out alone"
         yield Finding(
             "OUTLIER",
@@ -34,7 +41,7 @@ def outliers(fit: Fit) -> Iterator[Finding]:
         )
     elif far.any() and fit.method in ("nuts", "laplace") and len(fit) >= DRAWS:
         k = np.full(len(fit.runs), -np.inf)
-        k[np.asarray(fit.runs.weight) > 0] = leave_one_out(fit).pareto_k
+        k[there] = leave_one_out(fit).pareto_k
         hung = far & (k > PARETO_K)
         if hung.any():
             yield Finding(

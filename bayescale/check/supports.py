@@ -16,7 +16,7 @@ from bayescale.infer.mode import Mode, find
 
 SHARES = (0.1, 0.2, 0.25)  # that are left out at either end: the least that leaves anything out
 DROPPED = 0.05  # of the runs at least
-LEFT = 2  # runs for each parameter at least
+LEFT = 4  # runs for each parameter at least: with fewer, a curvature is no error
 MOVED, SURE = (
     2.0,
     3.0,
