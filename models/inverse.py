@@ -10,6 +10,7 @@ import numpyro.distributions as dist
 from jax.scipy.special import expit
 
 from bayescale.law import Law
+from bayescale.priors import LogitNormal
 
 LN10 = 2.302585092994046  # a decade
 
@@ -37,8 +38,8 @@ law = Law(
     priors={
         "threshold": dist.LogNormal(0.0, 3.5),  # 90% within 2.5 decades of the reference
         "slope": dist.LogNormal(-0.1, 0.6),  # 90% between 0.34 and 2.4 logits for each decade
-        "floor": dist.Beta(1.0, 5.0),  # 90% between 0.01 and 0.45
-        "lapse": dist.Beta(1.5, 6.0),  # 90% between 0.03 and 0.46
+        "floor": LogitNormal(-2.2, 1.2),  # 90% between 0.015 and 0.44
+        "lapse": LogitNormal(-1.7, 1.0),  # 90% between 0.03 and 0.49
     },
     spread={"threshold": 3.5, "slope": 0.6, "floor": 1.0, "lapse": 1.0},
     source="McKenzie et al. 2023, arXiv:2306.09479, for tasks on which larger models are worse",

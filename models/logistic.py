@@ -12,6 +12,7 @@ import numpyro.distributions as dist
 from jax.scipy.special import expit
 
 from bayescale.law import Law
+from bayescale.priors import LogitNormal
 
 LN10 = 2.302585092994046  # a decade
 
@@ -41,8 +42,8 @@ law = Law(
         "threshold": dist.LogNormal(1.15, 4.6),  # 90% between 2.8 decades below the reference and 3.8 above
         # Suites of public benchmarks have 0.5 to 1.9.
         "slope": dist.LogNormal(-0.1, 0.6),  # 90% between 0.34 and 2.4 logits for each decade
-        "floor": dist.Beta(1.0, 5.0),  # 90% between 0.01 and 0.45
-        "lapse": dist.Beta(1.5, 6.0),  # 90% between 0.03 and 0.46; ceilings of 0.5 to 0.9 are usual
+        "floor": LogitNormal(-2.2, 1.2),  # 90% between 0.015 and 0.44
+        "lapse": LogitNormal(-1.7, 1.0),  # 90% between 0.03 and 0.49; ceilings of 0.5 to 0.9 are usual
     },
     spread={"threshold": 3.5, "slope": 0.6, "floor": 1.0, "lapse": 1.0},  # thresholds of tasks: 1.5 decades
     source="Birnbaum 1968 and Barton and Lord 1981, doi:10.1002/j.2333-8504.1981.tb01255.x, in log compute",

@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 from jax.scipy.special import expit
 
 from bayescale.law import Law
+from bayescale.priors import LogitNormal
 
 LN10 = 2.302585092994046  # a decade
 
@@ -39,7 +40,7 @@ law = Law(
     priors={
         "threshold": dist.LogNormal(1.15, 4.6),  # 90% between 2.8 decades below the reference and 3.8 above
         "slope": dist.LogNormal(-0.1, 0.6),  # 90% between 0.34 and 2.4 logits for each decade
-        "lapse": dist.Beta(1.5, 6.0),  # 90% between 0.03 and 0.46
+        "lapse": LogitNormal(-1.7, 1.0),  # 90% between 0.03 and 0.49
     },
     spread={"threshold": 3.5, "slope": 0.6, "lapse": 1.0},  # thresholds of tasks: 1.5 decades
     source="Barton and Lord 1981, doi:10.1002/j.2333-8504.1981.tb01255.x, with a known lower asymptote",

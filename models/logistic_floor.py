@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 from jax.scipy.special import expit
 
 from bayescale.law import Law
+from bayescale.priors import LogitNormal
 
 LN10 = 2.302585092994046  # a decade
 
@@ -37,7 +38,7 @@ law = Law(
     priors={
         "threshold": dist.LogNormal(1.15, 4.6),  # 90% between 2.8 decades below the reference and 3.8 above
         "slope": dist.LogNormal(-0.1, 0.6),  # 90% between 0.34 and 2.4 logits for each decade
-        "floor": dist.Beta(1.0, 5.0),  # 90% between 0.01 and 0.45
+        "floor": LogitNormal(-2.2, 1.2),  # 90% between 0.015 and 0.44
     },
     spread={"threshold": 3.5, "slope": 0.6, "floor": 1.0},
     source="Birnbaum 1968, in Lord and Novick, Statistical Theories of Mental Test Scores, in log compute",

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from bayescale.law import Law
+from bayescale.priors import LogitNormal
 
 SHIFT = 10  # beyond it three terms of Stirling's series are good to 1e-10
 
@@ -47,7 +48,7 @@ law = Law(
     response="success",
     absolute={"k": (1.0, float("inf"))},
     priors={
-        "first": dist.Beta(1.0, 3.0),  # 90% between 0.02 and 0.63
+        "first": LogitNormal(-1.4, 1.2),  # 90% between 0.03 and 0.64
         "alpha": dist.LogNormal(-0.9, 0.6),  # 90% between 0.15 and 1.1
     },
     spread={"first": 1.0, "alpha": 0.3},

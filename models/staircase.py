@@ -14,6 +14,7 @@ from numpyro.distributions import constraints
 from numpyro.distributions.transforms import AffineTransform
 
 from bayescale.law import Law
+from bayescale.priors import LogitNormal
 
 LN10, LN81 = 2.302585092994046, 4.394449154672439  # a decade; from logit 0.1 to logit 0.9
 
@@ -53,9 +54,9 @@ law = Law(
         "gap": dist.TransformedDistribution(  # 90% between 1.7 and 830: up to three decades
             dist.LogNormal(3.2, 2.1), AffineTransform(1.0, 1.0, domain=constraints.positive)
         ),
-        "share": dist.Beta(2.0, 2.0),  # 90% between 0.14 and 0.86
+        "share": LogitNormal(0.0, 1.1),  # 90% between 0.14 and 0.86
         "width": dist.LogNormal(-2.3, 0.8),  # 90% between 0.027 and 0.37 decades
-        "floor": dist.Beta(1.0, 5.0),  # 90% between 0.01 and 0.45
+        "floor": LogitNormal(-2.2, 1.2),  # 90% between 0.015 and 0.44
         "rise": dist.Uniform(0.0, 1.0),
     },
     spread={"threshold": 3.5, "width": 0.5, "floor": 1.0, "rise": 1.0},

@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 from jax.scipy.special import expit
 
 from bayescale.law import Law
+from bayescale.priors import LogitNormal
 
 LN10, LN81 = 2.302585092994046, 4.394449154672439  # a decade; from logit 0.1 to logit 0.9
 
@@ -38,7 +39,7 @@ law = Law(
         # A step that is claimed to be seen is inside the design, which spans some four decades.
         "threshold": dist.LogNormal(0.0, 2.3),  # 90% within 1.6 decades of the reference
         "width": dist.LogNormal(-2.3, 0.8),  # 90% between 0.027 and 0.37 decades
-        "floor": dist.Beta(1.0, 5.0),  # 90% between 0.01 and 0.45
+        "floor": LogitNormal(-2.2, 1.2),  # 90% between 0.015 and 0.44
         "rise": dist.Uniform(0.0, 1.0),
     },
     spread={"threshold": 3.5, "width": 0.5, "floor": 1.0, "rise": 1.0},

@@ -10,6 +10,7 @@ import numpyro.distributions as dist
 from jax.scipy.special import expit
 
 from bayescale.law import Law
+from bayescale.priors import LogitNormal
 
 
 def mean(loss, *, halfway, slope, floor, lapse):
@@ -35,8 +36,8 @@ law = Law(
     priors={
         "halfway": dist.LogNormal(0.0, 0.3),  # 90% between 0.61 and 1.64 times the loss of the reference run
         "slope": dist.LogNormal(2.0, 0.7),  # 90% between 2.3 and 23 logits for the loss of the reference run
-        "floor": dist.Beta(1.0, 5.0),  # 90% between 0.01 and 0.45
-        "lapse": dist.Beta(1.5, 6.0),  # 90% between 0.03 and 0.46
+        "floor": LogitNormal(-2.2, 1.2),  # 90% between 0.015 and 0.44
+        "lapse": LogitNormal(-1.7, 1.0),  # 90% between 0.03 and 0.49
     },
     spread={"halfway": 0.2, "slope": 0.5, "floor": 1.0, "lapse": 1.0},
     source="Bhagia et al. 2024, arXiv:2412.04403, equation 3, the logistic link from task loss to accuracy",

@@ -10,6 +10,7 @@ import numpyro.distributions as dist
 from jax.scipy.special import expit
 
 from bayescale.law import Law
+from bayescale.priors import LogitNormal
 
 
 def mean(N, D, *, top, A, B, alpha, beta, floor, lapse):
@@ -46,8 +47,8 @@ law = Law(
         "B": dist.LogNormal(0.0, 1.0),
         "alpha": dist.LogNormal(-1.2, 0.5),  # 90% between 0.13 and 0.69
         "beta": dist.LogNormal(-1.2, 0.5),
-        "floor": dist.Beta(1.0, 5.0),  # 90% between 0.01 and 0.45
-        "lapse": dist.Beta(1.5, 6.0),  # 90% between 0.03 and 0.46
+        "floor": LogitNormal(-2.2, 1.2),  # 90% between 0.015 and 0.44
+        "lapse": LogitNormal(-1.7, 1.0),  # 90% between 0.03 and 0.49
     },
     spread={"top": 1.5, "alpha": 0.2, "beta": 0.2, "floor": 1.0, "lapse": 1.0},
     source="Bhagia et al. 2024, arXiv:2412.04403, equations 1 and 3 put together",

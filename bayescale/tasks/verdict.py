@@ -158,10 +158,11 @@ def _kinds(chance: float) -> dict[str, tuple[Model, ...]]:
     about = noise.beta_binomial.replace(priors={"concentration": dist.LogNormal(np.log(200.0), 1.0)})
     apart = noise.beta_binomial.replace(priors={"concentration": dist.LogNormal(np.log(5.0), 0.8)})
     # 0.5 to 8 decades from 10% to 90%, at 90%.
-    gentle = {"slope": dist.LogNormal(np.log(LN81 / 2), 0.84)}
+    gentle = {"slope": dist.LogNormal(np.log(LN81 / 2), 0.84), "lapse": dist.Beta(1.5, 6.0)}
     # Guessing, give or take a tenth of its odds: formats fail, and options are struck out.
     floor = {"floor": LogitNormal(float(logit(np.clip(chance, NO_CHANCE, 0.95))), 0.1)}
     begun = {"threshold": dist.LogNormal(0.0, 2.3)}  # 90% within 1.6 decades of the middle
+    low = {"floor": dist.Beta(1.0, 5.0)}  # where success ends that falls may be below guessing
     # Exponents of -log p for each e-fold: 0.05 to 0.8 before the turn, which takes 0.5 to 3.3 off. The turn is within a
     # decade of the middle.
     before, turn = dist.LogNormal(-1.6, 0.8), dist.LogNormal(0.2, 0.6)
@@ -177,7 +178,7 @@ def _kinds(chance: float) -> dict[str, tuple[Model, ...]]:
         "erratic": (flat,),
         "sharp": (step.along("x").replace(priors=floor | begun),),
         "smooth": (logistic.along("x").replace(priors=gentle | floor),),
-        "inverse": (inverse.along("x").replace(priors=gentle | begun),),
+        "inverse": (inverse.along("x").replace(priors=gentle | begun | low),),
         "broken": tuple(broken.along("x").replace(priors=turning) for turning in (up, down)),
     }
     scatter = {"erratic": apart}
