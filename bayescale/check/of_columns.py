@@ -16,7 +16,7 @@ WORST = 12.6  # nats: guessing among 300,000 tokens, more than any tokenizer has
 LEAST = 1.0  # nats for each token: what no model of running text has reached
 BIT = -np.log(np.log(2))  # the log of nats in bits
 NEAR, NARROW, SOME = 0.03, 0.06, 0.05  # of that ratio; the scatter about it; the share of rows on either side
-ROUNDS = 20  # until no row changes sides
+SHARES, ROUNDS = (0.1, 0.25, 0.5, 0.75, 0.9), 20  # of rows that begin in bits; until none changes sides
 SCALED = ("learning rate", "batch size")  # which are not best at the same value for models of every size
 DECADE = 10.0  # by so much sizes differ before that matters
 
@@ -178,8 +178,8 @@ def _units(runs: Runs) -> Iterator[Finding]:
 def two_units(runs: Runs) -> np.ndarray | None:
     """Which losses are in bits where the others are in nats, (runs,); None where all are in one unit.
 
-    A smooth surface and one shift are fitted in turns, each row on the side to which it is nearer. Rows are in two
-    units where the shift comes out at the logarithm of 1.4427, with little scatter about either side.
+    A smooth surface and one shift are fitted in turns, each row on the side to which it is nearer, and the least
+    scatter counts. Rows are in two units where the shift comes out at the logarithm of 1.4427.
     """
     logs = [
         np.log(values) for values in (np.asarray(runs.columns.get(c, 1.0), float) for c in ("N", "D", "C"))
@@ -190,25 +190,25 @@ def two_units(runs: Runs) -> np.ndarray | None:
     if len(runs) < surface.shape[1] + 3:  # as many again for two sides and a scatter
         return None
     value = np.log(np.asarray(runs.response, float))
-    residual = value - surface @ np.linalg.lstsq(surface, value, rcond=None)[0]
-    side, shift = residual > 0, 0.0
+    first = value - surface @ np.linalg.lstsq(surface, value, rcond=None)[0]
+    sides = [_settled(surface, value, first > np.quantile(first, 1 - share)) for share in SHARES]
+    shift, scatter, side = min(sides, key=lambda one: one[1])
+    enough = SOME <= side.mean() <= 1 - SOME and min(side.sum(), (~side).sum()) > 1
+    return side if enough and abs(shift - BIT) < NEAR and scatter < NARROW else None
+
+
+def _settled(surface: np.ndarray, value: np.ndarray, side: np.ndarray) -> tuple[float, float, np.ndarray]:
+    """The shift between two sides of a surface, the scatter about both, and the rows on the upper one."""
+    shift, scatter = 0.0, float("inf")
     for _ in range(ROUNDS):
-        known = np.column_stack([surface, side])
-        fitted = np.linalg.lstsq(known, value, rcond=None)[0]
+        fitted = np.linalg.lstsq(np.column_stack([surface, side]), value, rcond=None)[0]
         shift, residual = float(fitted[-1]), value - surface @ fitted[:-1]
-        if ((moved := residual > shift / 2) == side).all():
+        scatter = float(np.std(np.where(side, residual - shift, residual)))
+        moved = residual > shift / 2
+        if (moved == side).all():
             break
         side = moved
-    scatter = np.std(np.where(side, residual - shift, residual))
-    share = side.mean()
-    if (
-        abs(shift - BIT) < NEAR
-        and scatter < NARROW
-        and SOME <= share <= 1 - SOME
-        and min(side.sum(), (~side).sum()) > 1
-    ):
-        return side
-    return None
+    return shift, scatter, side
 
 
 def _tokenizers(runs: Runs, shared: Collection[str]) -> Iterator[Finding]:

@@ -51,9 +51,10 @@ def of_table(
     """The same unsorted, with the slopes of the law taken at parameters relative to the reference run."""
     together = {effect.by for effect in repeated(runs)} if shared is None else set(shared)
     runs = _there(runs)
+    few = list(_few_levels(runs, law))
     return [
-        *_collinear(runs, law, at),
-        *_few_levels(runs, law),
+        *_collinear(runs, law, None if few else (at or {})),
+        *few,
         *_few_runs(runs, law),
         *_repeated_data(runs, law),
         *columns(runs, together),
@@ -78,6 +79,7 @@ def logs(runs: Runs, name: str) -> np.ndarray | None:
 
 
 def _collinear(runs: Runs, law: Law | None, at: Mapping[str, float] | None) -> Iterator[Finding]:
+    """By the design, and by the slopes of the law at `at`, the medians of its priors if empty; not by them if None."""
     log_n, log_d = logs(runs, "N"), logs(runs, "D")
     wanted = law is None or {"N", "D"} <= set(law.covariates)
     if wanted and log_n is not None and log_d is not None:
@@ -94,9 +96,9 @@ def _collinear(runs: Runs, law: Law | None, at: Mapping[str, float] | None) -> I
                 "Add runs with many and with few tokens for each parameter",
             )
             return
-    if law is None or not set(law.covariates) <= set(runs.columns):
+    if law is None or at is None or not set(law.covariates) <= set(runs.columns):
         return
-    number, names = condition(runs, law, at)
+    number, names = condition(runs, law, at or None)
     if number > CONDITION:
         one = len(names) == 1
         said = f"nothing in the runs depends on {names[0]}" if one else f"{' and '.join(names)} move together"
