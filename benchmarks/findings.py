@@ -237,7 +237,10 @@ def rate(fired: int, of: int) -> dict[str, Any]:
 
 def measured(asked: dict[str, Callable[[int], set[str]]], count: int) -> Iterator[tuple[str, list[set[str]]]]:
     """What each of some functions of a seed finds, one after the other, said as it comes."""
+    import jax
+
     for name, one in asked.items():
+        jax.clear_caches()  # each compiled function takes memory maps, of which a process has so many
         began = time.perf_counter()
         found = [one(seed) for seed in range(count)]
         counts = Counter(code for codes in found for code in codes)

@@ -73,7 +73,9 @@ def scattered(rng: np.random.Generator, *, runs=48, ratios=(5.0, 500.0), law=TIE
 def branches(rng: np.random.Generator, *, done=(0.86, 0.93, 1.0), shock=0.005) -> Columns:
     """Sixteen training runs, of which the learning rate was brought down several times, close to the end."""
     count = len(done)
-    N = np.repeat(10 ** rng.uniform(7.7, 9.7, 16), count)
+    N = np.repeat(
+        np.geomspace(5e7, 5e9, 16), count
+    )  # always the same: compiled code knows the names of levels
     D = N * np.repeat(10 ** rng.uniform(0.8, 2.4, 16), count)
     shocks = np.repeat(shock * rng.normal(size=16), count)
     kept = settings(rng, N, D)

@@ -44,38 +44,34 @@ class Hang(NamedTuple):
         by: the factor whose levels hang together.
         between: the variance between its levels, over that within.
         chance: how often that much is seen where runs are put in any order.
+        wider: how many times as far parameters scatter, resampled by it, as the posterior says; nan where not asked.
     """
 
     by: str
     between: float
     chance: float
+    wider: float = float("nan")
+
+    def finding(self, severity: str, action: str) -> Finding:
+        """CLUSTER, for this factor."""
+        known = np.isfinite(self.wider)
+        resampled = f"; resampled by {self.by}, parameters scatter {self.wider:.1f} times as far as the posterior says"
+        return Finding(
+            "CLUSTER",
+            severity,
+            f"runs of one {self.by} hang together: between levels of {self.by} the variance of the residuals is "
+            f"{self.between:.2g} times that within{resampled if known else ''}",
+            self.wider if known else self.between,
+            action,
+        )
 
 
 def clusters(key: Array, fit: Fit) -> list[Finding]:
     """The factors of which runs of one level hang together more than the model of a fit allows for."""
-    found = []
-    runs = grouped(fit.runs)
-    for number, by in enumerate(_untold(fit, runs)):
-        hang = hanging(random.fold_in(key, number), fit, runs, by)
-        if hang is None or hang.chance > CHANCE:
-            continue
-        wider = times_wider(random.fold_in(key, number), fit, runs, by)
-        if hang.between <= BETWEEN and not wider > WIDER:
-            continue
-        resampled = (
-            f"; resampled by {by}, its parameters scatter {wider:.1f} times as far as the posterior says"
-        )
-        found.append(
-            Finding(
-                "CLUSTER",
-                "severe",
-                f"runs of one {by} hang together: between levels of {by} the variance of the residuals is "
-                f"{hang.between:.2g} times that within{resampled if np.isfinite(wider) else ''}",
-                wider if np.isfinite(wider) else hang.between,
-                f"Let the runs of one {by} share a shock (--effect {by})",
-            )
-        )
-    return found
+    return [
+        one.finding("severe", f"Let the runs of one {one.by} share a shock (--effect {one.by})")
+        for one in hanging_together(key, fit)
+    ]
 
 
 def widen(key: Array, fit: Fit) -> tuple[Fit, tuple[Finding, ...]]:
@@ -91,21 +87,16 @@ def widen(key: Array, fit: Fit) -> tuple[Fit, tuple[Finding, ...]]:
     Returns:
         The fit, and what was found in the one that was given.
     """
-    if fit.method in ("maximum_likelihood", "bootstrap"):
+    if fit.method not in ("nuts", "laplace", "map"):
         return fit, ()
     key_look, key_fit = random.split(key)
-    found = clusters(key_look, fit)
+    found = hanging_together(key_look, fit)
     if not found:
         return fit, ()
-    runs = grouped(fit.runs)
-    new = tuple(
-        Effect(by) for by in _untold(fit, runs) if any(f"--effect {by})" in one.action for one in found)
-    )
-    model = fit.model.replace(effects=(*(fit.model.effects or ()), *new))
-    names = " and ".join(effect.by for effect in new)
-    done = f"A shock of each {names} is in the model from here on (--effect none leaves it out)"
-    told = tuple(Finding(f.code, "warning", f.message, f.number, done) for f in found)
-    return again(key_fit, fit, model, runs), told
+    model = fit.model.replace(effects=(*(fit.model.effects or ()), *(Effect(one.by) for one in found)))
+    done = "A shock of each {} is in the model from here on (--effect none leaves it out)"
+    told = tuple(one.finding("warning", done.format(one.by)) for one in found)
+    return again(key_fit, fit, model, grouped(fit.runs)), told
 
 
 def again(key: Array, fit: Fit, model: Model, runs: Runs) -> Fit:
@@ -129,6 +120,20 @@ def again(key: Array, fit: Fit, model: Model, runs: Runs) -> Fit:
 
 
 # ---- What hangs together
+
+
+def hanging_together(key: Array, fit: Fit) -> list[Hang]:
+    """The factors whose levels hang together by more than chance, and by so much that the posterior is too narrow."""
+    found, runs = [], grouped(fit.runs)
+    for number, by in enumerate(_untold(fit, runs)):
+        own = random.fold_in(key, number)
+        one = hanging(own, fit, runs, by)
+        # A bootstrap takes seconds, and is asked only where there is something to ask about.
+        if one is not None and one.chance <= CHANCE:
+            one = one._replace(wider=times_wider(own, fit, runs, by))
+            if one.between > BETWEEN or one.wider > WIDER:
+                found.append(one)
+    return found
 
 
 def grouped(runs: Runs) -> Runs:
