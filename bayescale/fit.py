@@ -219,7 +219,7 @@ class Fit:
             levels: the level of each factor by which parameters differ; for "new_level" of those to be kept.
 
         Raises:
-            ValueError: a covariate is missing or not positive, or a level is.
+            ValueError: a covariate is missing, not positive or not of the law, or a level is.
         """
         if kind not in KINDS:
             raise ValueError(f"kind is {kind!r}; it is one of {', '.join(KINDS)}")
@@ -229,6 +229,7 @@ class Fit:
             self._check(levels)
         else:
             self.require(levels)
+        forecast.known(self.model, points)
         grid = forecast.grid(self.model, self.runs, points)
         with parallel.workbench():
             if kind == "mean":

@@ -136,6 +136,8 @@ def speedup(
         The speedup and the compute of either loss.
     """
     check_positive(better=better, worse=worse)
+    if better > worse:
+        raise ValueError(f"better is {better:g} and worse is {worse:g}; better is the lower loss")
     at_level = surface(fit, at=at, centre=centre, **levels)
     best, other = (_compute(at_level, np.full(len(at_level), loss), flop) for loss in (better, worse))
     return decision(
@@ -161,7 +163,7 @@ def effective_compute(
         compute: the physical compute, in FLOP.
         gains: name -> a decision with the quantity "gain", or draws of one, (draws,), or a number.
         years: how long the improvements took; with them the time in which the gains double the effective compute is
-            given, in months.
+            given, in months; it is infinite where they come to nothing.
 
     Returns:
         The orders of magnitude of each gain and of all together, and the effective compute.
@@ -192,7 +194,10 @@ def effective_compute(
         draws = magnitudes | {"OOM": total, "effective C": compute * 10**total}
         if years is not None:
             check_positive(years=years)
-            draws["doubling time"] = MONTHS * years * np.log10(2) / total
+            # What does not grow never doubles.
+            growing = np.where(total > 0, total, np.nan)
+            time = MONTHS * years * np.log10(2) / growing
+            draws["doubling time"] = np.where(total <= 0, np.inf, time)
     decided = [g for g in gains.values() if isinstance(g, Decision)]
     return Decision(
         question="effective_compute",
