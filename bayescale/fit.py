@@ -143,7 +143,8 @@ class Fit:
             by = sorted(unsaid)[0]
             varying = ", ".join(p for p, factors in self.model.varying.items() if by in factors)
             raise ValueError(
-                f"{varying} differ by {by}; say which {by}: one of {', '.join(self.runs.levels[by])}"
+                f"{varying} differ by {by}; say which {by}: one of {', '.join(self.runs.levels[by])}, as "
+                f"{by}={self.runs.levels[by][0]!r} or --level {by}={self.runs.levels[by][0]}"
             )
 
     def centre(self) -> dict[str, np.ndarray]:

@@ -54,7 +54,7 @@ def points_of(
             needed = (*fit.model.law.covariates, *fit.model.noise.covariates)
             if more := [c for c in needed if c not in ("N", "D", "C", *at)]:
                 raise ValueError(
-                    f"{fit.model.law.name} needs {', '.join(needed)}; hold {more[0]}, as at={{{more[0]!r}: 8}}, or "
+                    f"{fit.model.law.name} needs {', '.join(needed)}; hold {more[0]}, as at={{{more[0]!r}: 8}} or --hold {more[0]}=8, or "
                     "give candidates that have it"
                 )
         shares = np.unique([*np.logspace(-DECADES, 0, STEPS), 1 / batch])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from bayescale.check.findings import Finding
 from bayescale.decide import frontier
 from bayescale.decide.allocate import check_compute
 from bayescale.decide.budget import needed
@@ -59,7 +60,8 @@ def compute_equivalent_gain(
     C = _compute(second, loss, flop)
     draws = {"gain": C / compute, "loss": loss, "C needed": C}
     units = {"gain": "times", "C needed": "FLOP"}
-    one = decision("compute_equivalent_gain", first, {"C": float(compute)}, draws, point, units=units)
+    asked, said = {"C": float(compute)}, _one_recipe(first, second)
+    one = decision("compute_equivalent_gain", first, asked, draws, point, units=units, findings=said)
     one = one.replace(asked=one.asked | {f"over {name}": value for name, value in second.asked.items()})
     return both(one, decision("compute_equivalent_gain", second, {}, {}, {"C": C}))
 
@@ -209,6 +211,24 @@ def effective_compute(
         regret=None,
         findings=tuple(dict.fromkeys(f for g in decided for f in g.findings)),
         trouble=tuple(dict.fromkeys(t for g in decided for t in g.trouble)),
+    )
+
+
+def _one_recipe(first: Surface, second: Surface) -> tuple[Finding, ...]:
+    """SAME_RUNS, where two fits are two models of one recipe."""
+    runs = first.fit.runs
+    alike = runs.hash == second.fit.runs.hash and first.levels == second.levels
+    if first.fit is second.fit or not alike or "published" in (first.fit.method, second.fit.method):
+        return ()
+    return (
+        Finding(
+            "SAME_RUNS",
+            "warning",
+            f"both fits are of the same {len(runs)} runs and levels: this is what two models of one recipe differ by, "
+            "and no gain of a recipe",
+            float(len(runs)),
+            "Compare fits of different runs, or two levels of one fit",
+        ),
     )
 
 

@@ -121,8 +121,9 @@ class Surface:
             )
         known = {*covariates, *self.at} | ({"C"} if {"N", "D"} <= {*covariates, *self.at} else set())
         if missing := [c for c in law.covariates if c not in known]:
-            held = f"{missing[0]!r}: {EXAMPLES.get(missing[0], '8')}"
-            raise ValueError(f"law {law.name} is in {axes}; hold {missing[0]}, as at={{{held}}}")
+            value = EXAMPLES.get(missing[0], "8")
+            held = f"at={{{missing[0]!r}: {value}}} or --hold {missing[0]}={value}"
+            raise ValueError(f"law {law.name} is in {axes}; hold {missing[0]}, as {held}")
 
     def leaves(self, *covariates: str) -> None:
         """Refuse to hold what is asked, or the C that follows from it.
