@@ -14,6 +14,7 @@ from bayescale.check.findings import findings as findings_of_fit
 from bayescale.check.loo import stacking
 from bayescale.check.ranking import Candidate, Ranking
 from bayescale.check.relevance import DECISIVE
+from bayescale.forecast import meant
 
 Weights = Literal["evidence", "stacking"]
 UNITS = 6  # left out one by one: with fewer the error of a difference is not told
@@ -110,6 +111,9 @@ class Comparison:
         factors = {by for one in self.candidates for by in one.evidence.fit.model.factors}
         if unknown := set(levels) - factors:
             raise ValueError(f"nothing differs by {sorted(unknown)[0]} in any of the models")
+        axes = {c for one in self.candidates for c in meant(one.evidence.fit.model)}
+        if unknown := set(points) - axes:
+            raise ValueError(f"none of the models is in {sorted(unknown)[0]}; leave it out")
         weight = self.probabilities if weights == "evidence" else self.stacking
         if not weight:
             why = (
@@ -127,7 +131,8 @@ class Comparison:
             if many:
                 fit = self[name].evidence.fit
                 known = {by: level for by, level in levels.items() if by in fit.model.factors}
-                drawn = fit.predict(points, kind=kind, key=own, **known)
+                own_points = {c: v for c, v in points.items() if c in meant(fit.model)}
+                drawn = fit.predict(own_points, kind=kind, key=own, **known)
                 parts.append(drawn[rng.choice(len(drawn), many, replace=many > len(drawn))])
         return np.concatenate(parts)
 
