@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from bayescale.check.findings import Finding
 from bayescale.fit import Fit
-from bayescale.page.answers import Question
+from bayescale.page.answers import BOUNDS, Question
 from bayescale.page.parts import parts
 from bayescale.provenance import version
 
-FIRST = ("title", "asked", "answers", "numbers", "findings", "trouble", "unanswered")
+FIRST = ("title", "asked", "answers", "warned", "numbers", "findings", "unchecked", "trouble", "unanswered")
 LARGEST = 5_000_000  # bytes of a page that can be mailed
 
 
@@ -30,6 +32,8 @@ def report(
     comparison: Mapping[str, Any] | None = None,
     backtest: Mapping[str, Any] | None = None,
     checked: Mapping[str, Iterable[Finding]] | None = None,
+    deep: bool = True,
+    seed: int = 0,
     command: str | None = None,
     **levels: str,
 ) -> dict[str, Any]:
@@ -49,7 +53,10 @@ def report(
         title: of the page.
         comparison: what `bayescale compare --json` printed, or `words_of_comparisons.of_comparison` of a comparison.
         backtest: what `bayescale backtest --json` printed, or `words_of_comparisons.of_backtest` of a back-test.
-        checked: name of a fit -> its findings, such as `all_findings` gives; by default those that take no refits.
+        checked: name of a fit -> its findings, such as `all_findings` gives; by default they are found here.
+        deep: whether to look for those too that take refits, some seconds to a minute for each fit; the page says
+            where that was left out.
+        seed: of the refits.
         command: the command that made the report, to be printed in it.
         levels: the level of each factor by which parameters differ, as corpus="web"; by default what levels differ
             from.
@@ -69,6 +76,7 @@ def report(
         "comparison": comparison,
         "backtest": backtest,
         "checked": checked,
+        "key": jax.random.key(seed) if deep else None,
         "command": command,
     }
     return write(fits, file, question, **given)
@@ -109,7 +117,8 @@ def _rendered(page: dict[str, Any]) -> str:
     def file(name: str) -> str:
         return importlib.resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
-    laws = f"const LAWS = [{','.join(page['laws'])}];"
+    least, most = BOUNDS
+    laws = f"const LEAST_N = {least!r}, MOST_N = {most!r}, LAWS = [{','.join(page['laws'])}];"
     script = "\n".join(["'use strict';", "(() => {", laws, file("optimum.js"), file("report.js"), "})();"])
     css = file("report.css")
     # No script and no style but these two, no address but images inside the page.
