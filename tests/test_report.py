@@ -92,7 +92,7 @@ def _unrefitted(monkeypatch):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Figures take most of the time, and most tests are not about them."""
-    monkeypatch.setattr(figures, "figures", lambda fits, levels: [])
+    monkeypatch.setattr(figures, "figures", lambda *_: [])
 
 
 def written(fits, folder, **options) -> str:
@@ -355,9 +355,9 @@ def test_a_loss_out_of_reach_is_called_so(tmp_path, undrawn):
     point = fit_of(draws=1, method="map", spread=0)
     assert told(point, 1.5).startswith("A loss of 1.5 is out of reach of any compute.")
     some = told(fit_of(), 1.8172)  # the median of the floors
-    share = float(np.mean(fit_of().flat("E") * float(np.asarray(RUNS.unit)) >= 1.8172))
+    out = float(np.mean(fit_of().flat("E") * float(np.asarray(RUNS.unit)) >= 1.8172))
     assert some.startswith(
-        f"A loss of 1.8172 is out of reach of any compute in {share:.1%} of the draws; where it is within reach it takes"
+        f"A loss of 1.8172 is out of reach of any compute in {out:.1%} of the draws; where it is within reach it takes"
     )
     assert "∞" not in some
     served = told(fit_of(), 1.5, inference=1e12)
@@ -440,7 +440,7 @@ def test_no_script_and_no_style_but_its_own_and_no_address(hostile):
     addresses = [v for _, attributes in tags.found for a, v in attributes if a in ("src", "href", "srcset")]
     assert all(address.startswith(("data:image/", "#")) for address in addresses)
     images = [dict(attributes) for name, attributes in tags.found if name == "img"]
-    assert len(images) == 5 + 4  # losses, contours, residuals, levels of one fit, parameters
+    assert len(images) == 7 + 5  # one has levels, the other no regret; the pairs of both are left out for their size
     assert all(len(one["alt"]) > 20 for one in images)
     assert len(hostile.encode()) < 4_000_000
 
@@ -465,10 +465,11 @@ def test_a_page_too_large_to_be_mailed_is_refused(tmp_path, undrawn, monkeypatch
 
 
 def test_of_many_fits_fewer_figures_are_drawn(monkeypatch):
-    monkeypatch.setattr(figures, "image", lambda draw, caption, alt: caption)
-    one = figures.figures({"a": fit_of(by="corpus")}, {"corpus": "x"})
-    many = figures.figures({name: fit_of() for name in "abcd"}, {})
-    assert (len(one), len(many)) == (5, 8)
+    monkeypatch.setattr(figures, "image", lambda draw, caption, alt: {})
+    one = figures.figures({"a": fit_of(by="corpus")}, {"corpus": "x"}, {"a": (BUDGET, {})})
+    many = figures.figures({name: fit_of() for name in "abcd"}, {}, {})
+    assert (len(one), len(many)) == (8, 8)
+    assert [f["folded"] for f in one].count(True) == 1
 
 
 def test_what_cannot_be_drawn_is_said(tmp_path, monkeypatch):

@@ -36,7 +36,7 @@ def browser(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _undrawn(monkeypatch):
     """Figures are images, which tests/test_report.py looks at."""
-    monkeypatch.setattr(figures, "figures", lambda fits, levels: [])
+    monkeypatch.setattr(figures, "figures", lambda *_: [])
     monkeypatch.setattr(of_findings, "all_findings", lambda key, fit: findings(fit))  # without refits
 
 

@@ -63,7 +63,7 @@ def parts(
         **explored,
         "decisions": _decisions(cases, question, asked),
         "numbers": [{"fit": n, **one.decision.to_dict()} for n in fits for one in asked[n]],
-        "figures": figures.figures(fits, question.levels),
+        "figures": figures.figures(fits, question.levels, _budgets(cases, question, asked)),
         "sections": [
             contents.fitted(fits),
             contents.parameters(fits),
@@ -87,6 +87,13 @@ def _answered(fits, cases, question: Question) -> tuple[dict[str, list[Answer]],
         asked[name], why = answers.answers(cases[name][0], question) if fit.converged else ([], [])
         refused += [f"{name}: {one}." for one in why]
     return asked, refused
+
+
+def _budgets(cases, question: Question, asked) -> dict[str, figures.Asked]:
+    """Of the fits that split the budget, what they were asked."""
+    found = {name: answers.main(own) for name, own in asked.items()}
+    able = [name for name, one in found.items() if one and answers.splits(one.case.fit)]
+    return {name: (question.compute or 0.0, answers.held(cases[name][0], question)) for name in able}
 
 
 def _listed(names: list[str]) -> str:

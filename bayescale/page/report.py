@@ -16,6 +16,7 @@ from bayescale.page.parts import parts
 from bayescale.provenance import version
 
 FIRST = ("title", "asked", "answers", "warned", "numbers", "findings", "unchecked", "trouble", "unanswered")
+FOLDED = 3_000_000  # bytes of a page that has room for figures that are folded
 LARGEST = 5_000_000  # bytes of a page that can be mailed
 
 
@@ -89,6 +90,9 @@ def write(
     named = _named(fits)
     page = parts(named, question.of(named), file=Path(file).name, **given)
     text = _rendered(page)
+    if len(text.encode()) > FOLDED:  # what few would unfold is left out first
+        page["figures"] = [one for one in page["figures"] if not one.get("folded")]
+        text = _rendered(page)
     if (size := len(text.encode())) > LARGEST:
         raise ValueError(f"the page would take {size / 1e6:.1f} MB; take fewer fits into one report")
     Path(file).write_text(text, encoding="utf-8", newline="\n")
