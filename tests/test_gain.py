@@ -149,7 +149,7 @@ def test_what_comes_to_nothing_never_doubles():
 
 
 def test_the_better_loss_is_the_lower_one():
-    with pytest.raises(ValueError, match="better is 2 and worse is 1.5; better is the lower loss"):
+    with pytest.raises(ValueError, match=r"better is 2 and worse is 1\.5; better is the lower loss"):
         speedup(LADDER, 2.0, 1.5)
 
 

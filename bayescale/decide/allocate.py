@@ -131,4 +131,7 @@ def at_bound(compute: float, bounds: tuple[float, float], least: np.ndarray, mos
         for bad, bound in ((least, bounds[0]), (most, bounds[1]))
         if bad.any()
     ]
-    return f"{'; '.join(said)}; widen bounds, which the command line leaves wide, or take it that the fit does not tell the optimum"
+    return (
+        f"{'; '.join(said)}; widen bounds, which the command line leaves wide, or take it that the fit does not tell "
+        "the optimum"
+    )

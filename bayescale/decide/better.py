@@ -192,7 +192,8 @@ def _sensitive(
             Finding(
                 "MODELSENS",
                 "severe" if straddles else "warning",
-                f"the probability asked of {quantity} is {message}: that is for the model to say, and not for these data",
+                f"the probability asked of {quantity} is {message}: that is for the model to say, and not for these "
+                "data",
                 apart,
                 "Weigh the models by how they predict (bayescale compare gives stacking weights), or add runs near it",
             ),

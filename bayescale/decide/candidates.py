@@ -54,8 +54,8 @@ def points_of(
             needed = (*fit.model.law.covariates, *fit.model.noise.covariates)
             if more := [c for c in needed if c not in ("N", "D", "C", *at)]:
                 raise ValueError(
-                    f"{fit.model.law.name} needs {', '.join(needed)}; hold {more[0]}, as at={{{more[0]!r}: 8}} or --hold {more[0]}=8, or "
-                    "give candidates that have it"
+                    f"{fit.model.law.name} needs {', '.join(needed)}; hold {more[0]}, as at={{{more[0]!r}: 8}} or "
+                    f"--hold {more[0]}=8, or give candidates that have it"
                 )
         shares = np.unique([*np.logspace(-DECADES, 0, STEPS), 1 / batch])
         C, ratio = (axis.ravel() for axis in np.meshgrid(budget * shares, RATIOS, indexing="ij"))
@@ -233,7 +233,7 @@ def as_normal(residuals: np.ndarray, logs: np.ndarray, spread: float) -> float:
     scale = float(np.exp(-logs.max()))  # of a normal density 2.5 standard deviations
     # Measurements evenly near 0 and in the logarithm far off, where heavy tails are.
     y = np.hypot(spread, scale) * np.sinh(np.linspace(-7, 7, 241))[:, None]
-    # The numbers that are likely before, in steps of a twentieth of their spread; where the noise is narrower also those
+    # The numbers that are likely before, in steps of a twentieth of their spread; where noise is narrower also those
     # that it makes likely for each measurement.
     f = np.broadcast_to(spread * np.linspace(-8, 8, 321), (len(y), 321))
     if spread > scale:
