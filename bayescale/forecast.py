@@ -32,9 +32,9 @@ def complete(points: Mapping[str, npt.ArrayLike]) -> dict[str, np.ndarray]:
 
 
 def meant(model: Model) -> set[str]:
-    """The covariates that a point of a model may have: its own, and N, D and C where it is in one of them."""
+    """The covariates of a point of a model: its own, and N, D and C where it is in one of them or in none."""
     own = {*model.law.covariates, *model.noise.covariates}
-    return own | {"trials"} | (set(TOGETHER) if own & set(TOGETHER) else set())
+    return own | {"trials"} | (set(TOGETHER) if not own or own & set(TOGETHER) else set())
 
 
 def known(model: Model, covariates: Iterable[str]) -> None:

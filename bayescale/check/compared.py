@@ -126,12 +126,16 @@ class Comparison:
         key_count, *keys = random.split(key, 1 + len(weight))
         rng = np.random.default_rng(np.asarray(random.key_data(key_count)))
         taken = rng.multinomial(count, np.array(list(weight.values())) / sum(weight.values()))
+        # A constant is a function of nothing, at as many points as the others.
+        many_points = np.ones(np.broadcast_shapes(*(np.shape(v) for v in points.values())))
         parts = []
         for own, name, many in zip(keys, weight, taken, strict=True):
             if many:
                 fit = self[name].evidence.fit
                 known = {by: level for by, level in levels.items() if by in fit.model.factors}
-                own_points = {c: v for c, v in points.items() if c in meant(fit.model)}
+                own_points = {c: v for c, v in points.items() if c in meant(fit.model)} or {
+                    "trials": many_points
+                }
                 drawn = fit.predict(own_points, kind=kind, key=own, **known)
                 parts.append(drawn[rng.choice(len(drawn), many, replace=many > len(drawn))])
         return np.concatenate(parts)

@@ -233,8 +233,8 @@ def as_normal(residuals: np.ndarray, logs: np.ndarray, spread: float) -> float:
     scale = float(np.exp(-logs.max()))  # of a normal density 2.5 standard deviations
     # Measurements evenly near 0 and in the logarithm far off, where heavy tails are.
     y = np.hypot(spread, scale) * np.sinh(np.linspace(-7, 7, 241))[:, None]
-    # The numbers that are likely before, in steps of a twentieth of their spread; where the noise is narrower also
-    # those that it makes likely for each measurement.
+    # The numbers that are likely before, in steps of a twentieth of their spread; where noise is narrower also those
+    # that it makes likely for each measurement.
     f = np.broadcast_to(spread * np.linspace(-8, 8, 321), (len(y), 321))
     if spread > scale:
         span = np.arcsinh(residuals[-1] / scale)

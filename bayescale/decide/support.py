@@ -84,8 +84,8 @@ def beyond(fit: Fit, point: Mapping[str, npt.ArrayLike]) -> dict[str, float]:
         point: covariate -> a number or (draws,), of which the median counts; infinite draws are the largest.
 
     Returns:
-        0 inside the range; infinite where the median is, which is out of reach; nan where nothing is known of the
-        runs or of the point.
+        0 inside the range; infinite where the median is, which is out of reach; nan where nothing is known of
+        the runs or of the point.
     """
     of_runs = _derived({c: np.asarray(v, float) for c, v in fit.runs.columns.items()})
     of_point = _derived({c: np.asarray(v, float) for c, v in point.items()})
