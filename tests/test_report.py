@@ -440,7 +440,9 @@ def test_no_script_and_no_style_but_its_own_and_no_address(hostile):
     addresses = [v for _, attributes in tags.found for a, v in attributes if a in ("src", "href", "srcset")]
     assert all(address.startswith(("data:image/", "#")) for address in addresses)
     images = [dict(attributes) for name, attributes in tags.found if name == "img"]
-    assert len(images) == 7 + 5  # one has levels, the other no regret; the pairs of both are left out for their size
+    assert (
+        len(images) == 7 + 5
+    )  # one has levels, the other no regret; the pairs of both are left out for their size
     assert all(len(one["alt"]) > 20 for one in images)
     assert len(hostile.encode()) < 4_000_000
 
