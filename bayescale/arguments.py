@@ -189,7 +189,7 @@ def quantities_of(law, compute: str | None, at: tuple[str, ...]):
             )
 
         def split(fit):
-            return allocate.split(fit, budget, centre=True, strict=False, bounds=(1.0, 1e20))
+            return allocate.split(fit, budget, centre=True, strict=False, bounds=allocate.WIDE)
 
         found["N at budget"] = lambda fit: split(fit)[0]
         found["D at budget"] = lambda fit: split(fit)[1]

@@ -11,8 +11,7 @@ import numpy as np
 from bayescale import data, models, noise, plot, words
 from bayescale.check.findings import findings
 from bayescale.columns import label
-from bayescale.decide.allocate import compute_optimal
-from bayescale.decide.efficiency import WIDE
+from bayescale.decide.allocate import WIDE, compute_optimal
 from bayescale.fit import Fit
 from bayescale.infer.nuts import nuts
 from bayescale.infer.optimize import optimize

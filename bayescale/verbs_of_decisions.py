@@ -63,7 +63,7 @@ def _priced(function: Callable) -> Callable:
 @_priced
 def allocate(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
     """Split budgets into parameters and tokens."""
-    from bayescale.decide.allocate import compute_optimal
+    from bayescale.decide.allocate import WIDE, compute_optimal
     from bayescale.decide.data_limited import data_limited_optimal
     from bayescale.decide.inference import inference_optimal
     from bayescale.decide.rules import rule_of_thumb
@@ -173,9 +173,6 @@ def gain(fits, level, centre, hold, law, probability, csv, as_json, of, over, co
     return answer(
         [(name, compute_equivalent_gain(pair[0], pair[1], C)) for C in budgets], probability, csv, as_json
     )
-
-
-WIDE = (1.0, 1e20)  # parameters: the best N of every draw is inside, so that budgets need no bounds
 
 
 def _asked(paths: tuple[str, ...], law, level: tuple[str, ...], centre: bool, hold: tuple[str, ...]) -> list:

@@ -15,6 +15,7 @@ from bayescale.decide.surface import Surface, surface
 from bayescale.fit import Fit
 
 BOUNDS = (1e6, 1e14)  # parameters
+WIDE = (1.0, 1e20)  # parameters: wide enough for the best N of every draw
 
 
 def compute_optimal(

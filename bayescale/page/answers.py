@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from bayescale.columns import label
-from bayescale.decide.allocate import compute_optimal
+from bayescale.decide.allocate import WIDE, compute_optimal
 from bayescale.decide.data_limited import data_limited_optimal
 from bayescale.decide.decision import Decision
-from bayescale.decide.efficiency import WIDE
 from bayescale.decide.inference import inference_optimal
 from bayescale.decide.invert import compute_for
 from bayescale.decide.support import decision

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from bayescale.columns import label
+from bayescale.decide.allocate import WIDE
 from bayescale.decide.decision import Decision
-from bayescale.decide.efficiency import WIDE
 from bayescale.page.tables import interval
 
 
