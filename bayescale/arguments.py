@@ -27,6 +27,45 @@ def table_of(runs: str, *, response, factors, where, names, vocabulary, separato
     return Runs.read(runs, **options)
 
 
+def fit_in(path: str, law=None):
+    """The fit in a file; of the law that is given where it is of none of the package."""
+    from bayescale.storage import load
+
+    try:
+        return load(path)
+    except ValueError:
+        if law is None:
+            raise
+        return load(path, law=law)
+
+
+def fits_in(paths: tuple[str, ...], law: str | None) -> list:
+    """The fits in files, each with a short name; `law` is the file of the law of those that need it."""
+    own = law_of(law) if law else None
+    names = [Path(path).stem for path in paths]
+    names = names if len(set(names)) == len(names) else list(paths)
+    if len(set(names)) < len(names):
+        raise ValueError("a fit is given twice; name each once")
+    return [(name, fit_in(path, own)) for name, path in zip(names, paths, strict=True)]
+
+
+def levels_of(fits: list, texts: tuple[str, ...]) -> list[dict[str, str]]:
+    """Of levels such as "corpus=web" those that each fit has the factor of, in the order of the fits."""
+    levels = pairs_of(texts, "--level", "corpus=web")
+    known = dict.fromkeys(by for fit in fits for by in fit.model.factors)
+    if unknown := [by for by in levels if by not in known]:
+        there = ", ".join(known) or "no factor"
+        raise ValueError(
+            f"--level {unknown[0]}={levels[unknown[0]]}: nothing differs by {unknown[0]}; there is {there}"
+        )
+    return [{by: value for by, value in levels.items() if by in fit.model.factors} for fit in fits]
+
+
+def held_of(texts: tuple[str, ...]) -> dict[str, float]:
+    """What --hold holds, column -> value."""
+    return {c: amount_of(v, "--hold") for c, v in pairs_of(texts, "--hold", "experts=8").items()}
+
+
 def pairs_of(texts: tuple[str, ...], option: str, example: str) -> dict[str, str]:
     """The pairs in texts such as "N=7e10,D=1.4e12", by name; `example` is what the message shows."""
     found = {}
@@ -150,7 +189,7 @@ def quantities_of(law, compute: str | None, at: tuple[str, ...]):
             )
 
         def split(fit):
-            return allocate.split(fit, budget, centre=True, strict=False, bounds=(1.0, 1e20))
+            return allocate.split(fit, budget, centre=True, strict=False, bounds=allocate.WIDE)
 
         found["N at budget"] = lambda fit: split(fit)[0]
         found["D at budget"] = lambda fit: split(fit)[1]

@@ -143,7 +143,8 @@ class Fit:
             by = sorted(unsaid)[0]
             varying = ", ".join(p for p, factors in self.model.varying.items() if by in factors)
             raise ValueError(
-                f"{varying} differ by {by}; say which {by}: one of {', '.join(self.runs.levels[by])}"
+                f"{varying} differ by {by}; say which {by}: one of {', '.join(self.runs.levels[by])}, as "
+                f"{by}={self.runs.levels[by][0]!r} or --level {by}={self.runs.levels[by][0]}"
             )
 
     def centre(self) -> dict[str, np.ndarray]:
@@ -219,7 +220,7 @@ class Fit:
             levels: the level of each factor by which parameters differ; for "new_level" of those to be kept.
 
         Raises:
-            ValueError: a covariate is missing or not positive, or a level is.
+            ValueError: a covariate is missing, not positive or not of the law, or a level is.
         """
         if kind not in KINDS:
             raise ValueError(f"kind is {kind!r}; it is one of {', '.join(KINDS)}")
@@ -229,6 +230,7 @@ class Fit:
             self._check(levels)
         else:
             self.require(levels)
+        forecast.known(self.model, points)
         grid = forecast.grid(self.model, self.runs, points)
         with parallel.workbench():
             if kind == "mean":

@@ -1,7 +1,7 @@
 """Points without responses: the table of them, and what runs and levels not seen yet add at random."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import jax
@@ -14,6 +14,7 @@ from bayescale.model import Model, effect_of, shocked, varies_by
 from bayescale.runs import Runs
 
 Flat = Callable[[str], np.ndarray]  # the draws of a site, (draws, ...)
+TOGETHER = ("N", "D", "C")  # of which each follows from the two others
 
 
 def complete(points: Mapping[str, npt.ArrayLike]) -> dict[str, np.ndarray]:
@@ -28,6 +29,23 @@ def complete(points: Mapping[str, npt.ArrayLike]) -> dict[str, np.ndarray]:
         elif {"D", "C"} <= set(found):
             found["N"] = found["C"] / (6 * found["D"])
     return found
+
+
+def meant(model: Model) -> set[str]:
+    """The covariates of a point of a model: its own, and N, D and C where it is in one of them or in none."""
+    own = {*model.law.covariates, *model.noise.covariates}
+    return own | {"trials"} | (set(TOGETHER) if not own or own & set(TOGETHER) else set())
+
+
+def known(model: Model, covariates: Iterable[str]) -> None:
+    """Refuse covariates that neither law nor noise is in, but for N, D and C, which follow from each other.
+
+    Raises:
+        ValueError: which covariate it is, and those that there are.
+    """
+    if unknown := [c for c in covariates if c not in meant(model)]:
+        axes = ", ".join(dict.fromkeys((*model.law.covariates, *model.noise.covariates))) or "no covariate"
+        raise ValueError(f"law {model.law.name} is in {axes}; leave {unknown[0]} out")
 
 
 def grid(model: Model, runs: Runs, points: Mapping[str, npt.ArrayLike]) -> Runs:

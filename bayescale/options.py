@@ -8,9 +8,21 @@ import click
 MODEL = ("law", "along", "irrelevant", "noise", "delta", "noise_scale", "vary", "by", "effect")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _writable(ctx: click.Context, option: click.Parameter, file: str | None) -> str | None:
+    """Refuse, before anything is worked out, a file in no folder."""
+    from pathlib import Path
+
+    if file is not None and not Path(file).absolute().parent.is_dir():
+        raise FileNotFoundError(f"--csv {file}: there is no folder {Path(file).absolute().parent}")
+    return file
+
+
 as_csv = click.option(
     "--csv",
     "csv",
+    callback=_writable,
     type=click.Path(dir_okay=False),
     help="Write the table to a file of comma-separated values too.",
 )

@@ -6,13 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-from bayescale.decide.allocate import compute_optimal, split
+from bayescale.decide.allocate import WIDE, compute_optimal, split
 from bayescale.decide.budget import equivalent
 from bayescale.decide.decision import Curve, Decision, curve, mean, number, quantiles
 from bayescale.decide.rules import CHINCHILLA
 from bayescale.decide.surface import FLOP
 from bayescale.fit import Fit
-from bayescale.plot_of_losses import WIDE
 from bayescale.plot_of_parameters import ENDS, HALF, density
 from bayescale.plot_of_runs import column, law_of, whose
 from bayescale.plot_style import (

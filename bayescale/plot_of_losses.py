@@ -7,7 +7,7 @@ import numpy.typing as npt
 from jax import random
 from matplotlib.axes import Axes
 
-from bayescale.decide.allocate import split
+from bayescale.decide.allocate import WIDE, split
 from bayescale.decide.surface import Surface
 from bayescale.fit import Fit
 from bayescale.plot_of_runs import (
@@ -43,7 +43,6 @@ POINTS = 25  # of a curve with nothing sharp in it
 HELD = (0.1, 0.5, 0.9)  # the quantiles of the runs at which the other covariate is held
 OTHER = {"N": "D", "D": "N", "D/N": "C"}  # what is held where loss is drawn against the first
 KINDS = {"mean": "the mean curve", "new_run": "a new run"}
-WIDE = (1.0, 1e20)  # parameters: wide enough for the best N of every draw
 
 
 def loss_curves(

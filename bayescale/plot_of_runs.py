@@ -66,7 +66,8 @@ def law_of(fit: Fit, levels: Mapping[str, str], at: Mapping[str, float] | None, 
 
     Of its covariates those that do not move are held as `at` says, or at the reference run.
     """
-    held = {c: float(np.asarray(fit.runs.reference[c])) for c in fit.model.law.covariates if c not in moved}
+    follows = {*moved, *(("C",) if {"N", "D"} <= set(moved) else ())}
+    held = {c: float(np.asarray(fit.runs.reference[c])) for c in fit.model.law.covariates if c not in follows}
     return surface(fit, at={**held, **(at or {})}, centre=not levels, **levels).thinned(DRAWS)
 
 

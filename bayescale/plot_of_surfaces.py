@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from bayescale.decide.allocate import split
+from bayescale.decide.allocate import WIDE, split
 from bayescale.decide.decision import quantiles
 from bayescale.decide.rules import CHINCHILLA
 from bayescale.decide.surface import FLOP, Surface
 from bayescale.fit import Fit
-from bayescale.plot_of_losses import WIDE
 from bayescale.plot_of_runs import (
     column,
     draw_runs,

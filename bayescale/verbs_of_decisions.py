@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -64,7 +63,7 @@ def _priced(function: Callable) -> Callable:
 @_priced
 def allocate(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
     """Split budgets into parameters and tokens."""
-    from bayescale.decide.allocate import compute_optimal
+    from bayescale.decide.allocate import WIDE, compute_optimal
     from bayescale.decide.data_limited import data_limited_optimal
     from bayescale.decide.inference import inference_optimal
     from bayescale.decide.rules import rule_of_thumb
@@ -81,8 +80,7 @@ def allocate(fits, level, centre, hold, law, probability, csv, as_json, **option
     if options["unique"] and options["inference"]:
         raise ValueError("--unique and --inference are two questions; ask one at a time")
     found = []
-    for name, fit in _loaded(fits, law):
-        own = _surface(fit, level, centre, hold)
+    for name, own in _asked(fits, law, level, centre, hold):
         for budget in budgets:
             compute = budget / training.flop if asked["money"] and training else budget
             if options["inference"]:
@@ -113,8 +111,7 @@ def target(fits, level, centre, hold, law, probability, csv, as_json, **options:
 
     training, serving = _prices(options)
     found = []
-    for name, fit in _loaded(fits, law):
-        own = _surface(fit, level, centre, hold)
+    for name, own in _asked(fits, law, level, centre, hold):
         for loss in arguments.amounts_of(options["loss"], "--loss"):
             if options["inference"]:
                 tokens = arguments.amount_of(options["inference"], "--inference")
@@ -143,30 +140,32 @@ def gain(fits, level, centre, hold, law, probability, csv, as_json, of, over, co
     (--of N=7e10,D=1.4e12 --over N=2.8e11,D=3e11) are compared by the law of each fit, and fits that do not agree which
     run is better are named.
     """
-    from bayescale.decide.better import better, rivals
+    from bayescale.decide.better import better, left_out, rivals
     from bayescale.decide.gain import compute_equivalent_gain, relative_efficiency
 
     if (of is None) != (over is None):
         raise ValueError("give both --of and --over, or neither")
-    loaded = _loaded(fits, law)
-    runs = _runs(of, over) if of else None
+    loaded = arguments.fits_in(fits, law)
+    runs = _runs(of, over, loaded) if of else None
     if runs:
-        surfaces = {name: _surface(fit, level, centre, hold) for name, fit in loaded}
+        names = [name for name, _ in loaded]
+        surfaces = dict(zip(names, _surfaces(loaded, level, centre, hold), strict=True))
+        elpd = left_out(surfaces) if len(surfaces) > 1 else None
         found = []
         for name, own in surfaces.items():
             found += [(name, relative_efficiency(own, *runs)), (name, better(own, *runs))]
         agreed = None
         if len(surfaces) > 1:
-            agreed = rivals(surfaces, lambda own: better(own, *runs), "difference", below=0)
+            agreed = rivals(surfaces, lambda own: better(own, *runs), "difference", below=0, elpd=elpd)
         return answer(found, probability, csv, as_json, agreed)
     if compute is None:
         raise ValueError("recipes are compared at a compute; give --compute, as 1e21,1e23")
     if of and len(loaded) == 1:
-        ((name, fit),) = loaded
-        pair = [_surface(fit, (*level, one), centre, hold) for one in (of, over)]
+        ((name, _),) = loaded
+        pair = [_surfaces(loaded, (*level, one), centre, hold)[0] for one in (of, over)]
         name = f"{name}: {of} over {over}"
     elif not of and len(loaded) == 2:
-        pair = [_surface(fit, level, centre, hold) for _, fit in loaded]
+        pair = _surfaces(loaded, level, centre, hold)
         name = " over ".join(label for label, _ in loaded)
     else:
         raise ValueError("give two fits; or one fit with two levels, as --of corpus=web --over corpus=code")
@@ -176,38 +175,38 @@ def gain(fits, level, centre, hold, law, probability, csv, as_json, of, over, co
     )
 
 
-WIDE = (1.0, 1e20)  # parameters: the best N of every draw is inside, so that budgets need no bounds
+def _asked(paths: tuple[str, ...], law, level: tuple[str, ...], centre: bool, hold: tuple[str, ...]) -> list:
+    """The fits at their levels, each with its name."""
+    loaded = arguments.fits_in(paths, law)
+    return list(zip([name for name, _ in loaded], _surfaces(loaded, level, centre, hold), strict=True))
 
 
-def _loaded(paths: tuple[str, ...], law: str | None) -> list[tuple[str, Any]]:
-    from bayescale.storage import load
-
-    own = arguments.law_of(law) if law else None
-    names = [Path(path).stem for path in paths]
-    names = names if len(set(names)) == len(names) else list(paths)
-    if len(set(names)) < len(names):
-        raise ValueError("a fit is given twice; name each once")
-    return [(name, load(path, law=own)) for name, path in zip(names, paths, strict=True)]
-
-
-def _surface(fit, level: tuple[str, ...], centre: bool, hold: tuple[str, ...]):
+def _surfaces(loaded: list, level: tuple[str, ...], centre: bool, hold: tuple[str, ...]) -> list:
     from bayescale.decide.surface import surface
 
-    at = {
-        c: arguments.amount_of(v, "--hold")
-        for c, v in arguments.pairs_of(hold, "--hold", "experts=8").items()
+    fits, at = [fit for _, fit in loaded], arguments.held_of(hold)
+    levels = arguments.levels_of(fits, level)
+    return [surface(fit, at=at, centre=centre, **own) for fit, own in zip(fits, levels, strict=True)]
+
+
+def _runs(of: str, over: str, loaded: list) -> tuple[dict[str, float], dict[str, float]] | None:
+    """The two runs; None where levels are meant, which are those of factors of the fits."""
+    factors = {by for _, fit in loaded for by in fit.model.factors}
+    names = {
+        name
+        for option, text in (("--of", of), ("--over", over))
+        for name in arguments.pairs_of((text,), option, "N=7e10,D=1.4e12 or corpus=web")
     }
-    return surface(fit, at=at, centre=centre, **arguments.pairs_of(level, "--level", "corpus=web"))
-
-
-def _runs(of: str, over: str) -> tuple[dict[str, float], dict[str, float]] | None:
-    """The two runs; None where levels are meant."""
-    try:
-        return arguments.point_of(of, "--of"), arguments.point_of(over, "--over")
-    except ValueError:
-        if "N" in arguments.pairs_of((of,), "--of", "N=7e10,D=1.4e12"):
-            raise
+    axes = {"N", "D", "C"}.union(*(fit.model.law.covariates for _, fit in loaded))
+    if names <= factors or not names & axes:
         return None
+    if both := sorted(names & factors):
+        raise ValueError(f"--of and --over are two runs or two levels; {both[0]} is a factor of the fits")
+    runs = arguments.point_of(of, "--of"), arguments.point_of(over, "--over")
+    for option, run in zip(("--of", "--over"), runs, strict=True):
+        if missing := [c for c in ("N", "D") if c not in run]:
+            raise ValueError(f"{option}: {missing[0]} of the run is missing; write it as N=7e10,D=1.4e12")
+    return runs
 
 
 def _prices(options: dict[str, Any]):

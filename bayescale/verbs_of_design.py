@@ -1,6 +1,5 @@
 """The verbs of runs to come and of slices of equal compute: `bayescale design` and `bayescale isoflop`."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -36,7 +35,7 @@ OPTIMUM = ("by", "quantity", "estimate", "low", "high")
 @click.option("--weight", "weights", help="For law: probabilities of the fit and of its rivals, as 0.7,0.3.")
 @click.option("--level", multiple=True, help="The level of a factor, as corpus=web; may be repeated.")
 @click.option("--hold", multiple=True, help="A further covariate of the law, as experts=8; may be repeated.")
-@click.option("--law", help="The file of the law of FIT, where it is not one of `bayescale laws`.")
+@click.option("--law", help="The file of the law of fits, where it is not one of `bayescale laws`.")
 @seed
 @as_csv
 @as_json
@@ -48,22 +47,21 @@ def design(
 
     from bayescale.columns import label
     from bayescale.decide.design import design as run
-    from bayescale.storage import load
 
     points = [arguments.point_of(one, "--candidate") for one in candidates]
     if len({tuple(sorted(point)) for point in points}) > 1:
         raise ValueError("each --candidate names the same covariates")
-    held = arguments.pairs_of(hold, "--hold", "experts=8")
+    own = arguments.law_of(law) if law else None
     found = run(
-        load(fit, law=arguments.law_of(law) if law else None),
+        arguments.fit_in(fit, own),
         target,
         arguments.amount_of(budget, "--budget"),
         candidates={c: [point[c] for point in points] for c in points[0]} if points else None,
         batch=batch,
-        rivals=[load(one) for one in rivals],
+        rivals=[arguments.fit_in(one, own) for one in rivals],
         weights=arguments.amounts_of(weights, "--weight") if weights else None,
         key=jax.random.key(seed),
-        at={c: arguments.amount_of(v, "--hold") for c, v in held.items()},
+        at=arguments.held_of(hold),
         **arguments.pairs_of(level, "--level", "corpus=web"),
     )
     rows = found.rows()
@@ -101,10 +99,11 @@ def design(
 
 @click.command()
 @click.argument("runs")
-@click.option("--at", "at", required=True, help="The compute that the optimum is for, in FLOP, as 1e24.")
+@click.option("--compute", required=True, help="The compute that the optimum is for, in FLOP, as 1e24.")
 @click.option(
     "--fit", "fits", multiple=True, help="A fit of a law in N and D to compare with; may be repeated."
 )
+@click.option("--law", help="The file of the law of fits, where it is not one of `bayescale laws`.")
 @click.option("--by", help="Column that says the budget of each run; C where nothing is said.")
 @click.option(
     "--tolerance", type=float, default=0.1, show_default=True, help="How far runs of one budget may be apart."
@@ -129,8 +128,9 @@ def design(
 @as_json
 def isoflop(
     runs: str,
-    at: str,
+    compute: str,
     fits: tuple[str, ...],
+    law: str | None,
     by: str | None,
     tolerance: float,
     curves: str,
@@ -149,11 +149,10 @@ def isoflop(
     from bayescale.decide.cross_check import cross_check
     from bayescale.decide.envelope import envelope
     from bayescale.decide.parabola import parabola
-    from bayescale.storage import load
 
-    compute = arguments.amount_of(at, "--at")
+    budget = arguments.amount_of(compute, "--compute")
     levels = arguments.pairs_of(level, "--level", "corpus=web")
-    laws = {Path(path).stem: load(path) for path in fits}
+    laws = dict(arguments.fits_in(fits, law))
     table = arguments.table_of(runs, **options)
     if not as_json:
         for note in table.notes:
@@ -175,8 +174,8 @@ def isoflop(
     for one in found:
         for name, fit in laws.items():
             own = {factor: value for factor, value in levels.items() if factor in fit.model.factors}
-            checks.append((name, cross_check(keys[2], fit, one, table, compute, **own)))
-    rows = _optima(found, checks, compute, probability)
+            checks.append((name, cross_check(keys[2], fit, one, table, budget, **own)))
+    rows = _optima(found, checks, budget, probability)
     findings = {str(finding): finding for one in found for finding in one.findings}
     findings |= {str(finding): finding for _, check in checks for finding in check.findings}
     if csv:
@@ -184,7 +183,7 @@ def isoflop(
     if as_json:
         return print_json(
             {
-                "C": compute,
+                "C": budget,
                 "optimum": rows,
                 "slices": {
                     one.approach: one.rows(probability) for one in found if one.approach == "parabola"
@@ -194,7 +193,7 @@ def isoflop(
                 "refused": refused,
             }
         )
-    _show(found, checks, rows, refused, compute, probability)
+    _show(found, checks, rows, refused, budget, probability)
     for said in findings:
         click.echo(said)
     for name, check in checks:

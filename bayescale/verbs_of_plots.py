@@ -19,18 +19,18 @@ FORMATS = (".png", ".pdf", ".svg", ".jpg")
 # Each kind of figure, and the options that have a say in it.
 KINDS: dict[str, tuple[str, ...]] = {
     "summary": (),
-    "loss": ("covariate", "band", "at", "level"),
-    "isoflop": ("covariate", "compute", "at", "level"),
-    "contours": ("at", "level"),
-    "optimum": ("compute", "at", "level"),
-    "regret": ("compute", "at", "level"),
+    "loss": ("covariate", "band", "hold", "level"),
+    "isoflop": ("covariate", "compute", "hold", "level"),
+    "contours": ("hold", "level"),
+    "optimum": ("compute", "hold", "level"),
+    "regret": ("compute", "hold", "level"),
     "residuals": ("covariate",),
     "parameters": ("parameter",),
     "pairs": ("parameter",),
     "forest": ("by", "relative"),
     "bootstrap": ("study", "parameter"),
-    "approaches": ("covariate", "at", "level"),
-    "design": ("target", "compute", "at", "level"),
+    "approaches": ("covariate", "hold", "level"),
+    "design": ("target", "compute", "hold", "level"),
 }
 NEEDED = {
     "bootstrap": ("study", "study/"),
@@ -49,7 +49,7 @@ AHEAD = 10.0  # times the compute of the largest run, where nobody says for whic
 @click.option(
     "--band", type=click.Choice(["mean", "new_run"]), help="Bands of the mean curve, or of a new run."
 )
-@click.option("--at", help="Where further covariates of the law are held, as U=1e11.")
+@click.option("--hold", multiple=True, help="A further covariate of the law, as U=1e11; may be repeated.")
 @click.option("--level", multiple=True, help="The level of a factor, as corpus=web; may be repeated.")
 @click.option("--parameter", help="Which parameters, as alpha,beta.")
 @click.option("--by", help="The factor of a forest.")
@@ -182,7 +182,7 @@ def _axes(fit: "Fit", kind: str, given: Mapping[str, Any]) -> Any:
     from bayescale import plot as of
 
     levels: dict[str, Any] = dict(arguments.pairs_of(given.get("level", ()), "--level", "corpus=web"))
-    at = arguments.point_of(given["at"]) if "at" in given else None
+    at = arguments.held_of(given["hold"]) if "hold" in given else None
     where: dict[str, Any] = {"at": at, **levels}
     budgets = _budgets(given["compute"]) if "compute" in given else None
     names = [name.strip() for name in given["parameter"].split(",")] if "parameter" in given else None

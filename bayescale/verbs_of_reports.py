@@ -29,7 +29,9 @@ ASKED = ("compute", "target", "inference", "unique")
 @click.option("--comparison", type=click.Path(), help="A file of what `bayescale compare --json` printed.")
 @click.option("--backtest", type=click.Path(), help="A file of what `bayescale backtest --json` printed.")
 @click.option(
-    "--check", is_flag=True, help="Also the findings that take refits, as those of `bayescale check`."
+    "--quick",
+    is_flag=True,
+    help="Without the findings that take refits, as CLUSTER and SUPPORT; the page says so.",
 )
 @seed
 @click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
@@ -43,51 +45,49 @@ ASKED = ("compute", "target", "inference", "unique")
 )
 @as_json
 def report(
-    fits: tuple[str, ...], output: str, law: str | None, check: bool, seed: int, as_json: bool, **given: Any
+    fits: tuple[str, ...], output: str, law: str | None, quick: bool, seed: int, as_json: bool, **given: Any
 ) -> None:
     """Write a page of what fits say: one file, for a browser, that loads nothing."""
+    import jax
+
     from bayescale.page.answers import Question
     from bayescale.page.report import write
     from bayescale.page.reproduce import command
 
     if not Path(output).absolute().parent.is_dir():
         raise FileNotFoundError(f"{output}: there is no folder {Path(output).absolute().parent}")
-    at = {n: _number(v, "--at") for n, v in arguments.pairs_of(given["at"], "--at", "experts=8").items()}
+    at = {
+        n: arguments.amount_of(v, "--at")
+        for n, v in arguments.pairs_of(given["at"], "--at", "experts=8").items()
+    }
     levels = arguments.pairs_of(given["level"], "--level", "family=pythia")
-    asked = {n: None if given[n] is None else _number(given[n], f"--{n}") for n in ASKED}
+    asked = {n: None if given[n] is None else arguments.amount_of(given[n], f"--{n}") for n in ASKED}
     asked["unique"] = asked["unique"] or at.pop("U", None)
     checks = {
         n: _printed(given[n], verb) for n, verb in (("comparison", "compare"), ("backtest", "backtest"))
     }
     own = arguments.law_of(law) if law else None
     found = {name: _loaded(path, own) for name, path in _named(fits).items()}
-    checks["checked"] = {name: _checked(fit, seed) for name, fit in found.items()} if check else None
     typed = command(
-        "report", fits, {**given, "law": law, "check": check, "seed": seed if check else None, "o": output}
+        "report", fits, {**given, "law": law, "quick": quick, "seed": None if quick else seed, "o": output}
     )
     question = Question(**asked, at=at, levels=levels)
-    said = write(found, output, question, title=given["title"], command=typed, **checks)
+    key = None if quick else jax.random.key(seed)
+    said = write(found, output, question, title=given["title"], command=typed, key=key, **checks)
     if as_json:
         return print_json({**said, "file": output})
     for one in said["trouble"]:
         click.secho(f"NOT CONVERGED: {one['name']}: {one['text']}", bold=True, fg="red")
     for one in said["answers"]:
         click.echo(": ".join(part for part in (one["name"], one["text"]) if part))
-    for text in said["unanswered"]:
+    if said["warned"]:
+        click.secho(said["warned"], bold=True, fg="red")
+    for text in (*said["unanswered"], *said["unchecked"]):
         click.echo(text)
     counts = [one["severity"] for one in said["findings"]]
     if counts:
         click.echo(", ".join(f"{counts.count(s)} {s}" for s in dict.fromkeys(counts)) + " among the findings")
     click.echo(f"the report is in {output}")
-
-
-def _number(text: str, option: str) -> float:
-    from bayescale.columns import number
-
-    value = number(text)
-    if value is None:
-        raise ValueError(f"{option} is {text!r}; it is a number, such as 1e24 or 500B")
-    return value
 
 
 def _named(fits: tuple[str, ...]) -> dict[str, str]:
@@ -108,14 +108,6 @@ def _loaded(path: str, law):
         if law is None:
             raise
         return load(path, law=law)
-
-
-def _checked(fit, seed: int):
-    import jax
-
-    from bayescale.check.of_refits import all_findings
-
-    return all_findings(jax.random.key(seed), fit)
 
 
 def _printed(path: str | None, verb: str) -> dict[str, Any] | None:

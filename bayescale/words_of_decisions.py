@@ -6,7 +6,7 @@ import click
 
 from bayescale.printed import print_json, print_table, write_csv
 
-HEADINGS = ("fit", "question", "asked", "quantity", "unit", "low", "median", "high", "defined")
+HEADINGS = ("fit", "question", "asked", "quantity", "unit", "low", "median", "high", "defined", "infinite")
 # The probability that each question is asked for: a quantity, its bounds, and how to say it.
 LIKELY = {
     "compute_equivalent_gain": ("gain", {"above": 1.0}, "a gain above 1"),
@@ -44,13 +44,13 @@ def answer(found, probability: float, csv: str | None, as_json: bool, agreed=Non
         whole: dict[str, Any] = {"decisions": plain}
         if agreed is not None:
             whole["probabilities"] = agreed.probabilities
-            whole["findings"] = words.of_findings(agreed.findings)
-        return print_json(whole)
+            whole["elpd"] = agreed.elpd
+            whole["findings"] = [vars(finding) for finding in agreed.findings]
+        return print_json(words.plain(whole, infinite=True))
     for name, one in found:
         _show(name, one, probability)
     if agreed is not None:
-        said = ", ".join(f"{value:.2f} by {name}" for name, value in agreed.probabilities.items())
-        click.echo(f"The probability of the first being better is {said}.")
+        click.echo(f"The probability of the first being better is {agreed.said}.")
         for finding in agreed.findings:
             click.echo(str(finding))
     if csv:

@@ -65,7 +65,7 @@ def ladder(rng: np.random.Generator) -> Columns:
 def scattered(rng: np.random.Generator, *, runs=48, ratios=(5.0, 500.0), law=TIED) -> Columns:
     """Sizes, and tokens for each parameter, anywhere."""
     N = 10 ** rng.uniform(7.5, 10, runs)
-    D = N * np.exp(rng.uniform(*np.log(ratios), runs))
+    D = N * np.exp(rng.uniform(np.log(ratios[0]), np.log(ratios[1]), runs))
     noisy = loss(N, D, **law) * np.exp(0.004 * rng.standard_t(NU, size=runs))
     return {"N": N, "D": D, "loss": noisy, **settings(rng, N, D)}
 

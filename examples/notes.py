@@ -19,6 +19,7 @@ import numpy as np
 
 import bayescale as bs
 from bayescale import models, noise
+from bayescale.decide.better import left_out
 from bayescale.decide.decision import Decision, number
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -151,7 +152,8 @@ def gopher(found: Mapping[str, bs.Fit]) -> Section:
 
 def shapes(found: Mapping[str, bs.Fit]) -> Section:
     """Two shapes at 1e23 FLOP, of which neither is the best."""
-    asked = bs.rivals(found, lambda fit: bs.better(fit, SMALL, LARGE), "difference", below=0)
+    elpd = left_out(found)
+    asked = bs.rivals(found, lambda fit: bs.better(fit, SMALL, LARGE), "difference", below=0, elpd=elpd)
     rows = []
     for name, fit in found.items():
         wastes = [bs.efficiency(fit, N=run["N"], D=run["D"]) for run in (SMALL, LARGE)]
@@ -161,6 +163,7 @@ def shapes(found: Mapping[str, bs.Fit]) -> Section:
                 name,
                 interval(asked.decisions[name], "difference", 2),
                 f"{asked.probabilities[name]:.3f}",
+                f"{elpd[name]:.1f}",
                 interval(best, "N"),
                 *(f"{waste['deadweight loss'].mean():.0%}" for waste in wastes),
             )
@@ -169,12 +172,14 @@ def shapes(found: Mapping[str, bs.Fit]) -> Section:
     return Section(
         "10B parameters on 1.7T tokens, or 100B on 170B?",
         "Both take 1.02e23 FLOP, and neither is compute-optimal: the best model lies between them, and each "
-        "wastes a third to a half of its compute. Which of the two is better is not for these data to "
-        f"say.{said}",
+        "wastes a third to a half of its compute. Which of the two is better hangs on the belief about noise, "
+        "and the runs say which belief predicts them: elpd is the log density of each run given the others, "
+        f"summed.{said}",
         (
             "noise",
             "loss of 10B less that of 100B",
             "P(10B better)",
+            "elpd, nats",
             "best parameters",
             "wasted by 10B",
             "by 100B",

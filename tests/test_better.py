@@ -5,10 +5,11 @@ import pytest
 
 from bayescale import models
 from bayescale.check.published import published
-from bayescale.decide.better import better, rivals
+from bayescale.decide.better import better, left_out, rivals
+from bayescale.decide.predict import predict_loss
 from bayescale.decide.surface import surface
 from bayescale.pooling import Pooling
-from tests.made import BESIROGLU, fit_of, some
+from tests.made import BESIROGLU, RUNS, fit_of, some
 
 SMALL, LARGE = {"N": 1e10, "D": 1.7e12}, {"N": 1e11, "D": 1.7e11}
 
@@ -71,8 +72,33 @@ def test_a_fit_far_behind_is_no_rival():
     fits = {"a": leaning(0.8), "b": leaning(0.75), "c": leaning(0.1)}
     found = rivals(fits, ask, "difference", below=0, elpd={"a": 700.0, "b": 697.0, "c": 690.0})
     assert found.rivals == ("a", "b")
-    assert found.findings == ()
+    (finding,) = found.findings
+    assert (finding.code, finding.severity) == ("MODELSENS", "note")
+    assert "only c, 10 nats behind by leave-one-out, says otherwise" in finding.message
+    assert found.said == "0.80 by a, elpd 700.0 nats; 0.75 by b, elpd 697.0 nats; 0.10 by c, elpd 690.0 nats"
+    (severe,) = rivals(fits, ask, "difference", below=0, elpd={"a": 7.0, "b": 1.0, "c": 4.0}).findings
+    assert severe.severity == "severe"
+    assert "with b" not in severe.message
     assert rivals(fits, ask, "difference", below=0).findings
+
+
+def test_rivals_are_judged_by_the_runs_they_leave_out():
+    """Each run's density is nearly the same in all draws, so that leaving it out changes nothing but Monte Carlo."""
+    from bayescale.infer.pointwise import log_likelihood
+
+    close, off = (fit_of("chinchilla", some(BESIROGLU | {"E": E}, sd=1e-7)) for E in (BESIROGLU["E"], 2.0))
+    elpd = left_out({"a": close, "b": surface(off), "c": published(models.load("chinchilla"), BESIROGLU)})
+    assert set(elpd) == {"a", "b"}
+    assert elpd["b"] == pytest.approx(log_likelihood(off)[0].sum(), rel=1e-3)
+    other = close.replace(runs=RUNS.subset(np.arange(12) < 11))
+    for call in (
+        lambda: left_out({"a": close, "b": other}),
+        lambda: rivals({"a": close, "b": other}, ask, "N"),
+    ):
+        with pytest.raises(
+            ValueError, match="b was fitted to other runs than a; rivals are fits to the same"
+        ):
+            call()
 
 
 def test_any_question_can_be_asked_of_rivals():
@@ -95,3 +121,16 @@ def test_what_is_refused():
     for weights in ({"c": 1.0}, {"a": -1.0, "b": 2.0}, {"a": 0.0}):
         with pytest.raises(ValueError, match="they are 0 or more, not all 0, of a, b"):
             both.stacked(weights)
+
+
+def test_covariates_that_the_law_has_not_are_refused():
+    fit = leaning(0.5)
+    for c, ask in (
+        ("U", lambda: better(fit, {**SMALL, "U": 1e9}, LARGE)),
+        ("zz", lambda: predict_loss(fit, {**SMALL, "zz": 1.0})),
+        ("zz", lambda: fit.predict({**SMALL, "zz": 1.0})),
+    ):
+        with pytest.raises(ValueError, match=f"law chinchilla is in N, D; leave {c} out"):
+            ask()
+    given = fit.predict({"N": 1e10, "C": 6e21})  # D follows
+    np.testing.assert_allclose(given, fit.predict({"N": 1e10, "D": 1e11, "C": 6e21}))

@@ -162,11 +162,39 @@ def test_gains(run):
 def test_runs_are_compared_and_fits_that_do_not_agree_are_named(run):
     pair = ("--of", "N=10B,D=1.7T", "--over", "N=100B,D=170B")
     text = run("gain", "plain.nc", "other.nc", *pair)
-    assert "The probability of the first being better is 0.71 by plain, 0.62 by other." in text
+    assert "The probability of the first being better is 0.71 by plain, elpd " in text
+    assert " nats; 0.62 by other, elpd " in text
     found = json.loads(run("gain", "plain.nc", "point.nc", *pair, "--json"))
     assert found["probabilities"].keys() == {"plain", "point"}
     assert [d["question"] for d in found["decisions"]] == ["relative_efficiency", "better"] * 2
     assert found["findings"] == []
+    assert found["elpd"].keys() == {"plain"}  # of one draw nothing is said
+
+
+def test_each_fit_gets_the_levels_of_its_own_factors(run):
+    asked = ("allocate", "leveled.nc", "plain.nc", "--compute", "1e22", "--level", "corpus=x", "--json")
+    one, other = answers(run(*asked))
+    assert one["asked"] == {"C": 1e22, "corpus": "x"}
+    assert other["asked"] == {"C": 1e22}
+    said = run("allocate", "plain.nc", "--compute", "1e22", "--level", "corpus=x", code=2)
+    assert "--level corpus=x: nothing differs by corpus; there is no factor" in said
+
+
+def test_what_is_out_of_reach_is_told_from_what_is_not_known(run, folder):
+    (found,) = answers(run("target", "point.nc", "--loss", "1.8", "--json"))
+    assert row(found, "C")["median"] == "inf"
+    assert row(found, "C")["low"] is None  # of one draw
+    assert found["probability"] == 0
+    assert "UNREACHABLE" in {f["code"] for f in found["findings"]}
+    run("target", "point.nc", "--loss", "1.8", "--csv", "infinite.csv")
+    with (folder / "infinite.csv").open() as file:
+        assert next(csv.DictReader(file))["infinite"] == "1.0"
+
+
+def test_two_models_of_one_recipe_are_no_two_recipes(run):
+    assert "WARNING SAME_RUNS: both fits are of the same 12 runs" in run(
+        "gain", "plain.nc", "other.nc", "--compute", "1e22"
+    )
 
 
 @pytest.mark.parametrize(
@@ -191,6 +219,22 @@ def test_runs_are_compared_and_fits_that_do_not_agree_are_named(run):
         (
             ("gain", "plain.nc", "--of", "N=1e10,D=x", "--over", "N=1e10,D=1e12"),
             "--of D=x: x is not a number",
+        ),
+        (("allocate", "plain.nc", "--compute", "1e22", "--hold", "N=1e9"), "N is what is asked; it cannot"),
+        (("target", "plain.nc", "--loss", "2", "--hold", "N=1e9,D=1e9"), "D is what is asked; it cannot"),
+        (("allocate", "repeated.nc", "--compute", "1e22"), "or --hold U=1e11"),
+        (("allocate", "leveled.nc", "--compute", "1e22"), "or --level corpus=x"),
+        (
+            ("gain", "plain.nc", "--of", "N=7e10", "--over", "N=7e10,D=1e12"),
+            "--of: D of the run is missing; write it as N=7e10,D=1.4e12",
+        ),
+        (
+            ("gain", "plain.nc", "--of", "N=7e10,D=1e12,zz=1", "--over", "N=7e10,D=1e12"),
+            "law chinchilla is in N, D; leave zz out",
+        ),
+        (
+            ("gain", "leveled.nc", "--of", "N=7e10,corpus=x", "--over", "N=7e10,D=1e12"),
+            "--of and --over are two runs or two levels; corpus is a factor",
         ),
         (("gain", "plain.nc", "other.nc"), "recipes are compared at a compute; give --compute"),
         (("gain", "plain.nc", "--compute", "1e22"), "give two fits; or one fit with two levels"),

@@ -74,6 +74,9 @@ def test_a_decision_is_json():
     assert found["quantities"][0]["infinite"] == 0.2
     assert found["regret"] == {"mean": 0.1, "q95": 0.1}
     assert found["asked"] == {"loss": 1.95, "corpus": "web"}
+    assert plain({"x": [np.inf, -np.inf, np.nan, np.float64(1)]}, infinite=True) == {
+        "x": ["inf", "-inf", None, 1.0]
+    }
 
 
 def test_a_curve_asks_the_same_of_each_value():

@@ -212,6 +212,19 @@ def test_normal_noise_counts_as_itself(spread):
     assert found == pytest.approx(0.005**2, rel=3e-3)
 
 
+@pytest.mark.parametrize("scale", [1e-4, 0.003])
+def test_noise_counts_alike_however_small_it_is_beside_the_spread(scale):
+    """Normal noise as itself; of t with 2.9 degrees of freedom from its information to its variance, and never more."""
+    t = []
+    for ratio in (1.0, 10.0, 250.0, 1e3, 1e4, 1e5):
+        spread = ratio * scale
+        normal = prospects.as_normal(grid(), norm.logpdf(grid(), scale=scale), spread)
+        assert normal / scale**2 == pytest.approx(1, abs=3e-3)
+        t.append(prospects.as_normal(grid(), stats.t.logpdf(grid(), 2.9, scale=scale), spread) / scale**2)
+    assert t == sorted(t)
+    assert 5.9 / 3.9 < t[0] < t[-1] == pytest.approx(2.9 / 0.9, rel=3e-3)
+
+
 def test_heavy_tails_count_by_their_information_where_little_is_to_be_learned():
     for nu in (2.0, 2.9, 8.0):
         found = prospects.as_normal(grid(), stats.t.logpdf(grid(), nu, scale=0.004), 1e-5)
@@ -421,6 +434,17 @@ def test_a_decision_that_is_made_is_said():
     found = design(straight(), "better@N=2e12,D=1e10:N=1e12,D=1e10", 1e22)
     assert found.chance == 1
     assert "SETTLED" in {finding.code for finding in found.findings}
+
+
+def test_a_sign_that_no_draw_doubts_leaves_nothing_to_be_told():
+    asked = "better@N=1e6,D=1e6:N=1e16,D=1e16"
+    found = design(straight(middle=(0.4, 0.2)), asked, 1e23, candidates=CANDIDATES, key=KEY)  # by 20 sd
+    assert found.batch == ()
+    assert found.exact == {}  # nothing is worked out for no run
+    assert (found.own == 0).all()
+    assert "SETTLED" in {finding.code for finding in found.findings}
+    assert found.verdict.startswith("No candidate is expected to tell anything")
+    json.dumps(found.to_dict())
 
 
 def test_few_draws_that_keep_weight_are_said():

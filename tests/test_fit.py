@@ -81,7 +81,10 @@ def test_parameters_are_those_of_the_level_in_natural_units():
 @pytest.mark.parametrize(
     ("levels", "message"),
     [
-        ({}, "A differ by corpus; say which corpus: one of books, code, web"),
+        (
+            {},
+            "A differ by corpus; say which corpus: one of books, code, web, as corpus='books' or --level corpus=books",
+        ),
         ({"corpus": "wiki"}, "corpus has no level 'wiki'; it has books, code, web"),
         ({"corpus": "web", "family": "x"}, "nothing differs by family; the model has corpus, size"),
     ],

@@ -143,6 +143,16 @@ def test_orders_of_magnitude_add_up_draw_by_draw():
     assert one["doubling time"][0] == pytest.approx(8.4)
 
 
+def test_what_comes_to_nothing_never_doubles():
+    found = effective_compute(1e24, {"data": np.array([0.5, 1.0, 2.0, np.nan])}, years=2.0)
+    np.testing.assert_array_equal(found["doubling time"], [np.inf, np.inf, 24, np.nan])
+
+
+def test_the_better_loss_is_the_lower_one():
+    with pytest.raises(ValueError, match=r"better is 2 and worse is 1\.5; better is the lower loss"):
+        speedup(LADDER, 2.0, 1.5)
+
+
 def test_what_is_said_of_a_gain_is_said_of_what_is_made_of_it():
     fit = pooled((-0.1, 0.2)).replace(stats={"at_bound": ["A"], "mode_converged": True})
     found = compute_equivalent_gain(surface(fit, corpus="x"), surface(fit, corpus="y"), 1e25)

@@ -8,6 +8,8 @@ import pytest
 from bayescale import models
 from bayescale.check.published import published
 from bayescale.decide.allocate import compute_optimal
+from bayescale.decide.better import better
+from bayescale.decide.inference import inference_optimal
 from bayescale.decide.invert import compute_for, data_for, params_for
 from bayescale.decide.surface import surface
 from tests.made import BESIROGLU, fit_of, some
@@ -122,3 +124,41 @@ def test_what_is_refused():
         data_for(
             published(models.load("power_floor").along("C"), {"E": 1.6, "A": 95.18, "alpha": 0.0941}), 2.0
         )
+
+
+def test_what_is_asked_cannot_be_held():
+    fit = fit_of("chinchilla", some(BESIROGLU))
+    said = "N is what is asked; it cannot be held at 1B"
+    for ask in (
+        lambda: compute_optimal(fit, 1e22, at={"N": 1e9}),
+        lambda: compute_for(fit, 1.95, at={"N": 1e9}),
+        lambda: params_for(fit, 1.95, at={"N": 1e9, "D": 1e12}),
+        lambda: inference_optimal(fit, 1e12, loss=1.95, at={"N": 1e9}),
+        lambda: better(surface(fit, at={"N": 1e9}), {"N": 1e9, "D": 1e10}, {"N": 1e9, "D": 1e11}),
+    ):
+        with pytest.raises(ValueError, match=said):
+            ask()
+    with pytest.raises(ValueError, match="D is what is asked; it cannot be held at 1B"):
+        data_for(fit, 1.95, at={"N": 1e9, "D": 1e9})
+
+
+def test_a_target_out_of_reach_is_said_and_lies_beyond_everything():
+    """The probability is that of E < L, by the draws of E themselves."""
+    natural = some(BESIROGLU)
+    fit = fit_of("chinchilla", natural)
+    for loss, severity in ((1.75, "severe"), (1.95, "warning")):
+        found = compute_for(fit, loss)
+        (one,) = [finding for finding in found.findings if finding.code == "UNREACHABLE"]
+        assert one.severity == severity
+        assert one.number == np.mean(natural["E"] < loss)
+        assert np.isinf(found.beyond["C"]) == (severity == "severe")
+        assert any(f.code == "EXTRAP" and "beyond any C" in f.message for f in found.findings) == (
+            severity == "severe"
+        )
+    assert "UNREACHABLE" not in {f.code for f in compute_for(fit, 3.0).findings}
+    for found in (
+        data_for(fit, 1.75, at={"N": 1e9}),
+        params_for(fit, 1.75, at={"D": 1e11}),
+        inference_optimal(fit, 1e12, loss=1.75),
+    ):
+        assert "UNREACHABLE" in {f.code for f in found.findings}

@@ -20,14 +20,14 @@ from matplotlib.figure import Figure
 
 import bayescale as bs
 from bayescale import models, noise, parallel, storage
-from bayescale.check.findings import Finding
+from bayescale.check.findings import Finding, findings
 from bayescale.cli import main
 from bayescale.columns import label
 from bayescale.decide.allocate import compute_optimal
 from bayescale.fit import Fit
 from bayescale.law import Law
 from bayescale.model import Model
-from bayescale.page import explore, figures, report, reproduce
+from bayescale.page import explore, figures, of_findings, report, reproduce
 from bayescale.pooling import Pooling
 from bayescale.recipe import law_in
 from bayescale.runs import Runs
@@ -83,10 +83,16 @@ def repeated_fit(**options):
     return fit_of("data_constrained", runs=runs, **options)
 
 
+@pytest.fixture(autouse=True)
+def _unrefitted(monkeypatch):
+    """Refits take seconds; of them are tests/test_of_refits.py and those that say what they find."""
+    monkeypatch.setattr(of_findings, "all_findings", lambda key, fit: findings(fit))
+
+
 @pytest.fixture
 def undrawn(monkeypatch):
     """Figures take most of the time, and most tests are not about them."""
-    monkeypatch.setattr(figures, "figures", lambda fits, levels: [])
+    monkeypatch.setattr(figures, "figures", lambda *_: [])
 
 
 def written(fits, folder, **options) -> str:
@@ -125,7 +131,7 @@ def test_the_page_tells_of_runs_methods_versions_and_itself(tmp_path, undrawn):
         "bayescale report fit.nc",
     ):
         assert said in page, said
-    assert "bs.compute_optimal(fit, 1e+22, bounds=(1000.0, 1e+20), strict=False)" in page
+    assert "bs.compute_optimal(fit, 1e+22, bounds=(1.0, 1e+20), strict=False)" in page
     order = [
         "answer",
         "findings",
@@ -266,6 +272,100 @@ def test_a_law_without_translation_gets_a_page_without_sliders_that_says_so(tmp_
     assert "The answer" in seen(page)
 
 
+# ---- What it cannot answer, and what speaks against its answers
+
+
+def test_what_was_not_checked_is_said_with_its_reason(tmp_path, undrawn, monkeypatch):
+    def failing(key, fit):
+        raise ValueError("no mode")
+
+    monkeypatch.setattr(of_findings, "all_findings", failing)
+    printed = bs.published(models.load("chinchilla"), BESIROGLU, source="Besiroglu et al. 2024")
+    fits = {"printed": printed, "bad": fit_of(pareto_k=0.9), "good": fit_of()}
+    said = report.report(fits, tmp_path / "report.html", compute=BUDGET)["unchecked"]
+    assert [one.partition(":")[0] for one in said] == [f"Not checked of {name}" for name in fits]
+    assert [one.rpartition("; ")[2] for one in said] == [
+        "of a published fit there are no priors to fit anew with.",
+        "it has not converged.",
+        "the refits failed: no mode.",
+    ]
+
+
+def test_findings_of_every_answer_are_told_once_with_the_question(tmp_path, undrawn):
+    options = {"compute": 1e26, "target": 1.85}
+    said = report.report(fit_of(spread=0.001), tmp_path / "report.html", **options)["findings"]
+    extrap = [one["of"] for one in said if one["code"] == "EXTRAP"]
+    assert extrap == ["for the best split of 1e26 FLOP", "for what a loss of 1.85 takes"]
+    assert len({(one["code"], one["message"]) for one in said}) == len(said)
+
+
+def test_fits_of_the_same_runs_that_do_not_agree_are_told(tmp_path, undrawn):
+    fits = {"one": fit_of(spread=0.001), "two": fit_of(natural=BESIROGLU | {"alpha": 0.25}, spread=0.001)}
+    said = report.report(fits, tmp_path / "report.html", compute=BUDGET)["findings"]
+    (one,) = [one for one in said if one["code"] == "MODELSENS"]
+    middles = [compute_optimal(fit, BUDGET, bounds=(1.0, 1e20)).interval("N")[1] for fit in fits.values()]
+    assert float(one["number"]) == pytest.approx(abs(np.log10(middles[0] / middles[1])), rel=0.01)
+    assert all(label(middle) in one["message"] for middle in middles)
+    same = report.report({"one": fit_of(), "two": fit_of()}, tmp_path / "report.html", compute=BUDGET)
+    assert "MODELSENS" not in [one["code"] for one in same["findings"]]
+
+
+def test_what_a_law_has_no_say_in_is_unanswered_with_its_reason(tmp_path, undrawn):
+    fits = {"plain": fit_of(), "curve": curve_fit()}
+    said = report.report(fits, tmp_path / "report.html", compute=BUDGET, unique=1e10, inference=1e12)
+    plain, curve, cost = said["unanswered"]
+    assert plain.startswith("plain: 10B unique tokens change nothing of this answer")
+    assert curve.startswith("curve: 10B unique tokens")
+    assert plain.endswith("fit a law in U, such as data_constrained.")
+    assert cost.endswith("in C alone; fit a law in N and D, such as chinchilla.")
+
+
+def test_an_answer_that_fails_leaves_the_others(tmp_path, undrawn, monkeypatch):
+    def failing(*_):
+        raise ValueError("1e6 FLOP are too few")
+
+    monkeypatch.setattr("bayescale.page.answers.allocation", failing)
+    options = {"compute": BUDGET, "target": 2.1}
+    said = report.report({"ours": fit_of()}, tmp_path / "report.html", **options)
+    assert [one["text"][:17] for one in said["answers"]] == ["A loss of 2.1 tak"]
+    assert said["unanswered"] == [
+        "ours: 1e6 FLOP are too few.",
+        "There are no sliders for ours: what is asked of them has no answer, or is beyond 1e40, so that they have "
+        "nothing to begin with.",
+    ]
+    told = report.report({"ours": repeated_fit()}, tmp_path / "report.html", compute=1e6, unique=1e11)
+    assert "1e6 FLOP are too few" in told["unanswered"][0]
+
+
+def test_a_budget_beyond_all_bounds_has_no_sliders_and_says_so(tmp_path, undrawn):
+    said = report.report({"ours": fit_of()}, tmp_path / "report.html", compute=1e60)
+    assert said["answers"][0]["text"] == (
+        "No split of 1e60 FLOP between 1 and 1e+20 parameters is best in any draw."
+    )
+    assert said["unanswered"][-1].startswith("There are no sliders for ours")
+    assert "<script" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_loss_out_of_reach_is_called_so(tmp_path, undrawn):
+    def told(fit, target, **options):
+        said = report.report(fit, tmp_path / "report.html", compute=BUDGET, target=target, **options)
+        return said["answers"][1]["text"]
+
+    assert told(fit_of(), 1.5) == "A loss of 1.5 is out of reach of any compute in every draw."
+    point = fit_of(draws=1, method="map", spread=0)
+    assert told(point, 1.5).startswith("A loss of 1.5 is out of reach of any compute.")
+    some = told(fit_of(), 1.8172)  # the median of the floors
+    out = float(np.mean(fit_of().flat("E") * float(np.asarray(RUNS.unit)) >= 1.8172))
+    assert some.startswith(
+        f"A loss of 1.8172 is out of reach of any compute in {out:.1%} of the draws; where it is within reach it takes"
+    )
+    assert "∞" not in some
+    served = told(fit_of(), 1.5, inference=1e12)
+    assert (
+        served == "To reach a loss of 1.5 and answer 1T tokens is out of reach of any compute in every draw."
+    )
+
+
 # ---- That it is safe, small and the same
 
 
@@ -286,7 +386,8 @@ def hostile_page(folder, monkeypatch) -> str:
     mean.__kwdefaults__ = law.mean.__kwdefaults__
     law = law.replace(name=HOSTILE[5], mean=mean, source=HOSTILE[3])
     finding = Finding(HOSTILE[3], "warning", HOSTILE[4], 1.0, HOSTILE[0])
-    monkeypatch.setattr("bayescale.page.parts.findings", lambda fit: (finding,))
+    monkeypatch.setattr(of_findings, "all_findings", lambda key, fit: (finding,))
+    monkeypatch.setattr(of_findings, "findings", lambda fit: (finding,))
     fits = {HOSTILE[0]: fit_of(law, BESIROGLU, runs=runs, by="corpus"), HOSTILE[2]: fit_of(pareto_k=0.9)}
     said = {
         "verdict": HOSTILE[0],
@@ -339,7 +440,8 @@ def test_no_script_and_no_style_but_its_own_and_no_address(hostile):
     addresses = [v for _, attributes in tags.found for a, v in attributes if a in ("src", "href", "srcset")]
     assert all(address.startswith(("data:image/", "#")) for address in addresses)
     images = [dict(attributes) for name, attributes in tags.found if name == "img"]
-    assert len(images) == 5 + 4  # losses, contours, residuals, levels of one fit, parameters
+    # One has levels, the other no regret; the pairs of both are left out for their size.
+    assert len(images) == 7 + 5
     assert all(len(one["alt"]) > 20 for one in images)
     assert len(hostile.encode()) < 4_000_000
 
@@ -364,10 +466,11 @@ def test_a_page_too_large_to_be_mailed_is_refused(tmp_path, undrawn, monkeypatch
 
 
 def test_of_many_fits_fewer_figures_are_drawn(monkeypatch):
-    monkeypatch.setattr(figures, "image", lambda draw, caption, alt: caption)
-    one = figures.figures({"a": fit_of(by="corpus")}, {"corpus": "x"})
-    many = figures.figures({name: fit_of() for name in "abcd"}, {})
-    assert (len(one), len(many)) == (5, 8)
+    monkeypatch.setattr(figures, "image", lambda draw, caption, alt: {})
+    one = figures.figures({"a": fit_of(by="corpus")}, {"corpus": "x"}, {"a": (BUDGET, {})})
+    many = figures.figures({name: fit_of() for name in "abcd"}, {}, {})
+    assert (len(one), len(many)) == (8, 8)
+    assert [f["folded"] for f in one].count(True) == 1
 
 
 def test_what_cannot_be_drawn_is_said(tmp_path, monkeypatch):
@@ -529,21 +632,32 @@ def test_the_verb_writes_the_page(fit_file, tmp_path, undrawn):
     done = CliRunner().invoke(main, ["report", fit_file, *options], catch_exceptions=False)
     assert done.exit_code == 0
     assert "Spend 1e22 FLOP on" in done.output
-    assert f"bayescale report {fit_file} --compute 1e22 --target 2.1 -o {page}" in seen(page.read_text())
+    assert f"bayescale report {fit_file} --compute 1e22 --target 2.1 --seed 0 -o {page}" in seen(
+        page.read_text()
+    )
     told = json.loads(CliRunner().invoke(main, ["report", fit_file, *options, "--json"]).output)
     assert told["file"] == str(page)
     assert told["answers"][0]["text"] in done.output
     assert [one["question"] for one in told["numbers"]] == ["compute_optimal", "compute_for"]
 
 
-def test_the_verb_checks_with_refits_where_it_is_told_to(fit_file, tmp_path, undrawn, monkeypatch):
-    finding = Finding("SUPPORT", "severe", "alpha moves", 2.0, "Look")
-    monkeypatch.setattr("bayescale.check.of_refits.all_findings", lambda key, fit: (finding,))
+SUPPORT = Finding("SUPPORT", "severe", "alpha moves", 2.0, "Look")
+
+
+def test_the_verb_checks_with_refits_unless_it_is_to_be_quick(fit_file, tmp_path, undrawn, monkeypatch):
+    monkeypatch.setattr(of_findings, "all_findings", lambda key, fit: (SUPPORT,))
     page = tmp_path / "page.html"
-    done = CliRunner().invoke(main, ["report", fit_file, "--compute", "1e22", "--check", "-o", str(page)])
-    assert done.exit_code == 0, done.output
-    assert "SUPPORT" in page.read_text()
-    assert f"--compute 1e22 --check --seed 0 -o {page}" in seen(page.read_text())
+    typed = ["report", fit_file, "--compute", "1e22", "-o", str(page)]
+    done = CliRunner().invoke(main, typed, catch_exceptions=False)
+    assert "Severe finding stands against this answer: SUPPORT" in done.output
+    assert "Severe finding stands against this answer: SUPPORT" in seen(page.read_text())
+    assert f"--compute 1e22 --seed 0 -o {page}" in seen(page.read_text())
+    done = CliRunner().invoke(main, [*typed, "--quick"], catch_exceptions=False)
+    assert "Not checked: CLUSTER, SUPPORT, IRRELEVANT" in done.output
+    text = seen(page.read_text())
+    assert "Not checked: CLUSTER, SUPPORT, IRRELEVANT" in text
+    assert "they take refits, which were left out" in text
+    assert "alpha moves" not in text
 
 
 @pytest.mark.parametrize(
@@ -551,7 +665,9 @@ def test_the_verb_checks_with_refits_where_it_is_told_to(fit_file, tmp_path, und
     [
         (["nothing.nc"], "there is no file nothing.nc"),
         (["FIT", "FIT"], "a fit is named twice; name each once"),
-        (["FIT", "--compute", "much"], "--compute is 'much'; it is a number, such as 1e24 or 500B"),
+        (["FIT", "--compute", "much"], "--compute is 'much'; it is a positive number, such as 7e10 or 70B"),
+        (["FIT", "--target", "nan"], "--target is 'nan'; it is a positive number"),
+        (["FIT", "--at", "U=-3"], "--at is '-3'; it is a positive number"),
         (["FIT", "-o", "no/where.html"], "no/where.html: there is no folder"),
         (
             ["FIT", "--comparison", "none.json"],

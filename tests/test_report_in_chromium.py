@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 
 from bayescale import models
+from bayescale.check.findings import findings
 from bayescale.columns import label
 from bayescale.decide.allocate import compute_optimal
 from bayescale.decide.inference import inference_optimal
 from bayescale.decide.invert import compute_for
 from bayescale.law import irrelevant
-from bayescale.page import figures, report
+from bayescale.page import figures, of_findings, report
+from bayescale.page.answers import BOUNDS
 from bayescale.runs import Runs
 from tests import chromium
 from tests.test_report import BUDGET, COLUMNS, HOSTILE, fit_of, hostile_page, repeated_fit
 
-BOUNDS = (1e3, 1e20)  # those of the page
 # Both find a minimum by its slope, to the last digits of double precision; the slope of the page is its own.
 CLOSE = 1e-6
 
@@ -35,7 +36,8 @@ def browser(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _undrawn(monkeypatch):
     """Figures are images, which tests/test_report.py looks at."""
-    monkeypatch.setattr(figures, "figures", lambda fits, levels: [])
+    monkeypatch.setattr(figures, "figures", lambda *_: [])
+    monkeypatch.setattr(of_findings, "all_findings", lambda key, fit: findings(fit))  # without refits
 
 
 @pytest.fixture
@@ -199,14 +201,25 @@ def test_the_address_keeps_what_is_asked(shown):
     same(page, "target", inference_optimal(fit, 5e11, loss=2.2, corpus="y"), {"total": "total"})
     page.type("C-text", "4e23")
     page.answered()
-    assert page.run("location.hash") == "#C=4e+23&T=500000000000&loss=2.2&case=2"
+    assert page.run("location.hash") == "#C=4e23&T=500000000000&loss=2.2&case=2"
+    before = numbers(page, "budget-N")
+    page.call("Page.reload")
+    page.run("new Promise(done => setTimeout(done, 300))")
+    page.answered()
+    np.testing.assert_array_equal(numbers(page, "budget-N"), before)
+    same(page, "budget", compute_optimal(fit, 4e23, bounds=BOUNDS, corpus="y"), BUDGETS)
+    page.run("document.querySelector('nav a[href=\"#runs\"]').click()")
+    page.run("new Promise(done => setTimeout(done, 50))")
+    page.answered()
+    assert page.run("document.getElementById('case').value") == "2"
+    same(page, "budget", compute_optimal(fit, 4e23, bounds=BOUNDS, corpus="y"), BUDGETS)
     page.run("location.hash = '#C=</script>&loss=-1&T=1e99&case=77'")
     page.answered()
     assert page.complaints == []
     same(page, "budget", compute_optimal(fit, 4e23, bounds=BOUNDS, corpus="y"), BUDGETS)
 
 
-@pytest.mark.parametrize("typed", ["", "much", "-1e22", "1e22e", "NaN", "0", "1e99"])
+@pytest.mark.parametrize("typed", ["", "much", "-1e22", "1e22e", "NaN", "0", "1e99", "1,95", "1,000,00"])
 def test_what_is_no_number_changes_nothing_and_is_marked(typed, shown):
     page = shown(fit_of(draws=60))
     before = numbers(page, "budget-N")

@@ -127,7 +127,16 @@ def test_designs_that_cannot_be(folder, given, message):
 
 
 def test_approaches_1_and_2_beside_laws(folder, tmp_path):
-    asked = ("isoflop", folder / "runs.csv", "--at", "1e24", "--level", "corpus=web", "--replicates", 100)
+    asked = (
+        "isoflop",
+        folder / "runs.csv",
+        "--compute",
+        "1e24",
+        "--level",
+        "corpus=web",
+        "--replicates",
+        100,
+    )
     laws = ("--fit", folder / "chinchilla.nc", "--fit", folder / "kaplan.nc")
     text = run(*asked, *laws, "--csv", tmp_path / "optimum.csv").output
     assert "approach 2: the minimum of a parabola in each slice" in text
@@ -145,12 +154,14 @@ def test_approaches_1_and_2_beside_laws(folder, tmp_path):
 
 def test_isoflops_that_cannot_be(folder):
     asked = ("isoflop", folder / "runs.csv")
-    assert "--at is 'x'; it is a positive number" in refused(*asked, "--at", "x")
-    assert "there is no factor recipe; there are" in refused(*asked, "--at", "1e24", "--level", "recipe=web")
-    assert "corpus has no level 'book'; it has web, code" in refused(
-        *asked, "--at", "1e24", "--level", "corpus=book"
+    assert "--compute is 'x'; it is a positive number" in refused(*asked, "--compute", "x")
+    assert "there is no factor recipe; there are" in refused(
+        *asked, "--compute", "1e24", "--level", "recipe=web"
     )
-    said = refused(*asked, "--at", "1e24", "--by", "budget", "--curves", "run")
+    assert "corpus has no level 'book'; it has web, code" in refused(
+        *asked, "--compute", "1e24", "--level", "corpus=book"
+    )
+    said = refused(*asked, "--compute", "1e24", "--by", "budget", "--curves", "run")
     assert "neither approach can be followed" in said
     assert "there is no column budget" in said
     assert "there is no factor run" in said

@@ -165,8 +165,8 @@ def test_the_next_runs(fit, tmp_path):
         (["-o", "/nowhere/x.png"], "/nowhere/x.png: there is no folder /nowhere"),
         (["--compute", "1e21", "-o", "x.png"], "--compute has no say in summary; it takes no such option"),
         (
-            ["--kind", "forest", "--at", "U=1", "-o", "x.png"],
-            "--at has no say in forest; it takes --by, --relative",
+            ["--kind", "forest", "--hold", "U=1", "-o", "x.png"],
+            "--hold has no say in forest; it takes --by, --relative",
         ),
         (["--kind", "bootstrap", "-o", "x.png"], "bootstrap needs --study, as --study study/"),
         (["--kind", "design", "-o", "x.png"], "design needs --target, as --target N@1e24"),
@@ -175,7 +175,7 @@ def test_the_next_runs(fit, tmp_path):
             ["--kind", "loss", "--covariate", "U", "-o", "x.png"],
             "the runs have no column U; they have N, D, C",
         ),
-        (["--kind", "loss", "--at", "U=1e9", "-o", "x.png"], "law chinchilla is in N, D; U cannot be held"),
+        (["--kind", "loss", "--hold", "U=1e9", "-o", "x.png"], "law chinchilla is in N, D; U cannot be held"),
         (["--kind", "loss", "--level", "web", "-o", "x.png"], "--level is 'web'; write it as corpus=web"),
         (
             ["--kind", "isoflop", "--compute", "much", "-o", "x.png"],

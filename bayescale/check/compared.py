@@ -14,6 +14,7 @@ from bayescale.check.findings import findings as findings_of_fit
 from bayescale.check.loo import stacking
 from bayescale.check.ranking import Candidate, Ranking
 from bayescale.check.relevance import DECISIVE
+from bayescale.forecast import meant
 
 Weights = Literal["evidence", "stacking"]
 UNITS = 6  # left out one by one: with fewer the error of a difference is not told
@@ -110,6 +111,9 @@ class Comparison:
         factors = {by for one in self.candidates for by in one.evidence.fit.model.factors}
         if unknown := set(levels) - factors:
             raise ValueError(f"nothing differs by {sorted(unknown)[0]} in any of the models")
+        axes = {c for one in self.candidates for c in meant(one.evidence.fit.model)}
+        if unknown := set(points) - axes:
+            raise ValueError(f"none of the models is in {sorted(unknown)[0]}; leave it out")
         weight = self.probabilities if weights == "evidence" else self.stacking
         if not weight:
             why = (
@@ -122,12 +126,17 @@ class Comparison:
         key_count, *keys = random.split(key, 1 + len(weight))
         rng = np.random.default_rng(np.asarray(random.key_data(key_count)))
         taken = rng.multinomial(count, np.array(list(weight.values())) / sum(weight.values()))
+        # A constant is a function of nothing, at as many points as the others.
+        many_points = np.ones(np.broadcast_shapes(*(np.shape(v) for v in points.values())))
         parts = []
         for own, name, many in zip(keys, weight, taken, strict=True):
             if many:
                 fit = self[name].evidence.fit
                 known = {by: level for by, level in levels.items() if by in fit.model.factors}
-                drawn = fit.predict(points, kind=kind, key=own, **known)
+                own_points = {c: v for c, v in points.items() if c in meant(fit.model)} or {
+                    "trials": many_points
+                }
+                drawn = fit.predict(own_points, kind=kind, key=own, **known)
                 parts.append(drawn[rng.choice(len(drawn), many, replace=many > len(drawn))])
         return np.concatenate(parts)
 

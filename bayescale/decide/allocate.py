@@ -15,6 +15,7 @@ from bayescale.decide.surface import Surface, surface
 from bayescale.fit import Fit
 
 BOUNDS = (1e6, 1e14)  # parameters
+WIDE = (1.0, 1e20)  # parameters: wide enough for the best N of every draw
 
 
 def compute_optimal(
@@ -131,4 +132,7 @@ def at_bound(compute: float, bounds: tuple[float, float], least: np.ndarray, mos
         for bad, bound in ((least, bounds[0]), (most, bounds[1]))
         if bad.any()
     ]
-    return f"{'; '.join(said)}; widen bounds, or take it that the fit does not tell the optimum"
+    return (
+        f"{'; '.join(said)}; widen bounds, which the command line leaves wide, or take it that the fit does not tell "
+        "the optimum"
+    )

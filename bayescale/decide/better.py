@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayescale.check.findings import Finding
+from bayescale.check.loo import leave_one_out
 from bayescale.decide.decision import Decision
 from bayescale.decide.pairs import both, paired
 from bayescale.decide.support import decision
@@ -39,13 +40,15 @@ def better(
         The loss of the first less that of the second, and both losses.
 
     Raises:
-        ValueError: a covariate of a law is missing, or not positive.
+        ValueError: a covariate of a law is missing, not positive, not of the law, or held.
     """
     one, other = paired(surface(of), surface(of if over is None else over), joint)
     for run in (first, second):
         for c, value in run.items():
             if not (np.isfinite(value) and value > 0):
                 raise ValueError(f"{c} of a run is {value}; it is a positive number")
+    one.leaves(*first)
+    other.leaves(*second)
     losses = one.each(**first), other.each(**second)
     asked = {
         f"{c} {which}": float(v)
@@ -70,13 +73,23 @@ class Rivals:
         decisions: name of the fit -> its answer.
         probabilities: name of the fit -> the probability that was asked for.
         rivals: the names of those that the data do not put far behind; the finding is of these.
-        findings: MODELSENS, where it is for the model to say.
+        findings: MODELSENS, where it is for the model to say; a note where only fits far behind say otherwise.
+        elpd: name of the fit -> its expected log predictive density in nats, as far as it was given.
     """
 
     decisions: dict[str, Decision]
     probabilities: dict[str, float]
     rivals: tuple[str, ...]
     findings: tuple[Finding, ...]
+    elpd: dict[str, float]
+
+    @property
+    def said(self) -> str:
+        """The probabilities, each with the elpd of its fit."""
+        beside = {name: f", elpd {value:.1f} nats" for name, value in self.elpd.items()}
+        return "; ".join(
+            f"{value:.2f} by {name}{beside.get(name, '')}" for name, value in self.probabilities.items()
+        )
 
     def stacked(self, weights: Mapping[str, float]) -> float:
         """The probability by all fits together, weighted, such as by the stacking weights of a comparison.
@@ -114,36 +127,96 @@ def rivals(
         quantity: the quantity of the decision that the probability is of.
         above: the probability is that the quantity is above this,
         below: and below this.
-        elpd: name -> the expected log predictive density, in nats; a fit more than 4 behind the best is no rival. With
-            nothing said, all are, but for fits of one draw, of which a probability is 0 or 1.
+        elpd: name -> the expected log predictive density, in nats, such as `left_out` gives; a fit more than 4 behind
+            the best is no rival. With nothing said, all are, but for fits of one draw, of which a probability is 0 or
+            1.
 
     Raises:
-        ValueError: there are fewer than two fits, or a fit has no elpd.
+        ValueError: there are fewer than two fits, a fit has no elpd, or fits are of different runs.
     """
     if len(fits) < 2:
         raise ValueError(f"{len(fits)} fit has no rivals; give two or more, by name")
-    if elpd is not None and (missing := [name for name in fits if name not in elpd]):
+    if elpd is not None and (missing := [name for name in fits if name not in elpd and len(fits[name]) > 1]):
         raise ValueError(f"{missing[0]} has no elpd; give one for each of {', '.join(fits)}, or none")
+    _same_runs(fits)
     decisions = {name: ask(fit) for name, fit in fits.items()}
     found = {name: one.probability(quantity, above=above, below=below) for name, one in decisions.items()}
-    best = max(elpd[name] for name in fits) if elpd else 0.0
     drawn = [name for name, one in decisions.items() if len(one) > 1]
-    close = tuple(name for name in drawn if elpd is None or elpd[name] >= best - CLOSE)
-    return Rivals(decisions, found, close, _sensitive({name: found[name] for name in close}, quantity))
+    known = {name: float(elpd[name]) for name in fits if name in elpd} if elpd else {}
+    best = max((known[name] for name in drawn if name in known), default=0.0)
+    behind = {name: best - known[name] if known else 0.0 for name in drawn}
+    close = tuple(name for name in drawn if behind[name] <= CLOSE)
+    findings = _sensitive({name: found[name] for name in drawn}, behind, quantity)
+    return Rivals(decisions, found, close, findings, known)
 
 
-def _sensitive(probabilities: Mapping[str, float], quantity: str) -> tuple[Finding, ...]:
-    apart = max(probabilities.values(), default=0.0) - min(probabilities.values(), default=0.0)
-    if not apart > APART:
-        return ()
+def left_out(fits: Mapping[str, Fit | Surface]) -> dict[str, float]:
+    """How well each fit predicts the runs left out one by one, in nats; nothing is said of fits of one draw.
+
+    Args:
+        fits: name -> a fit or a surface, all of the same runs.
+
+    Returns:
+        Name -> the expected log predictive density, by Pareto-smoothed importance sampling.
+
+    Raises:
+        ValueError: the fits are of different runs.
+    """
+    _same_runs(fits)
+    own = {name: one.fit if isinstance(one, Surface) else one for name, one in fits.items()}
+    return {name: leave_one_out(fit).value for name, fit in own.items() if len(fit) > 1}
+
+
+def _same_runs(fits: Mapping[str, Fit | Surface]) -> None:
+    own = {name: one.fit if isinstance(one, Surface) else one for name, one in fits.items()}
+    drawn = [name for name, fit in own.items() if len(fit) > 1]  # published ones were made of who knows which
+    for name in drawn:
+        if own[name].runs.hash != own[drawn[0]].runs.hash:
+            raise ValueError(
+                f"{name} was fitted to other runs than {drawn[0]}; rivals are fits to the same, so that one can tell "
+                "which predicts them better"
+            )
+
+
+def _sensitive(
+    probabilities: Mapping[str, float], behind: Mapping[str, float], quantity: str
+) -> tuple[Finding, ...]:
+    """MODELSENS, of those that the data do not put far behind; a note where only others say otherwise."""
+    close = {name: value for name, value in probabilities.items() if behind[name] <= CLOSE}
     said = ", ".join(f"{value:.2f} with {name}" for name, value in probabilities.items())
-    straddles = max(probabilities.values()) > 0.5 > min(probabilities.values())
+    apart = _range(close)
+    if apart > APART:
+        straddles = max(close.values()) > 0.5 > min(close.values())
+        message = ", ".join(f"{value:.2f} with {name}" for name, value in close.items())
+        return (
+            Finding(
+                "MODELSENS",
+                "severe" if straddles else "warning",
+                f"the probability asked of {quantity} is {message}: that is for the model to say, and not for these "
+                "data",
+                apart,
+                "Weigh the models by how they predict (bayescale compare gives stacking weights), or add runs near it",
+            ),
+        )
+    if not _range(probabilities) > APART:
+        return ()
+    far = [
+        name
+        for name, value in probabilities.items()
+        if name not in close and _range({**close, name: value}) > APART
+    ]
+    which = " and ".join(f"{name}, {behind[name]:.0f} nats behind by leave-one-out" for name in far)
     return (
         Finding(
             "MODELSENS",
-            "severe" if straddles else "warning",
-            f"the probability asked of {quantity} is {said}: that is for the model to say, and not for these data",
-            apart,
-            "Weigh the models by how they predict (bayescale compare gives stacking weights), or add runs near it",
+            "note",
+            f"the probability asked of {quantity} is {said}: only {which}, {'says' if len(far) == 1 else 'say'} "
+            "otherwise",
+            _range(probabilities),
+            "Believe those that predict the runs better",
         ),
     )
+
+
+def _range(probabilities: Mapping[str, float]) -> float:
+    return max(probabilities.values(), default=0.0) - min(probabilities.values(), default=0.0)

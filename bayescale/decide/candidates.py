@@ -10,6 +10,7 @@ import numpy.typing as npt
 from jax import Array
 from jax.scipy.special import logsumexp
 from numpyro.distributions.distribution import validation_enabled
+from scipy.interpolate import PchipInterpolator
 
 from bayescale import forecast, parallel
 from bayescale.columns import label
@@ -22,6 +23,7 @@ DECADES, STEPS = 2.0, 5  # how far below the budget a run may be, and in how man
 OWN = ("run", "model")  # factors of which each new run is a new level
 NEAR = 0.05  # in ln N: sizes so near are one size, as in a table whose sizes are read off a figure
 PARAMETERS = 200  # draws that the density of the noise is averaged over: it hardly varies between them
+LOWEST = -700.0  # the logarithm of a density relative to its peak that is as good as none: exp of less is 0
 SMALLEST, LARGEST, POINTS = 1e-9, 10.0, 800  # residuals at which it is tabulated, to either side
 
 
@@ -52,8 +54,8 @@ def points_of(
             needed = (*fit.model.law.covariates, *fit.model.noise.covariates)
             if more := [c for c in needed if c not in ("N", "D", "C", *at)]:
                 raise ValueError(
-                    f"{fit.model.law.name} needs {', '.join(needed)}; hold {more[0]}, as at={{{more[0]!r}: 8}}, or "
-                    "give candidates that have it"
+                    f"{fit.model.law.name} needs {', '.join(needed)}; hold {more[0]}, as at={{{more[0]!r}: 8}} or "
+                    f"--hold {more[0]}=8, or give candidates that have it"
                 )
         shares = np.unique([*np.logspace(-DECADES, 0, STEPS), 1 / batch])
         C, ratio = (axis.ravel() for axis in np.meshgrid(budget * shares, RATIOS, indexing="ij"))
@@ -96,7 +98,8 @@ def shown(fit: Fit, points: Runs, levels: Mapping[str, str]) -> np.ndarray:
     A shock that the fit knows is in it: of a factor in `levels`, or of a size that is in the table.
     """
     own = {by: level for by, level in levels.items() if by in fit.model.factors}
-    mean = fit.predict(points.columns, kind="mean", key=None, **own)
+    columns = {c: v for c, v in points.columns.items() if c in forecast.meant(fit.model)}
+    mean = fit.predict(columns, kind="mean", key=None, **own)
     return np.log(mean) + _known(fit, groups(fit, points, levels))
 
 
@@ -228,20 +231,26 @@ def as_normal(residuals: np.ndarray, logs: np.ndarray, spread: float) -> float:
         spread: how uncertain the number is.
     """
     scale = float(np.exp(-logs.max()))  # of a normal density 2.5 standard deviations
-    # Steps that both densities are smooth on; beyond 4,000 of them the noise is nothing beside the number.
-    step = max(min(spread / 10, scale / 20), spread / 250)
-    f = np.arange(-8 * spread, 8 * spread + step / 2, step)
-    prior = np.exp(-((f / spread) ** 2) / 2)
-    # Evenly near 0 and in the logarithm far off, where heavy tails are.
-    y = np.hypot(spread, scale) * np.sinh(np.linspace(-7, 7, 401))
+    # Measurements evenly near 0 and in the logarithm far off, where heavy tails are.
+    y = np.hypot(spread, scale) * np.sinh(np.linspace(-7, 7, 241))[:, None]
+    # The numbers that are likely before, in steps of a twentieth of their spread; where noise is narrower also those
+    # that it makes likely for each measurement.
+    f = np.broadcast_to(spread * np.linspace(-8, 8, 321), (len(y), 321))
+    if spread > scale:
+        span = np.arcsinh(residuals[-1] / scale)
+        f = np.sort(np.hstack([f, y - scale * np.sinh(np.linspace(-span, span, 401))]), axis=1)
     least = np.abs(residuals).min()
-    joint = prior * np.exp(
-        np.interp(np.arcsinh((y[:, None] - f) / least), np.arcsinh(residuals / least), logs)
-    )
-    evidence = joint.sum(axis=1)
-    mean = (joint @ f) / np.maximum(evidence, 1e-300)
-    told = np.trapezoid(mean**2 * evidence, y) / np.trapezoid(evidence, y)
-    return float(spread**2 * (spread**2 / told - 1))
+    # Smoothly between the residuals of the table, since a narrow spread sees slopes; nothing is beyond them.
+    height = np.maximum(logs - logs.max(), LOWEST)
+    noise = PchipInterpolator(np.arcsinh(residuals / least), height, extrapolate=False)
+    log_noise = noise(np.arcsinh((y - f) / least))
+    joint = np.where(np.isnan(log_noise), 0.0, np.exp(log_noise - (f / spread) ** 2 / 2))
+    evidence = np.trapezoid(joint, f, axis=1)
+    some = np.maximum(evidence, 1e-300)
+    mean = np.trapezoid(joint * f, f, axis=1) / some
+    variance = np.trapezoid(joint * (f - mean[:, None]) ** 2, f, axis=1) / some
+    told, left = (np.trapezoid(part * evidence, y[:, 0]) for part in (mean**2, variance))
+    return float(spread**2 * left / told)
 
 
 def cost(points: Runs) -> np.ndarray:

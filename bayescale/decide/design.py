@@ -1,6 +1,7 @@
 """Design: which runs to do next, by what each is expected to tell of a target for its compute."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from bayescale.decide.designed import Design
 from bayescale.decide.targets import Target, target_of
 from bayescale.decide.updates import Joint, joint, removed, told_of_law
 from bayescale.fit import Fit
+from bayescale.forecast import meant
 from bayescale.runs import Runs
 
 CHECKED = 3  # how many of the first candidates are worked out by nested Monte Carlo too
@@ -107,7 +109,7 @@ def design(
     alone = [np.array([score([i]) for i in range(len(cost))]) for score in scores]
     batches = [greedy(score, cost, budget, batch) for score in scores]
     exact: dict[tuple[int, ...], nested.Told] = {}
-    if key is not None:
+    if key is not None and batches[0]:  # where no run tells anything there is nothing to work out better
         first = [(int(i),) for i in np.argsort(-alone[0] / cost, kind="stable")[:CHECKED]]
         for which in dict.fromkeys([*first, batches[0]]):
             key, used = random.split(key)
@@ -193,6 +195,9 @@ def _check(fits: Sequence[Fit], target: Target, levels: Mapping[str, str], at: M
                 "same"
             )
         one.require({by: level for by, level in levels.items() if by in one.model.factors})
+    axes = {c for one in fits for c in meant(one.model)}
+    if target.kind != "optimum" and (unknown := {c for point in target.at for c in point} - axes):
+        raise ValueError(f"no law is in {sorted(unknown)[0]}; leave it out of the target {target.name}")
     covariates = {c for one in fits for c in (*one.model.law.covariates, *one.model.noise.covariates)}
     if unknown := set(at) - covariates:
         raise ValueError(
@@ -220,6 +225,9 @@ def _view(
 ) -> View:
     own = {by: level for by, level in levels.items() if by in {p.by for p in fit.model.pooling}}
     held = {c: v for c, v in at.items() if c in fit.model.law.covariates}
+    if target.kind in ("loss", "better"):  # each law is asked at the covariates that it is in
+        points = [{c: v for c, v in point.items() if c in meant(fit.model)} for point in target.at]
+        target = replace(target, at=tuple(points))
     values = np.zeros(len(fit)) if target.kind == "law" else target.draws(fit, at=held, **own)
     there = np.isfinite(values)
     if there.sum() < ENOUGH:

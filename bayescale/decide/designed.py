@@ -167,7 +167,7 @@ class Design:
                     told.removed,
                     "Believe the former, and ranks where they are far apart only",
                 )
-        if not self.exact:
+        if not self.exact and self.batch:
             yield Finding(
                 "NORMAL",
                 "note",

@@ -5,15 +5,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from bayescale.decide import frontier
-from bayescale.decide.allocate import check_compute, split, wasted
+from bayescale.decide.allocate import WIDE, check_compute, split, wasted
 from bayescale.decide.budget import equivalent
 from bayescale.decide.decision import Curve, Decision
 from bayescale.decide.frontier import Flop, six
 from bayescale.decide.support import decision
 from bayescale.decide.surface import Surface, surface
 from bayescale.fit import Fit
-
-WIDE = (1.0, 1e20)  # parameters: wide enough for the best N of every draw
 
 
 def efficiency(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from bayescale.check.findings import Finding
 from bayescale.decide import frontier
 from bayescale.decide.allocate import check_compute
 from bayescale.decide.budget import needed
@@ -59,7 +60,8 @@ def compute_equivalent_gain(
     C = _compute(second, loss, flop)
     draws = {"gain": C / compute, "loss": loss, "C needed": C}
     units = {"gain": "times", "C needed": "FLOP"}
-    one = decision("compute_equivalent_gain", first, {"C": float(compute)}, draws, point, units=units)
+    asked, said = {"C": float(compute)}, _one_recipe(first, second)
+    one = decision("compute_equivalent_gain", first, asked, draws, point, units=units, findings=said)
     one = one.replace(asked=one.asked | {f"over {name}": value for name, value in second.asked.items()})
     return both(one, decision("compute_equivalent_gain", second, {}, {}, {"C": C}))
 
@@ -136,6 +138,8 @@ def speedup(
         The speedup and the compute of either loss.
     """
     check_positive(better=better, worse=worse)
+    if better > worse:
+        raise ValueError(f"better is {better:g} and worse is {worse:g}; better is the lower loss")
     at_level = surface(fit, at=at, centre=centre, **levels)
     best, other = (_compute(at_level, np.full(len(at_level), loss), flop) for loss in (better, worse))
     return decision(
@@ -161,7 +165,7 @@ def effective_compute(
         compute: the physical compute, in FLOP.
         gains: name -> a decision with the quantity "gain", or draws of one, (draws,), or a number.
         years: how long the improvements took; with them the time in which the gains double the effective compute is
-            given, in months.
+            given, in months; it is infinite where they come to nothing.
 
     Returns:
         The orders of magnitude of each gain and of all together, and the effective compute.
@@ -192,7 +196,10 @@ def effective_compute(
         draws = magnitudes | {"OOM": total, "effective C": compute * 10**total}
         if years is not None:
             check_positive(years=years)
-            draws["doubling time"] = MONTHS * years * np.log10(2) / total
+            # What does not grow never doubles.
+            growing = np.where(total > 0, total, np.nan)
+            time = MONTHS * years * np.log10(2) / growing
+            draws["doubling time"] = np.where(total <= 0, np.inf, time)
     decided = [g for g in gains.values() if isinstance(g, Decision)]
     return Decision(
         question="effective_compute",
@@ -204,6 +211,24 @@ def effective_compute(
         regret=None,
         findings=tuple(dict.fromkeys(f for g in decided for f in g.findings)),
         trouble=tuple(dict.fromkeys(t for g in decided for t in g.trouble)),
+    )
+
+
+def _one_recipe(first: Surface, second: Surface) -> tuple[Finding, ...]:
+    """SAME_RUNS, where two fits are two models of one recipe."""
+    runs = first.fit.runs
+    alike = runs.hash == second.fit.runs.hash and first.levels == second.levels
+    if first.fit is second.fit or not alike or "published" in (first.fit.method, second.fit.method):
+        return ()
+    return (
+        Finding(
+            "SAME_RUNS",
+            "warning",
+            f"both fits are of the same {len(runs)} runs and levels: this is what two models of one recipe differ by, "
+            "and no gain of a recipe",
+            float(len(runs)),
+            "Compare fits of different runs, or two levels of one fit",
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from bayescale.decide.budget import needed
 from bayescale.decide.decision import Decision, mean
 from bayescale.decide.efficiency import check_positive
 from bayescale.decide.frontier import Flop, six
-from bayescale.decide.support import decision
+from bayescale.decide.support import decision, unreachable
 from bayescale.decide.surface import Surface, surface
 from bayescale.fit import Fit
 
@@ -158,7 +158,15 @@ def _for_loss(at_level: Surface, bill: _Bill, wanted: np.ndarray) -> Decision:
         "saved": where_reached(saved),
         "share saved": where_reached(saved / (saved + total["total"])),
     }
-    return decision("inference_optimal", at_level, asked, draws, {"N": N, "D": D}, units=bill.units("saved"))
+    return decision(
+        "inference_optimal",
+        at_level,
+        asked,
+        draws,
+        {"N": N, "D": D},
+        units=bill.units("saved"),
+        findings=unreachable(K),
+    )
 
 
 def _for_budget(at_level: Surface, bill: _Bill, budget: float, bounds: tuple[float, float]) -> Decision:

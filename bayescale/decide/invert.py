@@ -15,7 +15,7 @@ from bayescale.decide.budget import needed
 from bayescale.decide.decision import Decision
 from bayescale.decide.efficiency import check_positive
 from bayescale.decide.frontier import HALVINGS, Flop, six
-from bayescale.decide.support import decision
+from bayescale.decide.support import decision, unreachable
 from bayescale.decide.surface import FLOP, Surface, completed, surface
 from bayescale.fit import Fit
 from bayescale.model import Model
@@ -58,7 +58,9 @@ def compute_for(
     if "C" in at_level.law.covariates and not {"N", "D"} <= set(at_level.law.covariates):
         at_level.holds("C")
         C = inverse(at_level, "C", wanted)
-        return decision("compute_for", at_level, {"loss": _one(wanted)}, {"C": C}, {"C": C})
+        return decision(
+            "compute_for", at_level, {"loss": _one(wanted)}, {"C": C}, {"C": C}, findings=unreachable(C)
+        )
     at_level.holds("N", "D")
     C = needed(at_level, wanted, flop=flop)
     reached = np.isfinite(C) & (C > 0)
@@ -66,7 +68,8 @@ def compute_for(
     best = frontier.best(at_level, np.where(reached, C, 1.0), flop=flop)
     N, D = (np.where(reached, v, C) for v in (best.N, best.D))
     draws = {"C": C, "N": N, "D": D, "D/N": np.where(reached, best.D / best.N, np.nan)}
-    return decision("compute_for", at_level, {"loss": _one(wanted)}, draws, {"N": N, "D": D})
+    asked, point = {"loss": _one(wanted)}, {"N": N, "D": D}
+    return decision("compute_for", at_level, asked, draws, point, findings=unreachable(C))
 
 
 def data_for(
@@ -107,7 +110,7 @@ def _of_covariate(question: str, covariate: str, fit, loss, at, centre, levels) 
     (other,) = {"N", "D"} - {covariate}
     if other in at_level.at:
         draws["C"] = FLOP * found * at_level.at[other]
-    return decision(question, at_level, {"loss": _one(wanted)}, draws, point)
+    return decision(question, at_level, {"loss": _one(wanted)}, draws, point, findings=unreachable(found))
 
 
 def _asked(fit, loss, at, centre, levels) -> tuple[Surface, np.ndarray]:

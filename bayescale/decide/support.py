@@ -14,6 +14,7 @@ from bayescale.fit import Fit
 
 FAR, TOO_FAR = 1.0, 2.0  # decades of compute beyond the runs
 OVERTRAINED = np.log10(3.0)  # decades of D/N outside the runs: a factor of three
+LIKELY = 0.5  # a target that is less likely to be within reach than not has no finite median answer
 DRAWS, RUNS = 500, 200  # a standard deviation of so many draws is good to 3%
 
 UNITS = {
@@ -80,14 +81,32 @@ def beyond(fit: Fit, point: Mapping[str, npt.ArrayLike]) -> dict[str, float]:
 
     Args:
         fit: the fit.
-        point: covariate -> a number or (draws,), of which the median counts.
+        point: covariate -> a number or (draws,), of which the median counts; infinite draws are the largest.
 
     Returns:
-        0 inside the range; nan where nothing is known of the runs or of the point.
+        0 inside the range; infinite where the median is, which is out of reach; nan where nothing is known of
+        the runs or of the point.
     """
     of_runs = _derived({c: np.asarray(v, float) for c, v in fit.runs.columns.items()})
     of_point = _derived({c: np.asarray(v, float) for c, v in point.items()})
     return {c: _outside(of_point[c], of_runs[c]) for c in of_point if c in of_runs}
+
+
+def unreachable(answer: np.ndarray) -> tuple[Finding, ...]:
+    """UNREACHABLE, where in some draws the answer to a target is infinite; (draws,), nan where it is not known."""
+    known = answer[~np.isnan(answer)]
+    share = float(np.mean(known < np.inf)) if len(known) else 1.0
+    if share == 1:
+        return ()
+    return (
+        Finding(
+            "UNREACHABLE",
+            "severe" if share < LIKELY else "warning",
+            f"the probability that what is asked can be reached at all is {share:.3g}",
+            share,
+            "Ask for a loss farther above the floor of the law, or add runs that tell where the floor is",
+        ),
+    )
 
 
 def _derived(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -99,7 +118,7 @@ def _derived(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _outside(point: np.ndarray, runs: np.ndarray) -> float:
-    point = point[np.isfinite(point) & (point > 0)]
+    point = point[point > 0]  # what is not known, nan, is not
     if not (point.size and runs.size and (runs > 0).all()):
         return float("nan")
     middle = np.log10(np.median(point))
@@ -112,6 +131,15 @@ def _extrapolated(
     covariates = [c for c in ("C",) if c in far] or [c for c in far if c != "D/N"]
     for c in covariates:
         if not far[c] > FAR:
+            continue
+        if np.isinf(far[c]):
+            yield Finding(
+                "EXTRAP",
+                "severe",
+                f"the median answer lies beyond any {c}",
+                far[c],
+                "Ask for what the law says is within reach",
+            )
             continue
         ratio = _leverage(surface, point)
         wider = (

@@ -12,7 +12,9 @@ import numpy.typing as npt
 from jax import Array
 
 from bayescale import parallel
+from bayescale.columns import label
 from bayescale.fit import Fit
+from bayescale.forecast import known
 from bayescale.law import Law
 from bayescale.model import Model
 from bayescale.noise import Noise
@@ -69,7 +71,7 @@ class Surface:
                 be left to C = 6ND, and U is at most D.
 
         Raises:
-            ValueError: a covariate of the law is missing.
+            ValueError: a covariate of the law is missing, or one is given that it is not in.
         """
         found = self._needed(covariates)
         columns = {c: np.atleast_2d(np.asarray(v, float)) for c, v in found.items()}
@@ -108,8 +110,9 @@ class Surface:
         """Refuse a law that needs more than these covariates and those that are held, or that lacks one of them.
 
         Raises:
-            ValueError: which covariate is missing, or not of the law.
+            ValueError: which covariate is missing, not of the law, or held although it is what is asked.
         """
+        self.leaves(*covariates)
         law = self.law
         axes = ", ".join(law.covariates) or "no covariate"
         if law.response != "loss" or not set(covariates) <= set(law.covariates):
@@ -118,11 +121,23 @@ class Surface:
             )
         known = {*covariates, *self.at} | ({"C"} if {"N", "D"} <= {*covariates, *self.at} else set())
         if missing := [c for c in law.covariates if c not in known]:
-            held = f"{missing[0]!r}: {EXAMPLES.get(missing[0], '8')}"
-            raise ValueError(f"law {law.name} is in {axes}; hold {missing[0]}, as at={{{held}}}")
+            value = EXAMPLES.get(missing[0], "8")
+            held = f"at={{{missing[0]!r}: {value}}} or --hold {missing[0]}={value}"
+            raise ValueError(f"law {law.name} is in {axes}; hold {missing[0]}, as {held}")
+
+    def leaves(self, *covariates: str) -> None:
+        """Refuse to hold what is asked, or the C that follows from it.
+
+        Raises:
+            ValueError: which covariate is held.
+        """
+        asked = {*covariates, *(("C",) if {"N", "D"} <= set(covariates) else ())}
+        if held := [c for c in self.at if c in asked]:
+            raise ValueError(f"{held[0]} is what is asked; it cannot be held at {label(self.at[held[0]])}")
 
     def _needed(self, covariates: Mapping[str, npt.ArrayLike]) -> dict[str, npt.ArrayLike]:
         """What is given and held, of what the law needs and C = 6ND follows from."""
+        known(self.fit.model, covariates)
         found, law = {**self.at, **covariates}, self.law
         derived = {"C"} if {"N", "D"} <= set(found) else set()
         if missing := [c for c in law.covariates if c not in {*found, *derived}]:

@@ -15,6 +15,7 @@ from scipy.special import entr, ndtr
 from scipy.stats import norm, qmc
 
 NODES = 64  # of the Gauss-Hermite rule for what an uncertain mean does to a probability: exact to 1e-6
+SETTLED = 1e-12  # nats: of a sign that is as sure as that nothing is left to be learned
 LATTICE = 1024  # points of the lattice for the entropy of which law is right: exact to about 1% of a nat
 
 
@@ -78,7 +79,10 @@ def removed(before: Joint, batch: Sequence[int], *, sign: bool = False) -> float
             by its variance.
     """
     share = min(before.explained(batch) / before.variance, 1.0)
-    return share if not sign else 1 - _entropy(before, share) / _entropy(before, 0.0)
+    if not sign:
+        return share
+    whole = _entropy(before, 0.0)
+    return 1 - _entropy(before, share) / whole if whole > SETTLED else 0.0
 
 
 def _entropy(before: Joint, share: float) -> float:

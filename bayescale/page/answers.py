@@ -1,13 +1,13 @@
 """What a report is asked, and what its fits answer: decisions, each in a sentence and in tables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from bayescale.columns import label
-from bayescale.decide.allocate import compute_optimal
+from bayescale.decide.allocate import WIDE, compute_optimal
 from bayescale.decide.data_limited import data_limited_optimal
 from bayescale.decide.decision import Decision
 from bayescale.decide.inference import inference_optimal
@@ -15,9 +15,10 @@ from bayescale.decide.invert import compute_for
 from bayescale.decide.support import decision
 from bayescale.fit import Fit
 from bayescale.page.explore import UNIQUE, Case, compute_of
+from bayescale.page.sentences import advice, finished, split, within
 from bayescale.page.tables import interval
 
-BOUNDS = (1e3, 1e20)  # wide enough for the best N of every draw
+BOUNDS = WIDE  # parameters considered, here and by the sliders
 AHEAD = 10.0  # where no budget is named, the largest run times this
 DRAWS = 1000  # for tables of many decisions: their quantiles are then good to 5% of an sd
 DECADES = (-2, -1, 0, 1, 2)  # of compute about the budget, for the table of budgets
@@ -103,25 +104,58 @@ def curve(fit: Fit) -> bool:
     return fit.model.law.response == "loss" and fit.model.law.covariates == ("C",)
 
 
-def answers(case: Case, question: Question) -> list[Answer]:
-    """What a case answers, the main thing first; nothing where its law is of other things.
+def answers(case: Case, question: Question) -> tuple[list[Answer], list[str]]:
+    """What a case answers, the main thing first, and why the rest of the question has no answer."""
+    found: list[Answer] = []
+    refused: list[str] = []
+    for ask in _questions(case, question, found):
+        try:
+            found.append(ask())
+        except ValueError as error:
+            refused.append(str(error))
+    return found, [*dict.fromkeys(refused), *_unfit(case.fit, question)]
 
-    Raises:
-        ValueError: what is asked is out of bounds.
-    """
+
+def _questions(case: Case, question: Question, found: list[Answer]) -> Iterator[Callable[[], Answer]]:
+    """What a case is asked; `found` are the answers so far, since a later question may be of an earlier answer."""
     if curve(case.fit):
-        found = [expectation(case, question)]
-        return found + ([reach(case, question)] if question.target else [])
+        yield lambda: expectation(case, question)
+        if question.target:
+            yield lambda: reach(case, question)
     if not splits(case.fit):
-        return []
-    found = [allocation(case, question)]
+        return
+    yield lambda: allocation(case, question)
     if question.unique and "U" in case.fit.model.law.covariates:
-        found.append(_limited(case, question))
-    if question.inference:
-        found.append(_served(case, question, found[0].decision["loss"]))
+        yield lambda: _limited(case, question)
+    if question.inference and (question.target or main(found)):
+        yield lambda: _served(case, question, found)
     elif question.target:
-        found.append(reach(case, question))
-    return found
+        yield lambda: reach(case, question)
+
+
+def _unfit(fit: Fit, question: Question) -> Iterator[str]:
+    """What is asked that the law has no say in."""
+    law = fit.model.law
+    if not (splits(fit) or curve(fit)):
+        axes = ", ".join(law.covariates) or "no covariate"
+        yield f"a budget cannot be split, because the law {law.name} is of {law.response} in {axes}"
+        return
+    if question.unique and "U" not in law.covariates:
+        yield (
+            f"{label(question.unique)} unique tokens change nothing of this answer, because the law {law.name} has no "
+            "unique tokens U; fit a law in U, such as data_constrained"
+        )
+    if question.inference and not splits(fit):
+        yield (
+            f"{label(question.inference)} tokens of inference cost what the parameters say, and the law {law.name} is "
+            "in C alone; fit a law in N and D, such as chinchilla"
+        )
+
+
+def main(found: list[Answer]) -> Answer | None:
+    """The answer to the budget itself, if there is one with a number."""
+    own = (one for one in found if one.decision.question in ("compute_optimal", "predict_loss"))
+    return next((one for one in own if one.decision.defined("loss") > 0), None)
 
 
 def held(case: Case, question: Question) -> dict[str, float]:
@@ -142,9 +176,7 @@ def allocation(case: Case, question: Question, compute: float | None = None) -> 
     assert compute is not None
     found = compute_optimal(_asked(case, question), compute, bounds=BOUNDS, strict=False)
     call = _call("compute_optimal", case, question, f"{compute:g}", bounds=BOUNDS, strict=False)
-    return Answer(
-        case, f"the best split of {label(compute)} FLOP", found, _split(found), _advice(found), call
-    )
+    return Answer(case, f"the best split of {label(compute)} FLOP", found, split(found), advice(found), call)
 
 
 def expectation(case: Case, question: Question) -> Answer:
@@ -154,19 +186,22 @@ def expectation(case: Case, question: Question) -> Answer:
     found = decision("predict_loss", at, {"C": compute}, {"loss": at.each(C=compute)}, {"C": compute})
     said = f"At {label(compute)} FLOP expect a loss of {interval(found, 'loss', 'nats per token')}."
     call = _call("predict_loss", case, question, f"{{'C': {compute:g}}}")
-    return Answer(case, f"what {label(compute)} FLOP buy", found, _finished(found, said), "", call)
+    return Answer(case, f"what {label(compute)} FLOP buy", found, finished(found, said), "", call)
 
 
 def reach(case: Case, question: Question) -> Answer:
     """What it takes to reach a loss."""
     assert question.target is not None
     found = compute_for(_asked(case, question), question.target)
-    said = f"A loss of {question.target:g} takes {interval(found, 'C', 'FLOP of training')}"
-    if "N" in found.draws:
-        said += f", {interval(found, 'N', 'parameters')} on {interval(found, 'D', 'tokens')}"
-    said += f"; it is within reach in {found.defined('C'):.1%} of the draws." if len(found) > 1 else "."
+    where, out = within(found, "C")
+    said = f"A loss of {question.target:g} {out}"
+    if len(where):
+        said += f"takes {interval(where, 'C', 'FLOP of training')}"
+        if "N" in found.draws:
+            said += f", {interval(where, 'N', 'parameters')} on {interval(where, 'D', 'tokens')}"
+    said = f"{said.rstrip()}."
     call = _call("compute_for", case, question, f"{question.target:g}")
-    return Answer(case, f"what a loss of {question.target:g} takes", found, _finished(found, said), "", call)
+    return Answer(case, f"what a loss of {question.target:g} takes", found, finished(found, said), "", call)
 
 
 def _limited(case: Case, question: Question) -> Answer:
@@ -184,17 +219,21 @@ def _limited(case: Case, question: Question) -> Answer:
     return Answer(case, title, found, said, "", call)
 
 
-def _served(case: Case, question: Question, reached: np.ndarray) -> Answer:
+def _served(case: Case, question: Question, before: list[Answer]) -> Answer:
     assert question.inference is not None
-    tokens, goal = question.inference, reached if question.target is None else question.target
+    tokens, goal = question.inference, question.target
+    if goal is None:
+        goal = before[0].decision["loss"]
     found = inference_optimal(_asked(case, question), tokens, loss=goal)
     of = f"a loss of {question.target:g}" if question.target else "the loss of that split"
-    said = (
-        f"To reach {of} and answer {label(tokens)} tokens costs least with {interval(found, 'N', 'parameters')} on "
-        f"{interval(found, 'D', 'tokens')}, {interval(found, 'total', 'FLOP')} in all."
-    )
-    if len(found) > 1 and (share := found.defined("N")) < 1:
-        said += f" It is within reach in {share:.1%} of the draws."
+    where, out = within(found, "N")
+    said = f"To reach {of} and answer {label(tokens)} tokens {out}"
+    if len(where):
+        said += (
+            f"costs least with {interval(where, 'N', 'parameters')} on {interval(where, 'D', 'tokens')}, "
+            f"{interval(where, 'total', 'FLOP')} in all"
+        )
+    said = f"{said.rstrip()}."
     loss = f"loss={question.target:g}" if question.target else "loss=found['loss']"
     call = _call("inference_optimal", case, question, f"{tokens:g}", loss)
     return Answer(case, f"{of}, and {label(tokens)} tokens of inference", found, said, "", call)
@@ -219,34 +258,3 @@ def thinned(case: Case) -> Case:
     """The case with so many draws as a table of many decisions needs."""
     step = -(-len(case.fit) // DRAWS)
     return case._replace(fit=case.fit.replace(draws={s: v[:, ::step] for s, v in case.fit.draws.items()}))
-
-
-# ---- In words
-
-
-def _split(found: Decision) -> str:
-    return _finished(
-        found,
-        f"Spend {label(float(found.asked['C']))} FLOP on {interval(found, 'N', 'parameters')} and "
-        f"{interval(found, 'D', 'tokens')}, {interval(found, 'D/N', 'tokens per parameter')}; expect a loss of "
-        f"{interval(found, 'loss', 'nats per token')}.",
-    )
-
-
-def _finished(found: Decision, said: str) -> str:
-    if len(found) == 1:
-        return f"{said} This is a point estimate: it comes with no interval."
-    if found.question != "compute_optimal" or (share := found.defined("N")) == 1:
-        return said
-    return f"{said} In {1 - share:.1%} of the draws no such split is best."
-
-
-def _advice(found: Decision) -> str:
-    if not np.isfinite(found.choice.get("N", np.nan)):
-        return ""
-    said = f"If one size has to be chosen: {label(found.choice['N'])} parameters on {label(found.choice['D'])} tokens"
-    regret = np.array([]) if found.regret is None else found.regret[np.isfinite(found.regret)]
-    if len(regret) < 2:
-        return f"{said}."
-    mean, high = regret.mean(), np.quantile(regret, 0.95)
-    return f"{said}. That wastes {mean:.1%} of the budget on average, and less than {high:.1%} in 95% of the draws."

@@ -17,6 +17,7 @@ from bayescale.page.javascript import UntranslatableError, translate
 
 DRAWS = 500  # kept of each case: the ends of a 90% interval are then known to a tenth of an sd
 CASES = 12  # more lines in the table of a page are not read
+MOST = 1e40  # that the page takes of anything, as report.js does
 BEYOND = 4  # decades of compute beyond the runs that the slider reaches
 TOKENS = (1e8, 1e16)  # of inference, and
 UNIQUE = (1e8, 1e15)  # of what may be trained on: what is written about lies between

@@ -13,15 +13,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from bayescale.columns import label
 from bayescale.fit import Fit
 from bayescale.page.explore import factors_of
+from bayescale.plot_of_decisions import regret
 from bayescale.plot_of_levels import forest
 from bayescale.plot_of_losses import loss_curves
-from bayescale.plot_of_parameters import parameters
+from bayescale.plot_of_parameters import pairs, parameters
 from bayescale.plot_of_residuals import residual_panels
-from bayescale.plot_of_surfaces import contours
+from bayescale.plot_of_surfaces import contours, isoflop
 from bayescale.plot_themes import THEMES, style
 
+Asked = tuple[float, Mapping[str, float]]  # a budget, and the covariates that are held
 SHARPEST = 400_000  # bytes of an image that is lines; what is more is points, and takes less as pixels
 DPI = 160  # of pixels: two for each of the screen's at the width of a page
 PAGE = 96  # pixels to an inch of a page
@@ -30,12 +33,20 @@ _COORDINATES = re.compile(r'(?<=[ \n])(d|x|y)="([^"]*)"')
 _DIGITS = re.compile(r"(\.\d\d)\d+")
 
 
-def figures(fits: Mapping[str, Fit], levels: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The figures of all fits, at the levels that are asked for; of many fits fewer of each."""
+def figures(
+    fits: Mapping[str, Fit], levels: Mapping[str, str], asked: Mapping[str, Asked]
+) -> list[dict[str, Any]]:
+    """The figures of all fits, at the levels that are asked for; of many fits fewer of each.
+
+    Args:
+        fits: name -> fit.
+        levels: the level of each factor.
+        asked: of the fits whose answer is a split, the budget and the covariates that are held.
+    """
     found = []
     for name, fit in fits.items():
         own = {by: level for by, level in levels.items() if by in factors_of(fit)}
-        drawn = list(_of_fit(fit, name, own))
+        drawn = list(_of_fit(fit, name, own, asked.get(name)))
         found += [
             _image_or_why(*one)
             for one in (drawn if len(fits) <= FULL or not drawn else [drawn[0], drawn[-1]])
@@ -43,15 +54,18 @@ def figures(fits: Mapping[str, Fit], levels: Mapping[str, str]) -> list[dict[str
     return found
 
 
-def _image_or_why(draw: Callable[[], Figure], caption: str, alt: str) -> dict[str, Any]:
+def _image_or_why(draw: Callable[[], Figure], caption: str, alt: str, *folded: bool) -> dict[str, Any]:
     try:
-        return image(draw, caption, alt)
+        return {"folded": any(folded), **image(draw, caption, alt)}
     except ValueError as error:  # what cannot be drawn of a fit, such as a best split that is nowhere
         return {"refused": f"Not drawn: {caption}, because {error}."}
 
 
-def _of_fit(fit: Fit, name: str, levels: dict[str, Any]) -> Iterator[tuple[Callable[[], Figure], str, str]]:
-    """What is drawn of a fit: how, its caption, and what it says to those who do not see it; nothing without runs."""
+def _of_fit(fit: Fit, name: str, levels: dict[str, Any], asked: Asked | None) -> Iterator[tuple]:
+    """What is drawn of a fit: how, its caption, what it says to those who do not see it, and whether it is folded.
+
+    Nothing is drawn of a fit without runs.
+    """
     if not len(fit.runs):
         return
     law, runs = fit.model.law, len(fit.runs)
@@ -70,6 +84,18 @@ def _of_fit(fit: Fit, name: str, levels: dict[str, Any]) -> Iterator[tuple[Calla
             f"{name}: contours of loss over parameters and tokens, the best split with its 90% band, and the runs",
             f"Contours of the loss of {law.name} over N and D, with the best split at each budget and {runs} runs.",
         )
+        yield (
+            lambda: _of(isoflop(fit, **levels)),
+            f"{name}: loss along curves of equal compute, with 90% bands, and the runs near them",
+            f"Loss of {law.name} against N at five budgets in the range of the runs, with the best split of each.",
+        )
+    if asked:
+        compute, held = asked
+        yield (
+            lambda: _of(regret(fit, compute=compute, at=held, **levels)),
+            f"{name}: what each number of parameters would waste of {label(compute)} FLOP",
+            f"Share of {label(compute)} FLOP that is wasted against N: the mean, 50% and 90% of the draws.",
+        )
     if any(c in fit.runs.columns for c in ("C", "N", "D")):
         yield (
             lambda: residual_panels(fit),
@@ -82,6 +108,13 @@ def _of_fit(fit: Fit, name: str, levels: dict[str, Any]) -> Iterator[tuple[Calla
             lambda: _of(forest(fit, by=by)[0]),
             f"{name}: what differs by {by}, with 90% and 50% intervals",
             f"The parameters that differ by {by}, for each of its {len(fit.runs.levels[by])} levels and for a new one.",
+        )
+    if len(fit) > 1 and len(law.parameters) > 1:
+        yield (
+            lambda: pairs(fit)[0, 0].figure,
+            f"{name}: the draws of the parameters against each other",
+            f"Draws of {', '.join(law.parameters)} in pairs, with their correlations.",
+            True,
         )
     said = "; ".join(
         f"{row.name} {row.q5:.3g} to {row.q95:.3g}" for row in fit.summary().rows if np.isfinite(row.q5)

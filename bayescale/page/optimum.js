@@ -3,9 +3,9 @@
 // i * width. A law is {loss, slopes}: the loss at (n, d, u, values, offset), and into an array of three the loss
 // and its derivatives by n and by d.
 
-const FIRST = Math.log(1e3), LAST = Math.log(1e20); // parameters considered: wide enough for the best of every draw
-const POINTS = 137; // 8 to a decade: two valleys of a loss are farther apart than that
-const SCAN = 40; // and for a target, where each point is an equation to be solved, an e-fold
+const FIRST = Math.log(LEAST_N), LAST = Math.log(MOST_N); // parameters considered, those of the page
+const POINTS = 1 + Math.ceil(8 * (LAST - FIRST) / Math.LN10); // 8 to a decade: two valleys of a loss are farther apart than that
+const SCAN = 1 + Math.ceil(LAST - FIRST); // and for a target, where each point is an equation to be solved, an e-fold
 const HALVINGS = 45; // a step of either grid is at most 1, so this leaves 3e-14 of ln N
 const ROUGH = 1e-3, FINE = 1e-8; // steps of ln D; Newton's error after one is about its square
 const LEAST_D = 0, MOST_D = Math.log(1e30); // tokens considered

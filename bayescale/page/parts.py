@@ -1,19 +1,20 @@
 """The page of a report as plain data: texts, tables and images, in the order of the page."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jax import Array
 
-from bayescale import words
-from bayescale.check.findings import SEVERITIES, Finding, findings
+from bayescale.check.findings import SEVERITIES, Finding
 from bayescale.columns import label
 from bayescale.fit import Fit
-from bayescale.page import answers, contents, explore, figures, of_checks, tables
+from bayescale.page import answers, contents, explore, figures, of_checks, of_findings, tables
 from bayescale.page.answers import Answer, Question
 from bayescale.page.explore import Case
 
+NO_START = "what is asked of them has no answer, or is beyond 1e40, so that they have nothing to begin with"
 CONTROLS = {
     "C": ("Compute budget", "FLOP"),
     "loss": ("Target loss", "nats"),
@@ -31,13 +32,16 @@ def parts(
     comparison: Mapping[str, Any] | None = None,
     backtest: Mapping[str, Any] | None = None,
     checked: Mapping[str, Iterable[Finding]] | None = None,
+    key: Array | None = None,
     command: str | None = None,
 ) -> dict[str, Any]:
     """Everything that the page says; see `report` for the arguments."""
     cases = {name: explore.cases_of(fit, name, question.levels) for name, fit in fits.items()}
     asked, refused = _answered(fits, cases, question)
     checks = of_checks.sections(comparison, backtest)
-    found = [*_findings(fits, asked, checked or {}), *of_checks.findings(comparison, backtest)]
+    of_fits, unchecked = of_findings.of_fits(fits, checked or {}, key)
+    found = [*of_findings.told(of_fits, asked, fits), *of_checks.findings(comparison, backtest)]
+    explored = _explored(fits, cases, question, asked)
     sources = list(dict.fromkeys(Path(fit.runs.source).name or fit.runs.source for fit in fits.values()))
     laws = list(dict.fromkeys(fit.model.law.name for fit in fits.values()))
     several = len(fits) > 1
@@ -51,13 +55,15 @@ def parts(
             for n in fits
             for one in asked[n]
         ],
-        "unanswered": [*_unanswered(fits, refused)],
+        "unanswered": [*refused, *explored.pop("unset")],
+        "warned": of_findings.warned(found) if any(asked.values()) else "",
         "counted": _counted(found),
         "findings": found,
-        **_explored(fits, cases, question, asked),
+        "unchecked": unchecked,
+        **explored,
         "decisions": _decisions(cases, question, asked),
         "numbers": [{"fit": n, **one.decision.to_dict()} for n in fits for one in asked[n]],
-        "figures": figures.figures(fits, question.levels),
+        "figures": figures.figures(fits, question.levels, _budgets(cases, question, asked)),
         "sections": [
             contents.fitted(fits),
             contents.parameters(fits),
@@ -73,16 +79,21 @@ def parts(
     return said | {"contents": [*own.items(), *((one["id"], one["title"]) for one in said["sections"])]}
 
 
-def _answered(fits, cases, question: Question) -> tuple[dict[str, list[Answer]], dict[str, str]]:
-    """The answers of each fit, and why there are none; a fit that has not converged is not asked."""
+def _answered(fits, cases, question: Question) -> tuple[dict[str, list[Answer]], list[str]]:
+    """The answers of each fit, and why others are missing; a fit that has not converged is not asked."""
     asked: dict[str, list[Answer]] = {}
-    refused: dict[str, str] = {}
+    refused: list[str] = []
     for name, fit in fits.items():
-        try:
-            asked[name] = answers.answers(cases[name][0], question) if fit.converged else []
-        except ValueError as error:
-            asked[name], refused[name] = [], str(error)
+        asked[name], why = answers.answers(cases[name][0], question) if fit.converged else ([], [])
+        refused += [f"{name}: {one}." for one in why]
     return asked, refused
+
+
+def _budgets(cases, question: Question, asked) -> dict[str, figures.Asked]:
+    """Of the fits that split the budget, what they were asked."""
+    found = {name: answers.main(own) for name, own in asked.items()}
+    able = [name for name, one in found.items() if one and answers.splits(one.case.fit)]
+    return {name: (question.compute or 0.0, answers.held(cases[name][0], question)) for name in able}
 
 
 def _listed(names: list[str]) -> str:
@@ -122,34 +133,6 @@ def _asked(fits, question: Question, cases: dict[str, list[Case]]) -> str:
     return f"{said}?"
 
 
-def _unanswered(fits, refused) -> Iterator[str]:
-    for name, fit in fits.items():
-        if name in refused:
-            yield f"{name}: {refused[name]}."
-        elif fit.converged and not (answers.splits(fit) or answers.curve(fit)):
-            law = fit.model.law
-            axes = ", ".join(law.covariates) or "no covariate"
-            yield f"{name}: a budget cannot be split, because the law {law.name} is of {law.response} in {axes}."
-
-
-def _findings(
-    fits: Mapping[str, Fit], asked, checked: Mapping[str, Iterable[Finding]]
-) -> list[dict[str, Any]]:
-    found: dict[Finding, list[str]] = {}
-    if unknown := sorted(set(checked) - set(fits)):
-        raise ValueError(f"checked names {unknown[0]!r}, and the fits are {', '.join(fits)}")
-    for name, fit in fits.items():
-        of_fit = checked[name] if name in checked else findings(fit)
-        own = [finding for one in asked[name][:1] for finding in one.decision.findings]
-        for finding in dict.fromkeys([*of_fit, *own]):
-            found.setdefault(finding, []).append(name)
-    small = {p for fit in fits.values() for p in (*fit.model.law.parameters, *fit.model.noise.parameters)}
-    return [
-        of_checks.told(words.plain(vars(finding)), ", ".join(names) if len(fits) > 1 else "", small)
-        for finding, names in sorted(found.items(), key=lambda pair: -SEVERITIES.index(pair[0].severity))
-    ]
-
-
 def _counted(told: list[dict[str, Any]]) -> str:
     counts = [(sum(one["severity"] == s for one in told), s) for s in reversed(SEVERITIES)]
     said = [f"{n} {s}" if s == "severe" or n == 1 else f"{n} {s}s" for n, s in counts if n]
@@ -157,13 +140,16 @@ def _counted(told: list[dict[str, Any]]) -> str:
 
 
 def _decisions(cases, question: Question, asked) -> list[dict[str, Any]]:
-    found, main = [], {name: own[0] for name, own in asked.items() if own}
-    for name, answer in main.items():
+    found, mains = [], {name: one for name, own in asked.items() if (one := answers.main(own))}
+    for name, own in asked.items():
+        for one in own:
+            of = f"{name}, {one.case.said}" if one.case.said else name
+            found.append(tables.of_decision(one.decision, f"{of}: {one.title}"))
+        answer = mains.get(name)
+        if answer is None or not answers.splits(answer.case.fit):
+            continue
         case = answer.case
         of = f"{name}, {case.said}" if case.said else name
-        found += [tables.of_decision(one.decision, f"{of}: {one.title}") for one in asked[name]]
-        if not answers.splits(case.fit):
-            continue
         assert question.compute is not None
         few = answers.thinned(case)
         computes = [float(question.compute * 10**step) for step in answers.DECADES]
@@ -177,7 +163,7 @@ def _decisions(cases, question: Question, asked) -> list[dict[str, Any]]:
             ]
             lines = [(one.case.said, one.decision) for one in others]
             found.append(tables.of_splits(lines, f"{name}: {answer.title} at each level"))
-    several = {name: one for name, one in main.items() if answers.splits(one.case.fit)}
+    several = {name: one for name, one in mains.items() if answers.splits(one.case.fit)}
     if len(several) > 1:
         lines = [(name, one.decision) for name, one in several.items()]
         title = next(iter(several.values())).title
@@ -190,13 +176,19 @@ def _decisions(cases, question: Question, asked) -> list[dict[str, Any]]:
 
 def _explored(fits, cases, question: Question, asked) -> dict[str, Any]:
     refused = {name: why for name, fit in fits.items() if (why := explore.why_not(fit))}
-    unexplored = [f"There are no sliders for {name}: {why}." for name, why in refused.items()]
+    refused |= dict.fromkeys(_without_start(fits, refused, question, asked), NO_START)
+    said = {why: [n for n in refused if refused[n] == why] for why in refused.values()}
+    unset = (
+        [f"There are no sliders for {_listed(said.pop(NO_START))}: {NO_START}."] if NO_START in said else []
+    )
+    unexplored = [f"There are no sliders for {n}: {why}." for why, names in said.items() for n in names]
     taken = [case for name in fits if name not in refused for case in cases[name]]
     if not taken:
-        return {"explored": None, "unexplored": unexplored, "laws": []}
-    first = asked[taken[0].name][0].decision  # whatever has sliders has an answer
+        return {"explored": None, "unexplored": unexplored, "unset": unset, "laws": []}
+    first = answers.main(asked[taken[0].name])
+    assert first is not None
     start = {"C": question.compute, "T": question.inference or 0.0, "U": question.unique or explore.UNIQUE[1]}
-    start["loss"] = question.target or round(first.interval("loss")[1], 3)
+    start["loss"] = question.target or round(first.decision.interval("loss")[1], 3)
     laws, data = explore.explored(taken, start, question.at)
     for one in data["cases"]:
         parts = [one["name"] if len(fits) > 1 or not one["levels"] else "", one["levels"]]
@@ -208,8 +200,16 @@ def _explored(fits, cases, question: Question, asked) -> dict[str, Any]:
     return {
         "explored": {**data, "data": data, "kept": said or "one point"},
         "unexplored": unexplored,
+        "unset": unset,
         "laws": laws,
     }
+
+
+def _without_start(fits, refused, question: Question, asked) -> list[str]:
+    """The fits that could have sliders, had these an answer to begin with."""
+    amounts = (question.compute, question.target, question.inference, question.unique)
+    huge = any(one is not None and one >= explore.MOST for one in amounts)
+    return [name for name in fits if name not in refused and (huge or not answers.main(asked[name]))]
 
 
 # ---- To reproduce it

@@ -19,8 +19,9 @@ function label(value, digits = 3) {
   return plain ? String(value) : value.toExponential(digits - 1).replace(/\.?0*e\+?/, 'e');
 }
 
+// Commas, spaces and underscores stand between thousands and nowhere else: 1,95 is no number.
 function parse(text) {
-  const said = /^\s*([\d_, ]*\.?\d*(?:e[+-]?\d+)?)\s*([kmbt]?)\s*$/i.exec(text.slice(0, 40));
+  const said = /^\s*((?:\d{1,3}(?:[_, ]\d{3})+|\d*)\.?\d*(?:e[+-]?\d+)?)\s*([kmbt]?)\s*$/i.exec(text.slice(0, 40));
   if (!said || !/^[^e]*\d/i.test(said[1])) return NaN;
   return Number(said[1].replace(/[_, ]/g, '')) * {'': 1, k: 1e3, m: 1e6, b: 1e9, t: 1e12}[said[2].toLowerCase()];
 }
@@ -60,12 +61,13 @@ function readHash() {
     if (allowed(name, value)) set(name, value);
   }
   const index = Number(pairs.get('case'));
-  if (Number.isInteger(index) && index >= 0 && index < told.cases.length) shown = index;
+  if (pairs.has('case') && Number.isInteger(index) && index >= 0 && index < told.cases.length) shown = index;
   if (find('case')) find('case').value = String(shown);
 }
 
 function writeHash() {
-  const pairs = [...controls.keys()].map(name => `${name}=${asked[name]}`);
+  // Without the + of 4e+23, which an address reads as a space.
+  const pairs = [...controls.keys()].map(name => `${name}=${String(asked[name]).replace('+', '')}`);
   if (told.cases.length > 1) pairs.push(`case=${shown}`);
   try {
     history.replaceState(null, '', `#${pairs.join('&')}`);
@@ -119,7 +121,7 @@ function warnings(one, found) {
   const said = [], decades = one.most === null ? 0 : Math.log10(asked.C / one.most);
   if (decades > 0) said.push(`${decades.toFixed(1)} decades of compute beyond the largest run: an extrapolation.`);
   const nowhere = share(found['budget-N'], Number.isNaN);
-  if (nowhere > 0) said.push(`In ${percent(nowhere)} of the draws no size between 1e3 and 1e20 parameters is best.`);
+  if (nowhere > 0) said.push(`In ${percent(nowhere)} of the draws no size between ${label(LEAST_N)} and ${label(MOST_N)} parameters is best.`);
   return said.join(' ');
 }
 
@@ -167,9 +169,9 @@ function draw(one, texts) {
   figure.setAttribute('viewBox', `0 0 ${width} ${height}`);
   figure.setAttribute('height', height);
   if (!Number.isFinite(median)) return;
-  const ends = [Math.max(low, 1e3) || median, Math.min(high, 1e20) || median].map(Math.log10);
-  const from = Math.max(Math.min(ends[0] - 0.7, Math.log10(median) - 1.5), 3);
-  const to = Math.min(Math.max(ends[1] + 0.7, Math.log10(median) + 1.5), 20);
+  const ends = [Math.max(low, LEAST_N) || median, Math.min(high, MOST_N) || median].map(Math.log10);
+  const from = Math.max(Math.min(ends[0] - 0.7, Math.log10(median) - 1.5), Math.log10(LEAST_N));
+  const to = Math.min(Math.max(ends[1] + 0.7, Math.log10(median) + 1.5), Math.log10(MOST_N));
   const steps = 90, curve = [];
   for (let k = 0; k <= steps; k++) {
     const n = (from + (to - from) * k / steps) * Math.LN10, losses = new Float64Array(one.count);

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from bayescale.check.findings import Finding
 from bayescale.fit import Fit
-from bayescale.page.answers import Question
+from bayescale.page.answers import BOUNDS, Question
 from bayescale.page.parts import parts
 from bayescale.provenance import version
 
-FIRST = ("title", "asked", "answers", "numbers", "findings", "trouble", "unanswered")
+FIRST = ("title", "asked", "answers", "warned", "numbers", "findings", "unchecked", "trouble", "unanswered")
+FOLDED = 3_000_000  # bytes of a page that has room for figures that are folded
 LARGEST = 5_000_000  # bytes of a page that can be mailed
 
 
@@ -30,6 +33,8 @@ def report(
     comparison: Mapping[str, Any] | None = None,
     backtest: Mapping[str, Any] | None = None,
     checked: Mapping[str, Iterable[Finding]] | None = None,
+    deep: bool = True,
+    seed: int = 0,
     command: str | None = None,
     **levels: str,
 ) -> dict[str, Any]:
@@ -49,7 +54,10 @@ def report(
         title: of the page.
         comparison: what `bayescale compare --json` printed, or `words_of_comparisons.of_comparison` of a comparison.
         backtest: what `bayescale backtest --json` printed, or `words_of_comparisons.of_backtest` of a back-test.
-        checked: name of a fit -> its findings, such as `all_findings` gives; by default those that take no refits.
+        checked: name of a fit -> its findings, such as `all_findings` gives; by default they are found here.
+        deep: whether to look for those too that take refits, some seconds to a minute for each fit; the page says
+            where that was left out.
+        seed: of the refits.
         command: the command that made the report, to be printed in it.
         levels: the level of each factor by which parameters differ, as corpus="web"; by default what levels differ
             from.
@@ -69,6 +77,7 @@ def report(
         "comparison": comparison,
         "backtest": backtest,
         "checked": checked,
+        "key": jax.random.key(seed) if deep else None,
         "command": command,
     }
     return write(fits, file, question, **given)
@@ -81,6 +90,9 @@ def write(
     named = _named(fits)
     page = parts(named, question.of(named), file=Path(file).name, **given)
     text = _rendered(page)
+    if len(text.encode()) > FOLDED:  # what few would unfold is left out first
+        page["figures"] = [one for one in page["figures"] if not one.get("folded")]
+        text = _rendered(page)
     if (size := len(text.encode())) > LARGEST:
         raise ValueError(f"the page would take {size / 1e6:.1f} MB; take fewer fits into one report")
     Path(file).write_text(text, encoding="utf-8", newline="\n")
@@ -109,7 +121,8 @@ def _rendered(page: dict[str, Any]) -> str:
     def file(name: str) -> str:
         return importlib.resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
-    laws = f"const LAWS = [{','.join(page['laws'])}];"
+    least, most = BOUNDS
+    laws = f"const LEAST_N = {least!r}, MOST_N = {most!r}, LAWS = [{','.join(page['laws'])}];"
     script = "\n".join(["'use strict';", "(() => {", laws, file("optimum.js"), file("report.js"), "})();"])
     css = file("report.css")
     # No script and no style but these two, no address but images inside the page.

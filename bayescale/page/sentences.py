@@ -1,0 +1,62 @@
+"""What a decision says, in the words of a page."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bayescale.columns import label
+from bayescale.decide.allocate import WIDE
+from bayescale.decide.decision import Decision
+from bayescale.page.tables import interval
+
+
+def within(found: Decision, quantity: str) -> tuple[Decision, str]:
+    """A decision in the draws where a quantity is finite, and in words what is in the others."""
+    there = np.isfinite(found[quantity])
+    if there.all():
+        return found, ""
+    within = replace(found, draws={name: values[there] for name, values in found.draws.items()}, regret=None)
+    out = "is out of reach of any compute"
+    if not there.any():
+        return within, out if len(found) == 1 else f"{out} in every draw"
+    return within, f"{out} in {_share(1 - there.mean())} of the draws; where it is within reach it "
+
+
+def _share(part: float) -> str:
+    return "less than 0.1%" if 0 < part < 0.001 else "more than 99.9%" if 0.999 < part < 1 else f"{part:.1%}"
+
+
+def split(found: Decision) -> str:
+    """The split of a budget."""
+    if not found.defined("N"):
+        low, high = WIDE
+        draws = "" if len(found) == 1 else " in any draw"
+        compute = label(float(found.asked["C"]))
+        return f"No split of {compute} FLOP between {low:g} and {high:g} parameters is best{draws}."
+    return finished(
+        found,
+        f"Spend {label(float(found.asked['C']))} FLOP on {interval(found, 'N', 'parameters')} and "
+        f"{interval(found, 'D', 'tokens')}, {interval(found, 'D/N', 'tokens per parameter')}; expect a loss of "
+        f"{interval(found, 'loss', 'nats per token')}.",
+    )
+
+
+def finished(found: Decision, said: str) -> str:
+    """A sentence with what is to be known of its numbers."""
+    if len(found) == 1:
+        return f"{said} This is a point estimate: it comes with no interval."
+    if found.question != "compute_optimal" or (share := found.defined("N")) == 1:
+        return said
+    return f"{said} In {_share(1 - share)} of the draws no such split is best."
+
+
+def advice(found: Decision) -> str:
+    """What to do, and what that may waste; nothing where nothing is chosen."""
+    if not np.isfinite(found.choice.get("N", np.nan)):
+        return ""
+    said = f"If one size has to be chosen: {label(found.choice['N'])} parameters on {label(found.choice['D'])} tokens"
+    regret = np.array([]) if found.regret is None else found.regret[np.isfinite(found.regret)]
+    if len(regret) < 2:
+        return f"{said}."
+    mean, high = regret.mean(), np.quantile(regret, 0.95)
+    return f"{said}. That wastes {mean:.1%} of the budget on average, and less than {high:.1%} in 95% of the draws."
