@@ -143,7 +143,7 @@ def test_fit_predict_and_a_law_of_ones_own(table, tmp_path):
         "    priors={'A': dist.LogNormal(0.3, 0.5), 'alpha': dist.LogNormal(-2.5, 0.5)})\n"
     )
     fit = tmp_path / "fit.nc"
-    result = run("fit", table, "--law", law, "--method", "map", "-o", fit, "--json")
+    result = run("fit", table, "--law", law, "--method", "map", "--quick", "-o", fit, "--json")
     answer = json.loads(result.output)
     assert result.exit_code == 0
     assert answer["converged"] is True
@@ -168,7 +168,7 @@ def test_a_posterior_from_the_command_line(table, tmp_path):
         "--method",
         "laplace",
     ]
-    text = run("fit", table, *options, "-o", fit).output
+    text = run("fit", table, *options, "--quick", "-o", fit).output
     assert "contraction" in text
     assert str(fit) in text
     assert "E differ by corpus; say which corpus: one of web, code" in refused(

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import shlex
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from bayescale.cli import main
+from bayescale.page.reproduce import fitting
 from bayescale.storage import load
 
 
@@ -111,8 +113,17 @@ def test_sizes_that_are_not_quite_the_same_get_the_effect_too(tmp_path):
     fit = load(out)
     assert [one.by for one in fit.model.effects] == ["size"]
     assert len(fit.runs.levels["size"]) == 9
+    # What is typed to have it again names factor and effect, and gives the same fit.
+    (_, typed), (_, python) = fitting(fit)
+    assert "--factor size" in typed
+    assert "factors=['size']" in python
+    other = tmp_path / "again.nc"
+    assert run(*shlex.split(typed)[1:], "--quick", "-o", other).exit_code == 0
+    assert load(other).runs.hash == fit.runs.hash
+    np.testing.assert_allclose(load(other).flat("alpha"), fit.flat("alpha"), rtol=1e-8)
     quick = json.loads(run("fit", table, *options, "--quick", "--json", "-o", out).output)
     assert quick["effects"] == []
+    assert "(--factor size --effect size)" in run("check", out).output
 
 
 @pytest.mark.parametrize(

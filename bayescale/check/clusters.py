@@ -34,6 +34,7 @@ GROUPS = 12  # with fewer, resampling groups is no bootstrap, and Webb's signs a
 REPLICATES = 1024  # a standard error to 2%
 DRAWS = 100  # with fewer, a posterior has no width to compare with
 ENDED = 0.9  # of the replicates: with fewer, those that did are no sample
+ADDED = "; it was added for shocks that the residuals call for"  # a note of a factor that the table had not
 MIDDLE = (0.16, 0.84)  # between these quantiles lie two standard deviations of a normal distribution
 
 
@@ -68,10 +69,12 @@ class Hang(NamedTuple):
 
 def clusters(key: Array, fit: Fit) -> list[Finding]:
     """The factors of which runs of one level hang together more than the model of a fit allows for."""
-    return [
-        one.finding("severe", f"Let the runs of one {one.by} share a shock (--effect {one.by})")
-        for one in hanging_together(key, fit)
-    ]
+    found = []
+    for one in hanging_together(key, fit):
+        factor = "" if one.by in fit.runs.factors else f"--factor {one.by} "
+        say = f"Let the runs of one {one.by} share a shock ({factor}--effect {one.by})"
+        found.append(one.finding("severe", say))
+    return found
 
 
 def widen(key: Array, fit: Fit) -> tuple[Fit, tuple[Finding, ...]]:
@@ -90,6 +93,8 @@ def widen(key: Array, fit: Fit) -> tuple[Fit, tuple[Finding, ...]]:
     if fit.method not in ("nuts", "laplace", "map"):
         return fit, ()
     key_look, key_fit = random.split(key)
+    if "key" in fit.stats:  # the same fit as if the effects had been named at once
+        key_fit = random.wrap_key_data(jnp.asarray(fit.stats["key"], jnp.uint32))
     found = hanging_together(key_look, fit)
     if not found:
         return fit, ()
@@ -140,8 +145,12 @@ def grouped(runs: Runs) -> Runs:
     """The table with the groups of one size, where it has none and sizes repeat."""
     if "size" in runs.factors or "N" not in runs.columns:
         return runs
-    (index, names), _ = sizes(np.asarray(runs.columns["N"], float))
-    return runs.replace(factors={**runs.factors, "size": index}, levels={**runs.levels, "size": names})
+    (index, names), note = sizes(np.asarray(runs.columns["N"], float))
+    return runs.replace(
+        factors={**runs.factors, "size": index},
+        levels={**runs.levels, "size": names},
+        notes=(*runs.notes, f"{note}{ADDED}"),
+    )
 
 
 def _untold(fit: Fit, runs: Runs) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayescale import data, models, noise, recipe
+from bayescale.check.clusters import ADDED
 from bayescale.fit import Fit
 from bayescale.law import Law, irrelevant
 from bayescale.model import Model
@@ -53,6 +54,7 @@ def fitting(fit: Fit) -> list[tuple[str, str]]:
 def _python(fit: Fit) -> str:
     source, method = fit.runs.source, fit.method
     where = f", where={_where(fit)!r}" if _where(fit) else ""
+    where += f", factors={_factors(fit)!r}" if _factors(fit) else ""
     reader = "bs.data.load" if source in data.names() else "bs.Runs.read"
     read = f"{reader}({source!r}{where})"
     key, own = fit.stats.get("key"), _sampled(fit)
@@ -94,6 +96,11 @@ def _python(fit: Fit) -> str:
 def _where(fit: Fit) -> str:
     """Which rows of the table counted, as its notes have it."""
     return next((found[1] for note in fit.runs.notes if (found := _WHERE.fullmatch(note))), "")
+
+
+def _factors(fit: Fit) -> list[str]:
+    """The factors that the table has only where they are asked for."""
+    return [note.split()[1].rstrip(":") for note in fit.runs.notes if note.endswith(ADDED)]
 
 
 def _sampled(fit: Fit) -> dict[str, Any]:
@@ -163,6 +170,7 @@ def _typed(fit: Fit) -> str:
         return ""
     options = {
         "where": _where(fit),
+        "factor": _factors(fit),
         "law": model.law.name,
         "along": list(model.law.columns.values()),
         "irrelevant": list(model.law.irrelevant),
