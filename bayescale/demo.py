@@ -97,10 +97,12 @@ def _story(runs, naive: Fit, fit: Fit) -> None:
         "\nThe same law with its priors and an A that differs by family. Shocks that models of one size share, and\n"
         "heavy tails, both of which `bayescale fit` would add, are left out: of them thirty runs teach nothing.\n"
     )
-    show(fit, findings(fit))
+    found = findings(fit)
+    show(fit, found)
     rows = {row.name: row.contraction for row in fit.summary().rows if row.name in fit.model.law.parameters}
-    taught = [p for p, c in rows.items() if c is not None and c >= LEARNED]
-    between = [p for p, c in rows.items() if c is not None and PRIOR <= c < LEARNED]
+    loose = {"E"} if "FLOOR_PRIOR" in (one.code for one in found) else set()  # whatever its contraction
+    taught = [p for p, c in rows.items() if c is not None and c >= LEARNED and p not in loose]
+    between = [p for p, c in rows.items() if c is not None and c >= PRIOR and p not in taught]
     believed = [p for p, c in rows.items() if c is not None and c < PRIOR]
     click.echo("\nWhat the data taught, by contraction (1: all of it; 0: the prior only):")
     for said, names in (("by the data", taught), ("by both", between), ("by the prior", believed)):

@@ -17,7 +17,7 @@ from bayescale.model import effect_of
 
 # Nats that a posterior is from its prior: a floor with less is told within a fifth of what its prior leaves open, or
 # worse. Three to five runs over a decade of compute give .4 to .9, designs of two decades and more 1.5 to 3.
-LEARNED = 1.0
+LEARNED, NOTHING = 1.0, 0.2  # with less than the second, nothing worth the name was learned
 BINS, PRIOR_DRAWS = 20, 20_000  # of the prior, all as likely, for that distance
 CONTRACTION = 0.5  # below it the posterior has more than half of the variance of the prior
 RIVAL = 5.0  # nats: a mode lower by more has under 1% of the weight of the best, if as wide
@@ -117,10 +117,11 @@ def _floor_told_by_prior(fit: Fit) -> Iterator[Finding]:
     if name is None or fit.method not in ("nuts", "laplace") or pinned(fit.model.law) is not None:
         return
     if (told := learned(fit, name)) < LEARNED:
+        said = "was not learned" if told < NOTHING else "was learned loosely"
         yield Finding(
             "FLOOR_PRIOR",
             "warning",
-            f"the floor was not learned: the posterior of {name} is {max(told, 0):.2f} nats from its prior",
+            f"the floor {said}: the posterior of {name} is {max(told, 0):.2f} nats from its prior",
             told,
             "Give no floor, and nothing that follows from it, as measured; runs over more decades tell it",
         )
