@@ -34,6 +34,13 @@ CODES = (
     *("REPEAT", "OVERTRAIN", "TUNED", "ROUND", "IRRELEVANT"),
 )
 WITHIN = {"N": 2e9, "D": 4e10}, {"N": 1e9, "D": 8e10}  # two runs within the range of the clean ones
+LEAST = {
+    "MODELSENS": 0.6,
+    "SUPPORT": 0.8,
+    "IRRELEVANT": 0.8,
+    "OUTLIER": 0.9,
+}  # of planted ones; of the others 0.95
+MOST = 0.05  # of clean tables
 BEYOND = {"N": 1e10, "D": 1.7e12}, {"N": 1e11, "D": 1.85e11}  # two that are far out, of nearly one loss
 DESIGNS = {
     "isoflop": (tables.isoflop, "chinchilla", "log_normal", None),
@@ -274,6 +281,7 @@ def main() -> None:
         name: {code: sum(code in codes for codes in found) for code in CODES if any(code in c for c in found)}
         for name, found in without.items()
     }
+    results["clean tables with any"] = rate(sum(bool(codes & set(CODES)) for codes in every), len(every))
     results["rules of FLOOR_PRIOR"] = {
         rule: {
             "planted": rate(sum(rule in codes for codes in within["FLOOR_PRIOR"]), given.planted),
