@@ -326,3 +326,44 @@ def test_what_one_more_run_tells_of_the_optimum():
     for row in (optimal, many):
         assert row["not_converged"] == 0
         assert row["apart_from_weighted"] < 3 * row["error_of_means"]
+
+
+WITHOUT_A_FIT = (
+    *(
+        "COLLINEAR",
+        "FEW_LEVELS",
+        "FEW_RUNS",
+        "MIDSCHED",
+        "DUP_RUN",
+        "EMBED",
+        "FLOPDEF",
+        "INTFLOP",
+        "UNITS",
+        "A2_BIAS",
+    ),
+    *("REPEAT", "TUNED", "ROUND"),
+)
+
+
+@pytest.mark.parametrize("code", WITHOUT_A_FIT)
+def test_faults_are_found_where_they_are_planted(benchmark, code):
+    one = benchmark("findings").faults()[code]
+    assert all(code in one(seed) for seed in range(1000, 1004))
+
+
+def test_what_the_study_of_findings_found(benchmark):
+    """Each code fires where its fault is planted, and on at most one in twenty clean tables."""
+    module, found = benchmark("findings"), written("findings")
+    assert set(found["designs"]) == set(module.DESIGNS)
+    assert set(found["codes"]) == set(module.CODES)
+    for code, one in found["codes"].items():
+        assert one["clean"]["of"] >= 200
+        assert one["planted"]["of"] >= 50
+        assert one["clean"]["rate"] <= module.MOST, code
+        assert one["planted"]["rate"] >= module.LEAST, code
+        for kind in ("clean", "planted"):
+            assert one[kind] == module.rate(one[kind]["fired"], one[kind]["of"])
+    assert found["clean tables with any"]["rate"] <= module.MOST
+    rules = found["rules of FLOOR_PRIOR"]
+    for other in ("KL < 0.2", "contraction < 0.5"):
+        assert rules[other]["planted"]["rate"] < rules["FLOOR_PRIOR"]["planted"]["rate"]
