@@ -75,7 +75,9 @@ def test_a_law_is_described_with_priors_and_source():
 
 
 def test_an_unknown_law_lists_those_there_are():
-    assert "there is no law 'chinchila'; there are broken_power, broken_success, chinchilla" in refused("laws", "chinchila")
+    assert "there is no law 'chinchila'; there are broken_power, broken_success, chinchilla" in refused(
+        "laws", "chinchila"
+    )
 
 
 def test_data_lists_describes_and_checks(table):
