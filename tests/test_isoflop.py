@@ -235,11 +235,12 @@ def test_the_tables_of_hoffmann_and_their_misprint():
         assert a + b == pytest.approx(1, abs=0.006)  # of numbers printed to two or three digits
 
 
-def test_the_optimum_of_llama_3(shared_data):
+def test_the_optimum_of_llama_3(shared_data, monkeypatch):
     """Its authors say D* = 0.299 C^0.537, and 402B parameters on 16.55T tokens at 3.8e25 FLOP: arXiv:2407.21783.
 
     Ours are of points read off their figure.
     """
+    monkeypatch.setenv("BAYESCALE_DATA", str(shared_data))
     runs = data.load("llama3_isoflop")
     found = parabola(KEY, runs, replicates=200)
     assert len(found.budgets) == 10
@@ -265,8 +266,9 @@ def least_squares_of(runs):
     return natural(found.x), float(np.sqrt(2 * found.cost / (len(loss) - 5)))
 
 
-def test_a_law_explains_what_approach_2_says_of_marin(shared_data):
+def test_a_law_explains_what_approach_2_says_of_marin(shared_data, monkeypatch):
     """With alpha well above beta a parabola finds more N than there are; the law says by how much, and it does."""
+    monkeypatch.setenv("BAYESCALE_DATA", str(shared_data))
     runs = data.load("marin2026_isoflop")
     runs = runs.subset(np.asarray(runs.factors["group"]) == runs.levels["group"].index("comma"))
     found = parabola(KEY, runs, by="isoflop_budget", replicates=300)
@@ -312,8 +314,9 @@ def test_the_winners_curse_is_said_with_the_lead_of_the_winner():
     assert "noise as large as that chooses among them" in finding.message
 
 
-def test_approach_1_on_the_chinchilla_points(shared_data):
+def test_approach_1_on_the_chinchilla_points(shared_data, monkeypatch):
     """Hoffmann et al. say a = 0.50; these are final losses of 38 sizes, and no curves."""
+    monkeypatch.setenv("BAYESCALE_DATA", str(shared_data))
     runs = data.load("besiroglu2024_chinchilla")
     found = envelope(KEY, runs, replicates=200).at(5.76e23)
     low, middle, high = found.interval("a")

@@ -252,7 +252,7 @@ def test_prior_that_has_no_name(fit, tmp_path):
 
 def test_noise_that_has_no_name(fit, tmp_path):
     model = fit.model.replace(noise=fit.model.noise.replace(name="mine"))
-    with pytest.raises(ValueError, match="a file cannot name mine noise; it can beta_binomial"):
+    with pytest.raises(ValueError, match="a file cannot name mine noise; it can average, beta_binomial"):
         storage.save(fit.replace(model=model), tmp_path / "a.nc")
 
 
