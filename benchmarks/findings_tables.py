@@ -7,7 +7,7 @@ import numpy as np
 # Besiroglu et al. 2024, rounded: what losses are made with.
 LAW = {"E": 1.82, "A": 482.0, "B": 2085.0, "alpha": 0.348, "beta": 0.366}
 TIED = LAW | {"A": 520.0, "B": 1500.0, "alpha": 0.353, "beta": 0.353}
-UNLIKE = {"E": 1.8, "A": 0.15 * 1e9**0.32, "B": 0.2 * 2e10**0.4, "alpha": 0.32, "beta": 0.4}
+UNLIKE = {"E": 1.8, "A": 0.15 * 1e9**0.325, "B": 0.2 * 2e10**0.395, "alpha": 0.325, "beta": 0.395}
 TOKENS = 2.0  # of a batch of 1, in millions: what steps are counted by
 NU = 8.0  # degrees of freedom of noise with tails
 
