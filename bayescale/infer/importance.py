@@ -114,8 +114,11 @@ def importance(
     *,
     precise: float = PRECISE,
     rounds: int = ROUNDS,
+    most: int = MOST,
 ) -> Weighted:
     """Draws of a mixture that has adapted to a density, until their weights tell its integral to `precise` nats.
+
+    They are not more than about `most`.
 
     Some of its components adapt to the density raised to a power, which has the tails that the others would miss.
     Nothing of the adaptation enters the estimate, which therefore has no bias from it.
@@ -136,7 +139,7 @@ def importance(
         mixture.df,
     )
     found = _weighted(rng, log_density, mixture, 2 * count)
-    while found.estimate.error > precise and len(found.logs) < MOST:
+    while found.estimate.error > precise and len(found.logs) < most:
         more = _weighted(rng, log_density, mixture, len(found.logs))
         found = Weighted(*(np.concatenate(pair) for pair in zip(found, more, strict=True)))
     return found

@@ -12,7 +12,7 @@ from bayescale import parallel
 from bayescale.fit import PARETO_K
 from bayescale.infer.bridge import Estimate
 from bayescale.infer.density import Density
-from bayescale.infer.importance import Mixture, Weighted, importance
+from bayescale.infer.importance import MOST, Mixture, Weighted, importance
 from bayescale.model import Model
 from bayescale.runs import Runs
 
@@ -20,6 +20,7 @@ BATCH = 4096  # points that are evaluated at once
 PRIOR = 2 * BATCH  # draws of the prior to begin with
 COMPONENTS, ENOUGH = 6, 5  # of the mixture that begins; effective draws for each dimension that it is made of
 NARROW = 0.5  # a component, beside the scatter of all
+ROUGH = 2 * BATCH  # draws of a first look
 PRECISE, ROUNDS = 0.03, 5  # nats of error, which no verdict hangs on; rounds of adaptation
 
 
@@ -39,6 +40,11 @@ class Quick:
     values: dict[str, np.ndarray]
     weights: np.ndarray
 
+    @property
+    def precise(self) -> bool:
+        """Whether more draws would tell nothing that matters."""
+        return self.pareto_k <= PARETO_K and self.estimate.error <= PRECISE
+
     def quantiles(
         self, drawn: np.ndarray, probabilities: tuple[float, ...] = (0.05, 0.5, 0.95)
     ) -> np.ndarray:
@@ -48,7 +54,7 @@ class Quick:
         return drawn[order][np.minimum(np.searchsorted(reached, probabilities), len(drawn) - 1)]
 
 
-def quick_evidence(key: Array, model: Model, runs: Runs) -> Quick:
+def quick_evidence(key: Array, model: Model, runs: Runs, *, rough: bool = False) -> Quick:
     """The evidence for a model without pooling and effects, of a few parameters.
 
     The same integral as `log_evidence` finds, by the second of its two estimators alone, which begins at draws of the
@@ -58,6 +64,7 @@ def quick_evidence(key: Array, model: Model, runs: Runs) -> Quick:
         key: the random key.
         model: the model; it has no levels with parameters or shocks of their own.
         runs: the table.
+        rough: take a few thousand draws, which tell by how much a model is behind, and no more where they do not do.
 
     Raises:
         ValueError: the model has levels that deviate, or does not suit the table.
@@ -81,8 +88,9 @@ def quick_evidence(key: Array, model: Model, runs: Runs) -> Quick:
             return np.concatenate(jax.device_get(batches))[: len(points)]
 
         begin = _begin(rng, np.asarray(density.prior_draws(key, PRIOR)), density, runs)
-        found = importance(rng, log_density, begin, precise=PRECISE, rounds=ROUNDS)
-        if found.pareto_k > PARETO_K:  # an odd shape, which takes longer to adapt to
+        most = ROUGH if rough else MOST
+        found = importance(rng, log_density, begin, precise=PRECISE, rounds=ROUNDS, most=most)
+        if found.pareto_k > PARETO_K and not rough:  # an odd shape, which takes longer to adapt to
             found = importance(rng, log_density, begin)
         values = jax.device_get(_values(density, jnp.asarray(found.points)))
     return Quick(found.estimate, found.pareto_k, values, _shares(found))

@@ -24,6 +24,7 @@ KINDS = ("constant", "erratic", "sharp", "smooth", "inverse", "broken")
 SURE = 0.95  # the probability that a verdict needs
 POINTS = 0.05  # above chance, the best score has to be, for a forecast worth the name
 NO_CHANCE = 0.005  # the floor of tasks that cannot be guessed: a wrong key, a lucky word
+HOPELESS = 12.0  # nats behind at a first look, which may be wrong by a few
 LN81 = 4.394449154672439  # logits from 10% to 90%
 
 
@@ -125,10 +126,7 @@ def verdict(
     runs = _runs(along, successes, trials)
     if not 0 <= chance < 1:
         raise ValueError(f"chance is {chance}; it is the success of guessing, from 0 to 1")
-    found = {
-        kind: [quick_evidence(random.fold_in(key, i), model, runs) for model in forms]
-        for i, (kind, forms) in enumerate(_kinds(float(chance)).items())
-    }
+    found = _evidence(key, _kinds(float(chance)), runs)
     logs = {
         kind: _total([one.estimate.value for one in forms]) - np.log(len(forms))
         for kind, forms in found.items()
@@ -149,6 +147,25 @@ def verdict(
         if one.pareto_k > PARETO_K and probabilities[kind] > 0.01
     )
     return Verdict(kind, probabilities, logs, width, float(score.max() - chance), trouble)
+
+
+def _evidence(key: Array, kinds: Mapping[str, tuple[Model, ...]], runs: Runs) -> dict[str, list[Quick]]:
+    """The evidence for each form of each kind; of those that are far behind at a first look no more than that."""
+
+    def of(i: int, model: Model, rough: bool) -> Quick:
+        return quick_evidence(random.fold_in(key, i), model, runs, rough=rough)
+
+    first = {
+        kind: [of(i, model, True) for model in forms] for i, (kind, forms) in enumerate(kinds.items())
+    }
+    reached = max(one.estimate.value for forms in first.values() for one in forms) - HOPELESS
+    return {
+        kind: [
+            of(i, model, False) if one.estimate.value > reached and not one.precise else one
+            for one, model in zip(first[kind], forms, strict=True)
+        ]
+        for i, (kind, forms) in enumerate(kinds.items())
+    }
 
 
 @cache
