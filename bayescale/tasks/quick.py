@@ -12,7 +12,7 @@ from bayescale import parallel
 from bayescale.fit import PARETO_K
 from bayescale.infer.bridge import Estimate
 from bayescale.infer.density import Density
-from bayescale.infer.importance import MOST, Mixture, Weighted, importance
+from bayescale.infer.importance import Mixture, Weighted, importance
 from bayescale.model import Model
 from bayescale.runs import Runs
 
@@ -20,8 +20,8 @@ BATCH = 4096  # points that are evaluated at once
 PRIOR = 2 * BATCH  # draws of the prior to begin with
 COMPONENTS, ENOUGH = 6, 5  # of the mixture that begins; effective draws for each dimension that it is made of
 NARROW = 0.5  # a component, beside the scatter of all
-ROUGH = 2 * BATCH  # draws of a first look
-PRECISE, ROUNDS = 0.03, 5  # nats of error, which no verdict hangs on; rounds of adaptation
+ROUGH, ENDED = 2 * BATCH, 8 * BATCH  # draws of a first look, and the most there are
+PRECISE, ROUNDS = 0.05, 5  # nats of error, which no verdict hangs on; rounds of adaptation
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +88,10 @@ def quick_evidence(key: Array, model: Model, runs: Runs, *, rough: bool = False)
             return np.concatenate(jax.device_get(batches))[: len(points)]
 
         begin = _begin(rng, np.asarray(density.prior_draws(key, PRIOR)), density, runs)
-        most = ROUGH if rough else MOST
+        most = ROUGH if rough else ENDED
         found = importance(rng, log_density, begin, precise=PRECISE, rounds=ROUNDS, most=most)
         if found.pareto_k > PARETO_K and not rough:  # an odd shape, which takes longer to adapt to
-            found = importance(rng, log_density, begin)
+            found = importance(rng, log_density, begin, precise=PRECISE, most=2 * ENDED)
         values = jax.device_get(_values(density, jnp.asarray(found.points)))
     return Quick(found.estimate, found.pareto_k, values, _shares(found))
 
