@@ -1,0 +1,248 @@
+"""The laws that forecast a suite side by side: what each says of models that are not measured."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from jax import Array, random
+from scipy.special import expit, logit, logsumexp
+from scipy.stats import norm
+
+from bayescale import models, parallel
+from bayescale.check.scores import quantiles_of
+from bayescale.law import Law
+from bayescale.model import Model
+from bayescale.priors import LogitNormal
+from bayescale.runs import Runs
+from bayescale.tasks.quick import Quick, quick_evidence
+from bayescale.tasks.shocks import opened, reach, shared, shifts
+
+# In the order in which they are told of. What is measured against nothing has no law: success that does not change.
+ALONG = ("logistic", "success_power", "broken_success", "inverse", "constant_success")
+BOTH, LINK = "two_step", "success_of_loss"
+LOSS = {True: "chinchilla", False: "power_floor"}  # of the loss: in N and D, or in compute alone
+GROUP = "group"  # the factor of what models share, whatever it is called in the table
+DRAWS = 1000  # of each law
+FLOOR = 0.02  # logits about chance: a floor that is free bends the curve above it, and forecasts are twice as far off
+NOTHING = (-7.0, 2.0)  # the logit of a floor where nothing can be guessed: 90% between 3e-5 and 0.024
+
+
+class Member(NamedTuple):
+    """One way to a forecast: a law of success, or a law of the loss and the link from there.
+
+    Attributes:
+        name: of the law of success, with that of the loss before it.
+        success: the law of success.
+        loss: the law of the loss that it is a link from; none where there is one step.
+    """
+
+    name: str
+    success: str
+    loss: str | None = None
+
+
+class Said(NamedTuple):
+    """What a member says, fitted to some models.
+
+    Attributes:
+        evidence: of the successes, in nats.
+        pareto_k: the largest of its fits; above 0.7 it is not to be trusted.
+        quantiles: of the share of successes that may be measured, (quantiles, asked).
+        log_score: the log density of the successes that were, (asked,).
+        law: the law itself, without shifts and noise, at each of the runs of the table, (draws, runs).
+    """
+
+    evidence: float
+    pareto_k: float
+    quantiles: np.ndarray
+    log_score: np.ndarray
+    law: np.ndarray
+
+
+def members(runs: Runs, loss: str | None = None, *, along: str = "C") -> tuple[Member, ...]:
+    """The members that a table has the columns for.
+
+    Args:
+        runs: the table.
+        loss: the column of the loss, which makes a forecast in two steps possible.
+        along: the covariate of laws in one axis.
+    """
+    both = all(len(np.unique(np.asarray(runs.columns[c]))) > 1 if c in runs.columns else False for c in "ND")
+    found = [Member(name, name) for name in ALONG]
+    if both and along == "C":
+        found.append(Member(BOTH, BOTH))
+    if loss is not None:
+        law = LOSS[both and along == "C"]
+        found.append(Member(f"{law} and {LINK}", LINK, law))
+    return tuple(found)
+
+
+def says(
+    key: Array,
+    member: Member,
+    runs: Runs,
+    known: np.ndarray,
+    asked: np.ndarray,
+    *,
+    along: str = "C",
+    by: str | None = None,
+    loss: str | None = None,
+    chance: float = 0.0,
+) -> Said:
+    """What one member says of some models, from the others.
+
+    Args:
+        key: the random key.
+        member: one of `members`.
+        runs: the table, of one task or of the means of a suite, a row for each model.
+        known: the rows that are fitted, (runs,).
+        asked: those that are forecast, (runs,).
+        along: the covariate of laws in one axis.
+        by: the factor whose levels share a shift, such as a family of models.
+        loss: the column of the loss.
+        chance: the success of guessing.
+    """
+    group, groups = _groups(runs, by)
+    table = _table(runs, known, group, groups, chance)
+    first = table if member.loss is None else _with_loss(table, loss)
+    key_fit, key_loss, key_drawn = random.split(key, 3)
+    model = _model(member.success, along, round(chance, 4))
+    quick = quick_evidence(key_fit, model, first)
+    rng = np.random.default_rng(np.asarray(random.key_data(key_drawn)))
+    own = _taken(rng, quick)
+    covariates = {c: np.asarray(first.columns[c], float)[None] for c in model.law.covariates}
+    worst = quick.pareto_k
+    measured = np.asarray(_law(model.law, first, own, covariates), float)
+    at = measured
+    if member.loss is not None:
+        expected, worst_of_loss = _losses(key_loss, rng, member.loss, runs, known, group, groups, along, loss)
+        at = np.asarray(_law(model.law, first, own, {"loss": expected}), float)
+        worst = max(worst, worst_of_loss)
+    with parallel.workbench():
+        data = [np.asarray(one, float) for one in opened(table)]
+    floor = 1e-12
+    logits, there = (logit(np.clip(one, floor, 1 - floor)) for one in (measured, at))
+    scatter, spread = own["scatter"], own["spread"]
+    near, far = (np.asarray(reach(one, chance)) for one in (measured, at))
+    shift = _drawn_shifts(rng, data, logits, scatter, spread, near, known, group, groups)
+    place = (there + far * shift[:, group])[:, asked]
+    tries = np.rint(np.asarray(runs.columns["trials"], float)[asked])
+    p = expit(place + scatter[:, None] * rng.standard_normal(place.shape))
+    share = rng.binomial(tries.astype(int), p) / tries
+    sd = np.sqrt(scatter[:, None] ** 2 + data[1][asked])
+    log_score = logsumexp(norm.logpdf(data[0][asked], place, sd), axis=0) - np.log(len(place)) + data[2][asked]
+    return Said(quick.estimate.value, worst, quantiles_of(share), log_score, expit(there))
+
+
+@cache
+def _model(name: str, along: str, chance: float) -> Model:
+    """The model of a law of success, made once for each chance level, for which nothing is compiled anew."""
+    law = models.load(name)
+    if "floor" in law.parameters and name != "inverse":
+        floor = (float(logit(chance)), FLOOR) if chance > 0 else NOTHING
+        law = law.replace(priors={"floor": LogitNormal(*floor)})
+    if name in ALONG and name != "constant_success":
+        law = law.along(along)
+    return Model(law, shared("success", GROUP), effects=())
+
+
+@cache
+def _loss_model(name: str, along: str) -> Model:
+    law = models.load(name)
+    return Model(law if name == LOSS[True] else law.along(along), shared("loss", GROUP), effects=())
+
+
+def _groups(runs: Runs, by: str | None) -> tuple[np.ndarray, int]:
+    if by is None:
+        return np.zeros(len(runs), int), 1
+    return np.asarray(runs.factors[by]), len(runs.levels[by])
+
+
+def _table(runs: Runs, known: np.ndarray, group: np.ndarray, groups: int, chance: float) -> Runs:
+    """The known runs: the others weigh nothing, so that all folds have one shape, and nothing is measured by them."""
+    columns = {c: np.asarray(v, float) for c, v in runs.columns.items() if c in ("N", "D", "C", "trials")}
+    rest = {c: np.asarray(v, float) for c, v in runs.columns.items() if c not in columns}
+    columns |= {c: v for c, v in rest.items() if (v[known] > 0).all()}
+    columns["chance"] = np.full(len(runs), chance)
+    with np.errstate(all="ignore"):
+        reference = {c: float(np.exp(np.mean(np.log(v[known])))) for c, v in columns.items()}
+    return runs.replace(
+        columns=columns,
+        response=np.asarray(runs.response, float),
+        factors={GROUP: group.astype(np.int32)},
+        levels={GROUP: tuple(map(str, range(groups)))},
+        weight=known.astype(float),
+        reference=reference,
+    )
+
+
+def _with_loss(table: Runs, loss: str | None) -> Runs:
+    """The table with the loss as the covariate that links are in."""
+    assert loss is not None
+    return table.replace(
+        columns={**table.columns, "loss": table.columns[loss]},
+        reference={**table.reference, "loss": table.reference[loss]},
+    )
+
+
+def _taken(rng: np.random.Generator, quick: Quick) -> dict[str, np.ndarray]:
+    """Draws of the posterior, each as often as its weight says, (draws,)."""
+    edges = np.cumsum(quick.weights)
+    places = np.searchsorted(edges / edges[-1], (np.arange(DRAWS) + rng.random(DRAWS)) / DRAWS)
+    places = rng.permutation(np.minimum(places, len(edges) - 1))
+    return {name: np.asarray(values, float)[places] for name, values in quick.values.items()}
+
+
+def _law(law: Law, table: Runs, own: Mapping[str, np.ndarray], covariates: Mapping[str, np.ndarray]):
+    """The law at covariates, (draws, runs) or (1, runs) each, for each draw."""
+    with parallel.workbench():
+        reference = {c: np.asarray(table.reference.get(c, 1.0)) for c in covariates}
+        value = law(law.relative(covariates, reference), {p: own[p][:, None] for p in law.parameters})
+        return np.broadcast_to(np.asarray(value), (DRAWS, len(table)))
+
+
+def _losses(
+    key: Array,
+    rng: np.random.Generator,
+    name: str,
+    runs: Runs,
+    known: np.ndarray,
+    group: np.ndarray,
+    groups: int,
+    along: str,
+    loss: str | None,
+) -> tuple[np.ndarray, float]:
+    """The loss of each run, of those that are not known too, (draws, runs), and the Pareto-k."""
+    assert loss is not None
+    measured = np.asarray(runs.columns[loss], float)
+    table = _table(runs, known, group, groups, 0.0)
+    table = table.replace(response=measured, kind="loss", unit=np.float64(measured[known].min()))
+    model = _loss_model(name, along)
+    quick = quick_evidence(key, model, table)
+    own = _taken(rng, quick)
+    covariates = {c: np.asarray(table.columns[c])[None] for c in model.law.covariates}
+    logs = np.log(_law(model.law, table, own, covariates) * float(np.asarray(table.unit)))
+    data = [np.log(measured), np.zeros(len(runs))]
+    whole = np.ones_like(logs)
+    shift = _drawn_shifts(rng, data, logs, own["scatter"], own["spread"], whole, known, group, groups)
+    noise = own["scatter"][:, None] * rng.standard_normal(logs.shape)
+    return np.exp(logs + shift[:, group] + noise), quick.pareto_k
+
+
+def _drawn_shifts(
+    rng: np.random.Generator,
+    data: list[np.ndarray],
+    middle: np.ndarray,
+    scatter: np.ndarray,
+    spread: np.ndarray,
+    reached: np.ndarray,
+    known: np.ndarray,
+    group: np.ndarray,
+    groups: int,
+) -> np.ndarray:
+    """The shift of each group, drawn for each draw given its runs, (draws, groups)."""
+    away = (data[0] - middle)[:, known]
+    variance = scatter[:, None] ** 2 + data[1][known]
+    mean, sd = shifts(away, variance, spread, reached[:, known], group[known], groups)
+    return mean + sd * rng.standard_normal(mean.shape)
