@@ -48,12 +48,21 @@ def baselines(
         every = np.stack([np.log(values) for values in covariates.values()], axis=1)
         named[f"log-linear in {' and '.join(covariates)}"] = (_line(kind), every, LINE + len(covariates) - 1)
     return {
-        name: _by_group(of, x, response, group, train, test, fewest)
+        name: by_group(of, x, response, group, train, test, fewest)
         for name, (of, x, fewest) in named.items()
     }
 
 
-def _by_group(of: Baseline, x, response, group, train, test, fewest: int) -> np.ndarray:
+def by_group(
+    of: Baseline,
+    x: np.ndarray,
+    response: np.ndarray,
+    group: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    fewest: int,
+) -> np.ndarray:
+    """The forecasts of a baseline, of each group from its own runs or, with fewer than `fewest`, from all."""
     found: dict[int, np.ndarray] = {}
     for level in np.unique(group[test]):
         own, asked = train[group[train] == level], test[group[test] == level]

@@ -1,22 +1,25 @@
 """The laws that forecast a suite side by side: what each says of models that are not measured."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jax import Array, random
+from jax.typing import ArrayLike
 from scipy.special import expit, logit, logsumexp
 from scipy.stats import norm
 
 from bayescale import models, parallel
+from bayescale.check.folds import MARGIN
 from bayescale.check.scores import quantiles_of
 from bayescale.law import Law
 from bayescale.model import Model
 from bayescale.priors import LogitNormal
 from bayescale.runs import Runs
 from bayescale.tasks.quick import Quick, quick_evidence
-from bayescale.tasks.shocks import opened, reach, shared, shifts
+from bayescale.tasks.shocks import Shared, opened, shared
 
 # In the order in which they are told of. What is measured against nothing has no law: success that does not change.
 ALONG = ("logistic", "success_power", "broken_success", "inverse", "constant_success")
@@ -25,6 +28,7 @@ LOSS = {True: "chinchilla", False: "power_floor"}  # of the loss: in N and D, or
 GROUP = "group"  # the factor of what models share, whatever it is called in the table
 DRAWS = 1000  # of each law
 FLOOR = 0.02  # logits about chance: a floor that is free bends the curve above it, and forecasts are twice as far off
+NEARLY = (-2.6, 0.4)  # the logit of what is never learned, wrong labels: 90% between 4% and 13%
 NOTHING = (-7.0, 2.0)  # the logit of a floor where nothing can be guessed: 90% between 3e-5 and 0.024
 
 
@@ -35,11 +39,13 @@ class Member(NamedTuple):
         name: of the law of success, with that of the loss before it.
         success: the law of success.
         loss: the law of the loss that it is a link from; none where there is one step.
+        full: whether nearly all is learned in the end, however low the scores are so far.
     """
 
     name: str
     success: str
     loss: str | None = None
+    full: bool = False
 
 
 class Said(NamedTuple):
@@ -70,11 +76,13 @@ def members(runs: Runs, loss: str | None = None, *, along: str = "C") -> tuple[M
     """
     both = all(len(np.unique(np.asarray(runs.columns[c]))) > 1 if c in runs.columns else False for c in "ND")
     found = [Member(name, name) for name in ALONG]
+    curved = [Member(ALONG[0], ALONG[0])]
     if both and along == "C":
-        found.append(Member(BOTH, BOTH))
+        curved.append(Member(BOTH, BOTH))
     if loss is not None:
         law = LOSS[both and along == "C"]
-        found.append(Member(f"{law} and {LINK}", LINK, law))
+        curved.append(Member(f"{law} and {LINK}", LINK, law))
+    found += curved[1:] + [one._replace(name=f"{one.name}, to the end", full=True) for one in curved]
     return tuple(found)
 
 
@@ -106,42 +114,41 @@ def says(
     group, groups = _groups(runs, by)
     table = _table(runs, known, group, groups, chance)
     first = table if member.loss is None else _with_loss(table, loss)
-    key_fit, key_loss, key_drawn = random.split(key, 3)
-    model = _model(member.success, along, round(chance, 4))
-    quick = quick_evidence(key_fit, model, first)
+    key_fit, key_loss, key_drawn, key_shift = random.split(key, 4)
+    model = _model(member.success, along, round(chance, 4), member.full)
+    quick = quick_evidence(key_fit, model, first, rough=True)
     rng = np.random.default_rng(np.asarray(random.key_data(key_drawn)))
     own = _taken(rng, quick)
-    covariates = {c: np.asarray(first.columns[c], float)[None] for c in model.law.covariates}
-    worst = quick.pareto_k
-    measured = np.asarray(_law(model.law, first, own, covariates), float)
-    at = measured
+    measured = _law(model.law, first, own, {c: first.columns[c] for c in model.law.covariates})
+    at, worst = measured, quick.pareto_k
     if member.loss is not None:
-        expected, worst_of_loss = _losses(key_loss, rng, member.loss, runs, known, group, groups, along, loss)
-        at = np.asarray(_law(model.law, first, own, {"loss": expected}), float)
-        worst = max(worst, worst_of_loss)
+        expected, of_loss = _losses(key_loss, rng, member.loss, runs, known, group, groups, along, loss)
+        at, worst = _law(model.law, first, own, {"loss": expected}), max(worst, of_loss)
+    moves, there = _shifted(key_shift, model, first, own, measured, at)
+    tries = np.rint(np.asarray(runs.columns["trials"], float)[asked]).astype(int)
+    place, scatter = there[:, asked], own["scatter"][:, None]
+    share = rng.binomial(tries, expit(place + scatter * rng.standard_normal(place.shape))) / tries
     with parallel.workbench():
-        data = [np.asarray(one, float) for one in opened(table)]
-    floor = 1e-12
-    logits, there = (logit(np.clip(one, floor, 1 - floor)) for one in (measured, at))
-    scatter, spread = own["scatter"], own["spread"]
-    near, far = (np.asarray(reach(one, chance)) for one in (measured, at))
-    shift = _drawn_shifts(rng, data, logits, scatter, spread, near, known, group, groups)
-    place = (there + far * shift[:, group])[:, asked]
-    tries = np.rint(np.asarray(runs.columns["trials"], float)[asked])
-    p = expit(place + scatter[:, None] * rng.standard_normal(place.shape))
-    share = rng.binomial(tries.astype(int), p) / tries
-    sd = np.sqrt(scatter[:, None] ** 2 + data[1][asked])
-    log_score = logsumexp(norm.logpdf(data[0][asked], place, sd), axis=0) - np.log(len(place)) + data[2][asked]
-    return Said(quick.estimate.value, worst, quantiles_of(share), log_score, expit(there))
+        value, variance, volume = (np.asarray(one, float)[asked] for one in opened(first))
+    log_score = logsumexp(norm.logpdf(value, place, np.sqrt(scatter**2 + variance)), axis=0)
+    return Said(
+        quick.estimate.value,
+        worst,
+        quantiles_of(share),
+        log_score - np.log(DRAWS) + volume,
+        expit(there),
+    )
 
 
 @cache
-def _model(name: str, along: str, chance: float) -> Model:
+def _model(name: str, along: str, chance: float, full: bool) -> Model:
     """The model of a law of success, made once for each chance level, for which nothing is compiled anew."""
     law = models.load(name)
     if "floor" in law.parameters and name != "inverse":
         floor = (float(logit(chance)), FLOOR) if chance > 0 else NOTHING
         law = law.replace(priors={"floor": LogitNormal(*floor)})
+    if full:
+        law = law.replace(priors={"lapse": LogitNormal(*NEARLY)})
     if name in ALONG and name != "constant_success":
         law = law.along(along)
     return Model(law, shared("success", GROUP), effects=())
@@ -194,12 +201,36 @@ def _taken(rng: np.random.Generator, quick: Quick) -> dict[str, np.ndarray]:
     return {name: np.asarray(values, float)[places] for name, values in quick.values.items()}
 
 
-def _law(law: Law, table: Runs, own: Mapping[str, np.ndarray], covariates: Mapping[str, np.ndarray]):
-    """The law at covariates, (draws, runs) or (1, runs) each, for each draw."""
+def _law(
+    law: Law, table: Runs, own: Mapping[str, np.ndarray], covariates: Mapping[str, ArrayLike]
+) -> np.ndarray:
+    """The law at covariates, (draws, runs) or (runs,) each, for each draw."""
     with parallel.workbench():
         reference = {c: np.asarray(table.reference.get(c, 1.0)) for c in covariates}
-        value = law(law.relative(covariates, reference), {p: own[p][:, None] for p in law.parameters})
-        return np.broadcast_to(np.asarray(value), (DRAWS, len(table)))
+        relative = law.relative({c: np.asarray(v) for c, v in covariates.items()}, reference)
+        value = law(relative, {p: own[p][:, None] for p in law.parameters})
+        return np.broadcast_to(np.asarray(value, float), (DRAWS, len(table)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _moves(model: Model, runs: Runs, keys: Array, own: Mapping[str, Array], mean: Array, at: Array):
+    def one(key, own, mean, at):
+        noise = model.noise(mean, runs, own)
+        assert isinstance(noise, Shared)
+        shift = noise.shifts(key)
+        return shift, noise.replaced(at).at(shift)
+
+    return jax.vmap(one)(keys, own, mean, at)
+
+
+def _shifted(
+    key: Array, model: Model, table: Runs, own: Mapping[str, np.ndarray], mean: np.ndarray, at: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The shifts of groups, (draws, groups), found where the law is `mean`, and where they move responses of `at`."""
+    with parallel.workbench():
+        noise = {p: own[p] for p in model.noise.parameters}
+        found = _moves(model, table, random.split(key, DRAWS), noise, mean, at)
+        return tuple(np.asarray(one, float) for one in found)
 
 
 def _losses(
@@ -213,36 +244,29 @@ def _losses(
     along: str,
     loss: str | None,
 ) -> tuple[np.ndarray, float]:
-    """The loss of each run, of those that are not known too, (draws, runs), and the Pareto-k."""
+    """The loss of each run, of those that are not known too, (draws, runs), and the Pareto-k.
+
+    Groups that have enough runs have a law of the loss of their own, the others share one.
+    """
     assert loss is not None
     measured = np.asarray(runs.columns[loss], float)
-    table = _table(runs, known, group, groups, 0.0)
-    table = table.replace(response=measured, kind="loss", unit=np.float64(measured[known].min()))
     model = _loss_model(name, along)
-    quick = quick_evidence(key, model, table)
-    own = _taken(rng, quick)
-    covariates = {c: np.asarray(table.columns[c])[None] for c in model.law.covariates}
-    logs = np.log(_law(model.law, table, own, covariates) * float(np.asarray(table.unit)))
-    data = [np.log(measured), np.zeros(len(runs))]
-    whole = np.ones_like(logs)
-    shift = _drawn_shifts(rng, data, logs, own["scatter"], own["spread"], whole, known, group, groups)
-    noise = own["scatter"][:, None] * rng.standard_normal(logs.shape)
-    return np.exp(logs + shift[:, group] + noise), quick.pareto_k
-
-
-def _drawn_shifts(
-    rng: np.random.Generator,
-    data: list[np.ndarray],
-    middle: np.ndarray,
-    scatter: np.ndarray,
-    spread: np.ndarray,
-    reached: np.ndarray,
-    known: np.ndarray,
-    group: np.ndarray,
-    groups: int,
-) -> np.ndarray:
-    """The shift of each group, drawn for each draw given its runs, (draws, groups)."""
-    away = (data[0] - middle)[:, known]
-    variance = scatter[:, None] ** 2 + data[1][known]
-    mean, sd = shifts(away, variance, spread, reached[:, known], group[known], groups)
-    return mean + sd * rng.standard_normal(mean.shape)
+    enough = len(model.law.parameters) + MARGIN
+    alone = [g for g in range(groups) if groups > 1 and (known & (group == g)).sum() >= enough]
+    found, worst = np.zeros((DRAWS, len(runs))), -np.inf
+    for g in [None, *alone]:
+        here = ~np.isin(group, alone) if g is None else group == g
+        if not here.any():
+            continue
+        own_known = known if g is None else known & here
+        table = _table(runs, own_known, group, groups, 0.0)
+        table = table.replace(response=measured, kind="loss", unit=np.float64(measured[own_known].min()))
+        quick = quick_evidence(random.fold_in(key, 0 if g is None else g + 1), model, table, rough=True)
+        own = _taken(rng, quick)
+        mean = _law(model.law, table, own, {c: table.columns[c] for c in model.law.covariates})
+        mean = mean * float(np.asarray(table.unit))
+        _, logs = _shifted(random.fold_in(key, groups + 1), model, table, own, mean, mean)
+        noise = own["scatter"][:, None] * rng.standard_normal(logs.shape)
+        found[:, here] = np.exp(logs + noise)[:, here]
+        worst = max(worst, quick.pareto_k)
+    return found, worst

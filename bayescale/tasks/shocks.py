@@ -1,14 +1,13 @@
-"""Shocks that models of one family share, integrated out: noise of logits that needs no level of its own."""
+"""Shifts that models of one family share, integrated out: noise of logits that needs no parameter for any level."""
 
 import math
 from functools import cache
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 import numpyro.distributions as dist
 from jax import Array, nn, random
-from jax.scipy.special import logit
+from jax.scipy.special import expit, logit
 from jax.typing import ArrayLike
 from numpyro.distributions import constraints
 
@@ -19,6 +18,8 @@ from bayescale.runs import Runs
 SCATTER = {"success": (math.log(0.15), 1.0), "loss": (math.log(0.01), 1.0)}
 SPREAD = {"success": (math.log(0.3), 1.0), "loss": (math.log(0.03), 1.0)}
 LOG_2PI = math.log(2 * math.pi)
+STEPS = 3  # of Newton's method, to the shift of a group
+EDGE = 1e-9  # of a success that has a logit
 
 
 class Opened(NamedTuple):
@@ -36,7 +37,7 @@ class Opened(NamedTuple):
 
 
 def opened(runs: Runs) -> Opened:
-    """The responses on the scale of the shocks.
+    """The responses on the scale of the shifts.
 
     The empirical logit of k of n is ln((k + 1/2) / (n - k + 1/2)), with the variance 1 / (k + 1/2) + 1 / (n - k + 1/2):
     a number where all are right or none.
@@ -52,47 +53,98 @@ def opened(runs: Runs) -> Opened:
     return Opened(jnp.log(won) - jnp.log(lost), variance, jnp.log(variance))
 
 
+def moved(mean: ArrayLike, shift: ArrayLike, chance: ArrayLike) -> tuple[Array, Array]:
+    """The logit of a success that is moved by a shift, and by how much it moves with more of it.
+
+    What is known, (p - chance) / (1 - chance), is moved on its logit, so that those that guess stay where they are.
+    """
+    known = jnp.clip((jnp.asarray(mean) - chance) / (1 - jnp.asarray(chance)), EDGE, 1 - EDGE)
+    known = expit(logit(known) + shift)
+    p = jnp.clip(chance + (1 - jnp.asarray(chance)) * known, EDGE, 1 - EDGE)
+    return logit(p), jnp.clip(known / p, 0.0, 1.0)
+
+
 class Shared(dist.Distribution):
     """Responses whose logits, or logarithms, are normal, and together the more where they are of one group.
 
-    The logit of run j of group g is loc_j + reach_j shift_g + e_j, with shift_g ~ Normal(0, spread) and
-    e_j ~ Normal(0, scale_j). The density of all is that of the runs as if alone, and what a group adds, which its runs
-    have in equal parts.
+    What is known by run j of group g is moved by shift_g ~ Normal(0, spread), and its logit scatters about that with
+    scale_j. The shifts of groups that have runs add to nothing: all together they would be another ceiling. They are
+    integrated out by Laplace's method, exactly so for a loss and where nothing can be guessed. The density of all is
+    the sum over runs, of which those of a group have its integral in equal parts.
 
     Source:
-        Henderson, Kempthorne, Searle and von Krosigk 1959, doi:10.2307/2527669, for the variances of a random effect.
+        Tierney and Kadane 1986, doi:10.1080/01621459.1986.10478240, for the integral.
     """
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints = {"centre": constraints.positive, "scale": constraints.positive}
     support = constraints.real  # pyright: ignore
 
-    def __init__(self, loc, scale, spread, reach, runs: Runs, group, groups: int, *, validate_args=None):
-        self.loc, self.scale, self.spread, self.reach = loc, scale, spread, reach
+    def __init__(self, centre, scale, spread, runs: Runs, group, groups: int, *, validate_args=None):
+        self.centre, self.scale, self.spread = centre, scale, spread
         self.runs, self.group, self.groups = runs, group, groups
-        super().__init__(jnp.shape(loc), validate_args=validate_args)
+        super().__init__(jnp.shape(centre), validate_args=validate_args)
+
+    def replaced(self, mean) -> "Shared":
+        """The same about another mean."""
+        return Shared(mean, self.scale, self.spread, self.runs, self.group, self.groups)
+
+    def at(self, shift) -> Array:
+        """Where responses are if groups have these shifts, (runs,)."""
+        return self._at(shift)[0]
+
+    def _at(self, shift):
+        """The same, and by how much they move with more."""
+        own = shift[..., self.group]
+        if self.runs.kind == "loss":
+            return jnp.log(self.centre) + own, jnp.ones_like(self.centre)
+        return moved(self.centre, own, self.runs.columns["chance"])
+
+    def _seen(self, value):
+        """The likeliest shift of each group, its precision without the others, and which groups have runs."""
+        weight = jnp.asarray(self.runs.weight) / self.scale**2
+        member = nn.one_hot(self.group, self.groups, axis=0)  # (groups, runs)
+        there = jnp.sign(member @ jnp.asarray(self.runs.weight))
+        shift, precision = jnp.zeros(self.groups), jnp.ones(self.groups)
+        for _ in range(STEPS):
+            loc, reach = self._at(shift)
+            precision = self.spread**-2 + member @ (weight * reach**2)
+            shift = (member @ (weight * reach * (value - loc + reach * shift[self.group]))) / precision
+            shift = _together(shift, precision, there)
+        return shift, precision, there
 
     def log_prob(self, value):  # noqa: D102  # pyright: ignore[reportIncompatibleMethodOverride]
         data = opened(self.runs.replace(response=value))
-        away, precision = data.value - self.loc, self.scale**-2
-        weight = jnp.asarray(self.runs.weight)
-        alone = data.volume - jnp.log(self.scale) - (LOG_2PI + precision * away**2) / 2
-        member = nn.one_hot(self.group, self.groups, axis=0)  # (groups, runs)
-        seen = precision * self.reach
-        known, pull, of = (
-            member @ (weight * one) for one in (seen * self.reach, seen * away, jnp.ones_like(away))
-        )
-        widened = 1 + self.spread**2 * known
-        together = (self.spread**2 * pull**2 / widened - jnp.log(widened)) / 2
-        return alone + (together / jnp.maximum(of, 1e-9)) @ member
+        shift, precision, there = self._seen(data.value)
+        away = (data.value - self._at(shift)[0]) / self.scale
+        alone = data.volume - jnp.log(self.scale) - (LOG_2PI + away**2) / 2
+        wide = self.spread**2 * precision
+        together = -there * ((shift / self.spread) ** 2 + jnp.log(wide)) / 2
+        common = -jnp.log((there @ (1 / wide)) / there.sum()) / 2  # they add to nothing
+        member = nn.one_hot(self.group, self.groups, axis=0)
+        of = member @ jnp.asarray(self.runs.weight)
+        of_group = together + common * there / there.sum()
+        return alone + (of_group / jnp.maximum(of, EDGE)) @ member
 
     def sample(self, key, sample_shape=()):  # noqa: D102
         assert key is not None
         own, shared = random.split(key)
-        shift = self.spread * random.normal(shared, (*sample_shape, self.groups))[..., self.group]
-        drawn = self.loc + self.reach * shift + self.scale * random.normal(own, sample_shape + self.batch_shape)
+        loc, _ = self._at(self.spread * random.normal(shared, (*sample_shape, self.groups)))
+        drawn = loc + self.scale * random.normal(own, sample_shape + self.batch_shape)
         if self.runs.kind == "loss":
             return jnp.exp(drawn)
-        return jnp.asarray(self.runs.columns["trials"]) * nn.sigmoid(drawn)
+        return jnp.asarray(self.runs.columns["trials"]) * expit(drawn)
+
+    def shifts(self, key: Array) -> Array:
+        """The shifts of the groups, drawn given the responses, (groups,); those without runs have any."""
+        shift, precision, there = self._seen(opened(self.runs).value)
+        drawn = random.normal(key, (self.groups,)) / jnp.sqrt(precision)
+        return shift + _together(drawn, precision, there)
+
+
+def _together(shift: Array, precision: Array, there: Array) -> Array:
+    """Normal numbers, given that those of the groups that have runs add to nothing."""
+    share = there / precision
+    return shift - share * (there @ shift) / share.sum()
 
 
 @cache
@@ -100,7 +152,7 @@ def shared(kind: str, by: str) -> Noise:
     """Normal noise of the logit of success, or of the logarithm of the loss, with a shift for each level of a factor.
 
     The shifts are integrated out, so that no level has a parameter. It is the same object each time, for which nothing
-    is compiled anew.
+    is compiled anew. Of success the table has a column `chance`.
 
     Args:
         kind: "success" or "loss".
@@ -108,47 +160,9 @@ def shared(kind: str, by: str) -> Noise:
     """
 
     def likelihood(mean, runs, *, scatter, spread):
-        data = opened(runs)
-        loc = jnp.log(mean) if kind == "loss" else logit(jnp.clip(mean, 1e-12, 1 - 1e-12))
-        away = reach(mean, runs.columns["chance"]) if kind == "success" else jnp.ones_like(loc)
-        scale = jnp.sqrt(scatter**2 + data.variance)
-        return Shared(loc, scale, spread, away, runs, runs.factors[by], len(runs.levels[by]))
+        scale = jnp.sqrt(scatter**2 + opened(runs).variance)
+        mean = jnp.broadcast_to(mean, scale.shape)
+        return Shared(mean, scale, spread, runs, jnp.asarray(runs.factors[by]), len(runs.levels[by]))
 
     priors = {"scatter": dist.LogNormal(*SCATTER[kind]), "spread": dist.LogNormal(*SPREAD[kind])}
     return Noise("shared", likelihood, priors, response=kind, residuals=None)
-
-
-def reach(mean: ArrayLike, chance: ArrayLike) -> Array:
-    """By how much the logit of success moves with a logit of what is known: all of it, but for those that guess.
-
-    Of p = chance + (1 - chance) sigma(eta) the logit has the derivative (p - chance) / ((1 - chance) p) by eta.
-    """
-    mean, chance = jnp.asarray(mean), jnp.asarray(chance)
-    return jnp.clip((mean - chance) / ((1 - chance) * jnp.maximum(mean, 1e-12)), 0.0, 1.0)
-
-
-def shifts(
-    away: np.ndarray,
-    variance: np.ndarray,
-    spread: np.ndarray,
-    reached: np.ndarray,
-    group: np.ndarray,
-    groups: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The mean and the standard deviation of the shift of each group, given what its runs are off by.
-
-    Args:
-        away: what was measured less the law, (draws, runs).
-        variance: of each run about law and shift, (draws, runs).
-        spread: the standard deviation of shifts, (draws,).
-        reached: by how much a shift moves each run, (draws, runs).
-        group: of each run, (runs,).
-        groups: how many there are; one without runs has the shift that is not known.
-
-    Returns:
-        Each (draws, groups).
-    """
-    member = np.eye(groups)[group]
-    known, pull = (reached**2 / variance) @ member, (reached * away / variance) @ member
-    square = spread[:, None] ** 2
-    return square * pull / (1 + square * known), np.sqrt(square / (1 + square * known))
