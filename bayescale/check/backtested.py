@@ -46,8 +46,12 @@ class Backtest:
 
     @cached_property
     def unit(self) -> np.ndarray:
-        """What each forecast is of that is independent of others, (forecasts,): a level, a training run, or a row."""
-        of = self.by if self.by in self.runs.levels else "run" if "run" in self.runs.levels else None
+        """What each forecast is of that is independent of others, (forecasts,).
+
+        It is a level, a training run, of tasks a model, or a row.
+        """
+        named = (self.by, "run", *(["model"] if self.runs.kind == "success" else []))
+        of = next((name for name in named if name in self.runs.levels), None)
         return np.asarray(self.runs.factors[of])[self.index] if of else self.index
 
     @cached_property

@@ -48,8 +48,7 @@ def baselines(
         every = np.stack([np.log(values) for values in covariates.values()], axis=1)
         named[f"log-linear in {' and '.join(covariates)}"] = (_line(kind), every, LINE + len(covariates) - 1)
     return {
-        name: by_group(of, x, response, group, train, test, fewest)
-        for name, (of, x, fewest) in named.items()
+        name: by_group(of, x, response, group, train, test, fewest) for name, (of, x, fewest) in named.items()
     }
 
 

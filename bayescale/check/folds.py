@@ -86,7 +86,7 @@ def folds(runs: Runs, by: str, parameters: int, cutoffs: int = CUTOFFS) -> list[
                 there & (values > BEYOND * cut),
                 np.log10(values / cut),
             )
-            for cut in _spaced(np.array(enough), cutoffs)
+            for cut in spaced(np.array(enough), cutoffs)
         ]
         needed = f"{fewest} runs up to a value of {by}, and {ASKED} beyond {BEYOND:g} times as much"
     if not found:
@@ -96,7 +96,7 @@ def folds(runs: Runs, by: str, parameters: int, cutoffs: int = CUTOFFS) -> list[
     return found
 
 
-def _spaced(values: np.ndarray, count: int) -> list[float]:
+def spaced(values: np.ndarray, count: int) -> list[float]:
     """So many of the values, about evenly spaced in their logarithm, the least and the greatest among them."""
     if len(values) <= count:
         return values.tolist()

@@ -10,8 +10,10 @@ from bayescale.check.scores import PROBABILITIES
 
 POINTS = 40  # quantiles that stand for a forecast where it is compared with others
 BY_EVIDENCE = "by evidence"
-TRUST = 0.5  # in the mixture by evidence, before anything has been forecast; the rest in all alike
-PRIOR = 4.0  # targets that what is believed before counts for
+# What the mixture by evidence is worth before anything has been forecast, and a forecast by way of the loss, of which
+# more is known than of success; the rest all others have alike.
+TRUST, OF_LOSS = 0.25, 0.5
+PRIOR = 12.0  # targets that what is believed before counts for
 COOL = 0.25  # the power of the evidence: laws are wrong in the same places, so runs do not count as so many
 
 
@@ -26,6 +28,19 @@ def by_evidence(evidence: Mapping[str, float], pareto_k: Mapping[str, float]) ->
     logs = np.array([COOL * evidence[name] for name in names])
     found = dict(zip(names, softmax(logs), strict=True))
     return {name: float(found.get(name, 0.0)) for name in evidence}
+
+
+def before(names: Sequence[str], of_loss: Sequence[str]) -> dict[str, float]:
+    """The weights of members and of their mixture by evidence before anything has been forecast.
+
+    Args:
+        names: all members.
+        of_loss: those among them that forecast the loss first.
+    """
+    share = OF_LOSS if of_loss else 0.0
+    rest = [name for name in names if name not in of_loss]
+    found = {name: (1 - TRUST - share) / len(rest) for name in rest}
+    return found | {name: share / len(of_loss) for name in of_loss} | {BY_EVIDENCE: TRUST}
 
 
 def mixed(quantiles: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:

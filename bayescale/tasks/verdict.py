@@ -155,9 +155,7 @@ def _evidence(key: Array, kinds: Mapping[str, tuple[Model, ...]], runs: Runs) ->
     def of(i: int, model: Model, rough: bool) -> Quick:
         return quick_evidence(random.fold_in(key, i), model, runs, rough=rough)
 
-    first = {
-        kind: [of(i, model, True) for model in forms] for i, (kind, forms) in enumerate(kinds.items())
-    }
+    first = {kind: [of(i, model, True) for model in forms] for i, (kind, forms) in enumerate(kinds.items())}
     reached = max(one.estimate.value for forms in first.values() for one in forms) - HOPELESS
     return {
         kind: [

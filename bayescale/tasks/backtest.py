@@ -1,0 +1,315 @@
+"""Back-tests of suites: small models predict large ones by several laws, whose weights are learned on the way."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jax import Array, random
+from scipy.special import logsumexp
+
+from bayescale.check.backtested import Backtest, Forecasts, measured
+from bayescale.check.baselines import baselines
+from bayescale.check.discrepancy import drift_of, drifted
+from bayescale.check.folds import ASKED, BEYOND, CUTOFFS, FEWEST, Fold, spaced
+from bayescale.check.scores import read_off
+from bayescale.columns import label
+from bayescale.fit import PARETO_K
+from bayescale.runs import Runs
+from bayescale.tasks.members import Member, Said, members, says
+from bayescale.tasks.pool import BY_EVIDENCE, before, by_evidence, mixed, stacked
+from bayescale.tasks.rivals import rivals
+
+SHORT = 0.8  # coverage of 90% intervals in what came so far, below which the next are widened
+LEARNED = 4  # targets that a drift is learned of
+MODELS = 9  # that a fold fits at least: two more than the laws have parameters
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What a suite is read as.
+
+    Attributes:
+        along: the covariate that is forecast along.
+        task: the factor of tasks, each of which has its own curve; none where there is one row for each model.
+        family: the factor of what models share, such as a family of models or a training corpus; none where nothing.
+        loss: a column of losses that models were measured with; none where there is none.
+    """
+
+    along: str = "C"
+    task: str | None = None
+    family: str | None = None
+    loss: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SuiteBacktest:
+    """A back-test of a suite.
+
+    Attributes:
+        backtest: the forecasts, their rivals and scores.
+        weights: of the laws in each fold, member -> weight, as what came before it said.
+        drift: by which the forecasts of each fold were widened, in logits for each decade, (folds,).
+        next_weights: those for the next forecast, by all folds.
+        next_drift: the drift for the next forecast.
+        alone: what each law alone forecast, member -> (quantiles, forecasts).
+        suite: what was taken for what.
+    """
+
+    backtest: Backtest
+    weights: tuple[dict[str, float], ...]
+    drift: np.ndarray
+    next_weights: dict[str, float]
+    next_drift: float
+    alone: dict[str, np.ndarray]
+    suite: Suite
+
+    @cached_property
+    def skills(self) -> dict[str, float]:
+        """The skill at each cutoff, 1 - CRPS / CRPS of the best baseline there."""
+        return {row.said: row.skill for row in self.backtest.by_fold}
+
+    @property
+    def refuse(self) -> bool:
+        """Whether forecasts had no skill at the two largest cutoffs, or at the only one."""
+        return all(skill <= 0 for skill in list(self.skills.values())[-2:])
+
+
+def backtest_suite(
+    key: Array,
+    runs: Runs,
+    suite: Suite,
+    *,
+    cuts: Sequence[float] | None = None,
+    cutoffs: int = CUTOFFS,
+    report: Callable[[str], None] | None = None,
+) -> SuiteBacktest:
+    """Forecast the large models of a suite from the small ones, at every cutoff, and score the forecasts.
+
+    Laws, floors, losses, weights of laws and widening are of the models up to the cutoff alone: the weights are those
+    with which forecasts from smaller cutoffs would have had the least CRPS on the models up to it.
+
+    Args:
+        key: the random key.
+        runs: the table, of success; a column `chance` is the success of guessing.
+        suite: what is what in it.
+        cuts: the cutoffs; by default those that leave nine models or more, and two beyond one and a half times as much.
+        cutoffs: how many of those there are at most.
+        report: called with what is being done.
+
+    Raises:
+        ValueError: the table is not of success, or allows no cutoff.
+    """
+    parts = scale_folds(runs, suite, cuts, cutoffs)
+    every = members(runs, suite.loss, along=suite.along)
+    made = []
+    for k, fold in enumerate(parts):
+        if report is not None:
+            report(fold.name)
+        made.append(fold_of(random.fold_in(key, k), runs, suite, every, fold))
+    return learned(runs, suite, every, parts, made)
+
+
+def scale_folds(runs: Runs, suite: Suite, cuts: Sequence[float] | None, cutoffs: int = CUTOFFS) -> list[Fold]:
+    """The divisions of a suite along a covariate, by models and not by rows."""
+    if runs.kind != "success":
+        raise ValueError(f"{runs.source}: the response is {runs.kind}; a suite of tasks is of success")
+    if suite.along not in runs.columns:
+        raise ValueError(
+            f"{runs.source}: there is no column {suite.along}; there are {', '.join(runs.columns)}"
+        )
+    values = np.asarray(runs.columns[suite.along], float)
+    of_models = values[_one_each(runs, suite)]
+    if cuts is None:
+        enough = [
+            cut
+            for cut in np.unique(of_models)
+            if (of_models <= cut).sum() >= max(FEWEST, MODELS) and (of_models > BEYOND * cut).sum() >= ASKED
+        ]
+        cuts = spaced(np.array(enough), cutoffs)
+    if not len(cuts):
+        raise ValueError(
+            f"{runs.source}: no back-test along {suite.along} is possible with {len(of_models)} models; it takes "
+            f"{MODELS} up to a value of it, and {ASKED} beyond {BEYOND:g} times as much"
+        )
+    return [
+        Fold(
+            f"{suite.along} up to {label(cut)}", values <= cut, values > BEYOND * cut, np.log10(values / cut)
+        )
+        for cut in sorted(cuts)
+    ]
+
+
+def series(runs: Runs, suite: Suite) -> list[np.ndarray]:
+    """The rows of each task, or all of them."""
+    if suite.task is None:
+        return [np.arange(len(runs))]
+    level = np.asarray(runs.factors[suite.task])
+    return [np.flatnonzero(level == one) for one in range(len(runs.levels[suite.task]))]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What the laws and the baselines say in one fold.
+
+    Attributes:
+        index: which rows were asked for, (forecasts,).
+        said: member -> quantiles, (quantiles, forecasts); with the mixture by evidence.
+        log_score: member -> (forecasts,).
+        rivals: the baselines, name -> (quantiles, forecasts).
+        doubt: why some evidence is not to be trusted.
+    """
+
+    index: np.ndarray
+    said: dict[str, np.ndarray]
+    log_score: dict[str, np.ndarray]
+    rivals: dict[str, np.ndarray]
+    doubt: tuple[str, ...]
+
+
+def fold_of(key: Array, runs: Runs, suite: Suite, every: Sequence[Member], fold: Fold) -> Made:
+    """What all laws and baselines say in one fold."""
+    found, places, doubts = [], [], []
+    for i, rows in enumerate(series(runs, suite)):
+        known, asked = fold.known[rows], fold.asked[rows]
+        if not asked.any() or known.sum() < len(("level", "slope", "scatter")):
+            continue
+        own = runs.subset(np.isin(np.arange(len(runs)), rows))
+        own = own.replace(factors=_part(runs.factors, rows), levels=runs.levels)  # levels keep their numbers
+        said = {
+            m.name: says(
+                random.fold_in(random.fold_in(key, i), j),
+                m,
+                own,
+                known,
+                asked,
+                along=suite.along,
+                by=suite.family,
+                loss=suite.loss,
+                chance=chance_of(own),
+            )
+            for j, m in enumerate(every)
+        }
+        share = by_evidence(
+            {n: s.evidence for n, s in said.items()}, {n: s.pareto_k for n, s in said.items()}
+        )
+        found.append((said, share, _rivals(own, suite, known, asked)))
+        places.append(rows[asked])
+        doubts += _doubts(said, share)
+    names = [m.name for m in every]
+    quantiles = {n: np.concatenate([said[n].quantiles for said, _, _ in found], axis=1) for n in names}
+    scores = {n: np.concatenate([said[n].log_score for said, _, _ in found]) for n in names}
+    quantiles[BY_EVIDENCE] = np.concatenate(
+        [mixed([said[n].quantiles for n in names], [share[n] for n in names]) for said, share, _ in found],
+        axis=1,
+    )
+    scores[BY_EVIDENCE] = np.concatenate(
+        [
+            logsumexp([said[n].log_score for n in names], axis=0, b=np.array([[share[n]] for n in names]))
+            for said, share, _ in found
+        ]
+    )
+    return Made(
+        np.concatenate(places),
+        quantiles,
+        scores,
+        {n: np.concatenate([other[n] for _, _, other in found], axis=1) for n in found[0][2]},
+        tuple(dict.fromkeys(doubts)),
+    )
+
+
+def learned(
+    runs: Runs, suite: Suite, every: Sequence[Member], parts: Sequence[Fold], made: Sequence[Made]
+) -> SuiteBacktest:
+    """The back-test of forecasts that are put together by what came before each of them."""
+    truth, unit = measured(runs), _units(runs, suite)
+    first = before([m.name for m in every], [m.name for m in every if m.loss is not None])
+    forecasts, weights, drifts = [], [], []
+
+    def so_far(upto: int, known: np.ndarray) -> tuple[dict[str, float], float]:
+        """The weights and the drift by the forecasts of the folds before, of what is known now."""
+        keep = [known[one.index] for one in made[:upto]]
+        if not sum(k.sum() for k in keep):
+            return first, 0.0
+        index = np.concatenate([one.index[k] for one, k in zip(made, keep, strict=False)])
+        said = {
+            n: np.concatenate([one.said[n][:, k] for one, k in zip(made, keep, strict=False)], axis=1)
+            for n in first
+        }
+        share = stacked(said, truth[index], unit[index], first)
+        gap = np.concatenate([p.gap[one.index[k]] for p, one, k in zip(parts, made, keep, strict=False)])
+        together = mixed([said[n] for n in share], list(share.values()))
+        return share, _widening(together, truth[index], gap, unit[index])
+
+    for k, (fold, one) in enumerate(zip(parts, made, strict=True)):
+        share, drift = so_far(k, fold.known)
+        names = list(share)
+        plain = mixed([one.said[n] for n in names], [share[n] for n in names])
+        wide = np.clip(drifted(plain, fold.gap[one.index], drift, "success"), 0.0, 1.0)
+        density = logsumexp(
+            [one.log_score[n] for n in names], axis=0, b=np.array([[share[n]] for n in names])
+        )
+        most = max(share, key=lambda n: share[n])
+        forecasts.append(Forecasts(fold, most, (), one.doubt, one.index, wide, density, one.rivals))
+        weights.append(share)
+        drifts.append(drift)
+    share, drift = so_far(len(made), np.ones(len(runs), bool))
+    alone = {n: np.concatenate([one.said[n] for one in made], axis=1) for n in made[0].said}
+    found = Backtest(runs, suite.along, tuple(forecasts))
+    return SuiteBacktest(found, tuple(weights), np.array(drifts), share, drift, alone, suite)
+
+
+def _widening(quantiles: np.ndarray, truth: np.ndarray, gap: np.ndarray, unit: np.ndarray) -> float:
+    """The drift under which what came is likeliest; none where 90% intervals held, or next to nothing has come."""
+    if len(np.unique(unit)) < LEARNED:
+        return 0.0
+    low, high = read_off(quantiles, (0.05, 0.95))
+    if np.mean((low <= truth) & (truth <= high)) >= SHORT:
+        return 0.0
+    return drift_of(quantiles, truth, gap, "success")
+
+
+def _doubts(said: Mapping[str, Said], share: Mapping[str, float]) -> list[str]:
+    # What is far behind may be as wrong as it likes.
+    return [
+        f"the Pareto-k of {n} is {one.pareto_k:.2f}"
+        for n, one in said.items()
+        if one.pareto_k > PARETO_K and share[n] > 0.1
+    ]
+
+
+def _part(factors: Mapping[str, object], rows: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: np.asarray(index)[rows] for name, index in factors.items()}
+
+
+def _one_each(runs: Runs, suite: Suite) -> np.ndarray:
+    """One row of each model, of each value of the covariate where models have no name."""
+    return np.unique(_units(runs, suite), return_index=True)[1]
+
+
+def _units(runs: Runs, suite: Suite) -> np.ndarray:
+    """What each row is of that is independent of others: the model."""
+    if "model" in runs.factors:
+        return np.asarray(runs.factors["model"])
+    if suite.task is None:
+        return np.arange(len(runs))
+    return np.unique(np.asarray(runs.columns[suite.along], float), return_inverse=True)[1]
+
+
+def chance_of(runs: Runs) -> float:
+    """The success of guessing, the mean over the rows; 0 where the table does not say."""
+    return float(np.mean(np.asarray(runs.columns["chance"]))) if "chance" in runs.columns else 0.0
+
+
+def _rivals(own: Runs, suite: Suite, known: np.ndarray, asked: np.ndarray) -> dict[str, np.ndarray]:
+    distance, share = np.asarray(own.columns[suite.along], float), measured(own)
+    group = np.zeros(len(own), int) if suite.family is None else np.asarray(own.factors[suite.family])
+    train, test = np.flatnonzero(known), np.flatnonzero(asked)
+    both = {c: np.asarray(own.columns[c], float) for c in "ND" if c in own.columns}
+    sizes = np.stack(list(both.values()), axis=1) if len(both) > 1 else distance[:, None]
+    loss = None if suite.loss is None else np.asarray(own.columns[suite.loss], float)
+    plain = baselines(suite.along, distance, {}, share, group, train, test, kind="success")
+    own_kind = rivals(
+        suite.along, distance, share, group, train, test, chance=chance_of(own), sizes=sizes, loss=loss
+    )
+    return plain | own_kind

@@ -1,0 +1,261 @@
+"""The gates of task success: suites of public models forecast from the small ones, one configuration for all.
+
+- gadre: the mean of 17 tasks, and gadre_tasks: each of them, of 104 models of three training corpora, cut in compute.
+- obsscaling: 8 benchmarks of 123 models of 39 families, cut in compute, families seen before the cut apart.
+- pythia: the mean pass rate of GSM8K of 81 checkpoints, cut in compute, scored in decades.
+- metr: 50% horizons of models by date; see `horizons`.
+- references: the errors that Gadre et al. print, by their own recipe.
+
+Nothing is chosen by suite. What of laws.md's sister page is asked of each stands beside what was found.
+
+    python benchmarks/task_backtests.py
+    python benchmarks/task_backtests.py obsscaling pythia
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import record
+
+if TYPE_CHECKING:
+    from bayescale.check.backtested import Backtest
+    from bayescale.runs import Runs
+    from bayescale.tasks.backtest import SuiteBacktest
+
+GADRE_CUTS = (3e16, 1e17, 3e17, 1e18, 3e18, 1e19, 3e19, 1e20)  # the gates are at three of them
+# What is asked: mean absolute errors in points at each cut, and the coverage of 90% intervals.
+GATES: dict[str, Any] = {
+    "gadre": {"error": {"1e18": 2.2, "1e19": 1.8, "1e20": 1.7}, "stretch": 1.5, "cover90": 0.8},
+    "gadre_tasks": {"error": {"1e18": 10.4, "1e19": 10.2, "1e20": 8.8}, "cover90": 0.8},
+    "obsscaling": {"seen": 7.3, "stretch": 6.0, "cover90": 0.8},
+    "pythia": {"cover90": 0.8, "stretch_crps": 0.2},
+    "metr": {"cover90": 0.8, "stretch_error": 1.0},
+}
+
+
+def read(name: str, **options: Any) -> "Runs":
+    """A table of averages, with its factors."""
+    from bayescale import data
+    from bayescale.runs import Runs
+
+    return Runs.read(data.path(name), **options)
+
+
+def scores(backtest: "Backtest", chosen: np.ndarray) -> dict[str, Any]:
+    """Those of some forecasts, in points, beside the best baseline and the best score so far."""
+    from bayescale.check.scores import scores as of
+
+    row = backtest.row("", chosen)
+    best = of(backtest.rivals["best so far"][:, chosen], backtest.truth[chosen])
+    points = ("crps", "error", "bias", "width90")
+    found = {k: round(100 * getattr(row.ours, k), 2) for k in points}
+    return {
+        "forecasts": int(chosen.sum()),
+        **found,
+        "cover50": round(row.ours.cover50, 3),
+        "cover90": round(row.ours.cover90, 3),
+        "log_score": round(row.ours.log_score, 2),
+        "skill": round(row.skill, 3),
+        "skill_error": round(row.error, 3),
+        "rival": row.rival,
+        "rival_crps": round(100 * row.theirs.crps, 2),
+        "rival_error": round(100 * row.theirs.error, 2),
+        "best_so_far_error": round(100 * best.error, 2),
+    }
+
+
+def by_cut(found: "SuiteBacktest") -> dict[str, Any]:
+    """The scores of each fold, what was learned before it, and those by distance."""
+    backtest = found.backtest
+    of = np.repeat(np.arange(len(backtest.forecasts)), [len(one.index) for one in backtest.forecasts])
+    lines = {}
+    for k, one in enumerate(backtest.forecasts):
+        weights = {n: round(w, 3) for n, w in found.weights[k].items()}
+        lines[one.fold.name.rpartition(" ")[2]] = scores(backtest, of == k) | {
+            "weights": weights,
+            "drift": round(float(found.drift[k]), 3),
+            "in_doubt": len(one.doubt),
+        }
+    gaps = {
+        row.said: {"crps": round(100 * row.ours.crps, 2), "cover90": round(row.ours.cover90, 3)}
+        | {"skill": round(row.skill, 3)}
+        for row in backtest.by_gap
+    }
+    low, high = float(backtest.quantiles.min()), float(backtest.quantiles.max())
+    return {"cuts": lines, "gaps": gaps, "refuse": found.refuse, "least": low, "greatest": high}
+
+
+def gadre(*, each: bool) -> dict[str, Any]:
+    """The 17 tasks, each or their mean."""
+    import jax
+
+    from bayescale.tasks.backtest import Suite, backtest_suite
+    from bayescale.tasks.series import suite_scores
+
+    runs = read(
+        "gadre2024_tasks", response="accuracy", factors=["task", "model", "family"], where="in_17_subset = 1"
+    )
+    suite = Suite(task="task" if each else None, family="family", loss="loss_c4_val")
+    table = runs if each else suite_scores(runs)
+    cuts = GADRE_CUTS[1::2] if each else GADRE_CUTS
+    found = backtest_suite(jax.random.key(0), table, suite, cuts=cuts, report=tell)
+    made = by_cut(found)
+    if each:
+        truth = found.backtest.truth
+        of = np.repeat(np.arange(len(cuts)), [len(one.index) for one in found.backtest.forecasts])
+        for k, name in enumerate(made["cuts"]):
+            off = np.abs(np.median(found.backtest.quantiles, axis=0) - truth)[of == k]
+            made["cuts"][name]["median_error"] = round(100 * float(np.median(off)), 2)
+    return made
+
+
+def obsscaling() -> dict[str, Any]:
+    """Eight benchmarks, families seen before the cut apart from the others."""
+    import jax
+
+    from bayescale import data, readers
+    from bayescale.runs import Runs
+    from bayescale.tasks.backtest import Suite, backtest_suite
+
+    table = readers.from_file(data.path("obsscaling2024_tasks"))
+    here = np.isfinite(table.numbers("flops")) & np.isfinite(table.numbers("accuracy"))
+    here &= np.asarray(table.columns["suite"], str) == "benchmark"
+    text = {name: np.asarray(table.columns[name], str)[here] for name in ("model", "family", "task")}
+    chance = np.nan_to_num(table.numbers("chance")[here])  # of TruthfulQA nobody says
+    trials = np.nan_to_num(table.numbers("n_items")[here], nan=1e6)
+    numbers = {name: table.numbers(name)[here] for name in ("params", "tokens", "flops", "accuracy")}
+    runs = Runs.make(
+        {**numbers, "chance": chance, "trials": trials, **text},
+        response="accuracy",
+        factors=["task", "model", "family"],
+    )
+    suite = Suite(task="task", family="family")
+    found = backtest_suite(
+        jax.random.key(0), runs, suite, cuts=(1e21, 1e22, 8.4e22, 3e23), report=tell
+    )
+    made = by_cut(found)
+    family, begin = np.asarray(runs.factors["family"]), 0
+    for one, line in zip(found.backtest.forecasts, made["cuts"].values(), strict=True):
+        seen = np.isin(family[one.index], np.unique(family[one.fold.known]))
+        whole = np.zeros(len(found.backtest.index), bool)
+        mine = slice(begin, begin := begin + len(one.index))
+        for name, part in (("seen", seen), ("unseen", ~seen)):
+            chosen = whole.copy()
+            chosen[mine] = part
+            line[name] = scores(found.backtest, chosen)
+    return made
+
+
+def pythia() -> dict[str, Any]:
+    """The mean pass rate of GSM8K of Pythia checkpoints, in decades."""
+    import jax
+
+    from bayescale.check.scores import crps, read_off
+    from bayescale.tasks.backtest import Suite, backtest_suite
+    from bayescale.tasks.forecast import plateau
+    from bayescale.tasks.series import suite_scores
+
+    runs = suite_scores(
+        read("monkeys2025_gsm8k", response="successes", factors=["problem", "model"]), task="problem"
+    )
+    cuts = (1e19, 1e20, 3e20, 1e21, 3e21, 8e21)
+    found = backtest_suite(jax.random.key(0), runs, Suite(), cuts=cuts, report=tell)
+    made, begin = by_cut(found), 0
+    truth = np.log10(np.maximum(found.backtest.truth, 1e-9))
+    drawn = np.log10(np.maximum(found.backtest.quantiles, 1e-9))
+    rivals = {n: np.log10(np.maximum(q, 1e-9)) for n, q in found.backtest.rivals.items()}
+    for k, (one, line) in enumerate(zip(found.backtest.forecasts, made["cuts"].values(), strict=True)):
+        mine = slice(begin, begin := begin + len(one.index))
+        low, high = read_off(drawn[:, mine], (0.05, 0.95))
+        best = min(rivals, key=lambda n: crps(rivals[n][:, mine], truth[mine]).mean())
+        line["dex"] = {
+            "crps": round(float(crps(drawn[:, mine], truth[mine]).mean()), 3),
+            "error": round(float(np.abs(np.median(drawn[:, mine], axis=0) - truth[mine]).mean()), 3),
+            "cover90": round(float(np.mean((low <= truth[mine]) & (truth[mine] <= high))), 3),
+            "rival": best,
+            "rival_crps": round(float(crps(rivals[best][:, mine], truth[mine]).mean()), 3),
+        }
+        line["plateau"] = round(plateau(found, k), 3)
+    return made
+
+
+def metr() -> dict[str, Any]:
+    """The 50% horizons of models by date, of the file of February 2025."""
+    from bayescale.tasks.trend import backtest_horizons
+
+    return backtest_horizons(read_metr())
+
+
+def read_metr() -> "Runs":
+    """The runs of models, without those of people."""
+    from bayescale import data, readers
+    from bayescale.runs import Runs
+
+    table = readers.from_file(data.path("metr2025_tasks"))
+    here = np.asarray(table.columns["agent"], str) != "human"
+    text = {n: np.asarray(table.columns[n], str)[here] for n in ("agent", "task_id", "task_family")}
+    numbers = {n: table.numbers(n)[here] for n in ("human_minutes", "attempts", "successes")}
+    return Runs.make(
+        {
+            "minutes": numbers["human_minutes"],
+            "date": table.dates("release_date")[here]
+            if np.isfinite(table.dates("release_date")[here]).all()
+            else _years(np.asarray(table.columns["release_date"], str)[here]),
+            "trials": numbers["attempts"],
+            "successes": numbers["successes"],
+            "model": text["agent"],
+            "task": text["task_id"],
+            "family": text["task_family"],
+        },
+        response="successes",
+        factors=["model", "task", "family"],
+        duplicates="keep",
+    )
+
+
+def _years(cells: np.ndarray) -> np.ndarray:
+    from bayescale.columns import years
+
+    return years(cells.astype(object))
+
+
+def references() -> dict[str, Any]:
+    """The errors that Gadre et al. print for RedPajama, in percent, by their recipe; with what they print."""
+    from bayescale.tasks.published_ladder import gadre_errors
+
+    return gadre_errors()
+
+
+def tell(said: str) -> None:
+    """What is being done."""
+    print(f"  {said}", flush=True)
+
+
+STUDIES = {
+    "gadre": lambda: gadre(each=False),
+    "obsscaling": obsscaling,
+    "pythia": pythia,
+    "metr": metr,
+    "gadre_tasks": lambda: gadre(each=True),
+    "references": references,
+}
+
+
+def main() -> None:
+    """Do those asked for, print what came out and write it beside what was there."""
+    wanted = sys.argv[1:] or list(STUDIES)
+    results = record.header("python benchmarks/task_backtests.py")
+    kept = record.read("task_backtests")
+    results |= {name: kept[name] for name in STUDIES if name in kept} | {"gates": GATES}
+    for name in wanted:
+        print(name, flush=True)
+        results[name] = STUDIES[name]()
+        for cut, line in results[name].get("cuts", {}).items():
+            print(f"  {cut}: {line}", flush=True)
+        record.write("task_backtests", results)
+    print(f"written to {record.write('task_backtests', results)}")
+
+
+if __name__ == "__main__":
+    main()
