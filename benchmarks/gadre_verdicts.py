@@ -10,6 +10,7 @@ Of four tasks there are averages over parts; they are taken as of so many whole 
     python benchmarks/gadre_verdicts.py
 """
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,44 +70,45 @@ def klass(told: "Verdict") -> str:
     return "smooth, sure and above chance" if sure else "smooth otherwise"
 
 
-def forecasts(key, own: dict[str, Any], known: np.ndarray, asked: np.ndarray) -> dict[str, float]:
-    """The mean absolute errors of forecasts, in points: of the laws, and of the baselines."""
+@cache
+def form(name: str, chance: float):
+    """The model of a law, made once for each chance level, for which nothing is compiled anew."""
     import numpyro.distributions as dist
-    from jax import random
 
     from bayescale import models, noise
     from bayescale.model import Model
+
+    about = noise.beta_binomial.replace(priors={"concentration": dist.LogNormal(np.log(200.0), 1.0)})
+    floor = {"floor": dist.Beta(50 * chance, 50 * (1 - chance))}  # guessing, give or take
+    law = models.load(name).replace(priors=floor)
+    return Model(law.along("x") if name == "logistic" else law, about, effects=())
+
+
+def forecasts(key, own: dict[str, Any], known: np.ndarray, asked: np.ndarray) -> dict[str, float]:
+    """The mean absolute errors of forecasts, in points: of the laws, and of the baselines."""
+    from jax import random
+
     from bayescale.runs import Runs
     from bayescale.tasks.quick import quick_evidence
 
     chance = float(np.clip(own["chance"][0], 0.005, 0.95))
-    about = noise.beta_binomial.replace(priors={"concentration": dist.LogNormal(np.log(200.0), 1.0)})
-    floor = {"floor": dist.Beta(50 * chance, 50 * (1 - chance))}  # guessing, give or take
     score = own["wins"] / own["n_items"]
     found = {
         "best so far": np.full(asked.sum(), score[known].max()),
         "mean": np.full(asked.sum(), score[known].mean()),
     }
-    # A law of loss is of a column that is called so, beside a response that is success.
-    for name, law, column in (("link", "success_of_loss", "loss_c4_val"), ("law", "logistic", "flops")):
-        made = models.load(law).replace(priors=floor)
-        covariate = "loss" if name == "link" else "x"
-        runs = Runs.make(
-            {
-                covariate: own[column][known],
-                "successes": own["wins"][known],
-                "trials": own["n_items"][known],
-            },
-            response="successes",
-            duplicates="keep",
-        )
-        if name == "law":
-            made = made.along("x")
-        quick = quick_evidence(random.fold_in(key, len(name)), Model(made, about, effects=()), runs)
+    for name, law, covariate, column in (
+        ("link", "success_of_loss", "loss", "loss_c4_val"),
+        ("law", "logistic", "x", "flops"),
+    ):
+        model = form(law, chance)
+        counts = {"successes": own["wins"][known], "trials": own["n_items"][known]}
+        runs = Runs.make({covariate: own[column][known], **counts}, response="successes", duplicates="keep")
+        quick = quick_evidence(random.fold_in(key, len(name)), model, runs)
         drawn = np.random.default_rng(0).choice(len(quick.weights), 1000, p=quick.weights)
         relative = own[column][asked] / float(np.asarray(runs.reference[covariate]))
-        parameters = {p: np.asarray(quick.values[p])[drawn, None] for p in made.parameters}
-        found[name] = np.median(np.asarray(made({covariate: relative}, parameters)), axis=0)
+        parameters = {p: np.asarray(quick.values[p])[drawn, None] for p in model.law.parameters}
+        found[name] = np.median(np.asarray(model.law({covariate: relative}, parameters)), axis=0)
     return {name: 100 * float(np.mean(np.abs(one - score[asked]))) for name, one in found.items()}
 
 

@@ -131,9 +131,7 @@ def obsscaling() -> dict[str, Any]:
         factors=["task", "model", "family"],
     )
     suite = Suite(task="task", family="family")
-    found = backtest_suite(
-        jax.random.key(0), runs, suite, cuts=(1e21, 1e22, 8.4e22, 3e23), report=tell
-    )
+    found = backtest_suite(jax.random.key(0), runs, suite, cuts=(1e21, 1e22, 8.4e22, 3e23), report=tell)
     made = by_cut(found)
     family, begin = np.asarray(runs.factors["family"]), 0
     for one, line in zip(found.backtest.forecasts, made["cuts"].values(), strict=True):

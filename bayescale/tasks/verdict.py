@@ -126,7 +126,10 @@ def verdict(
     runs = _runs(along, successes, trials)
     if not 0 <= chance < 1:
         raise ValueError(f"chance is {chance}; it is the success of guessing, from 0 to 1")
-    found = _evidence(key, _kinds(float(chance)), runs)
+    tried = np.asarray(runs.columns["trials"])
+    score = np.asarray(runs.response) / tried
+    guessed = _at_chance(score, tried, chance)
+    found = _evidence(key, _kinds(float(chance)), runs, rough=guessed)
     logs = {
         kind: _total([one.estimate.value for one in forms]) - np.log(len(forms))
         for kind, forms in found.items()
@@ -143,19 +146,23 @@ def verdict(
         f"the Pareto-k of the evidence for {kind} is {one.pareto_k:.2f}, above {PARETO_K}"
         for kind, forms in found.items()
         for one in forms
-        # What is far behind may be as wrong as it likes.
-        if one.pareto_k > PARETO_K and probabilities[kind] > 0.01
+        # What is far behind may be as wrong as it likes, and so may all where the verdict does not hang on it.
+        if one.pareto_k > PARETO_K and probabilities[kind] > 0.01 and not guessed
     )
     return Verdict(kind, probabilities, logs, width, float(score.max() - chance), trouble)
 
 
-def _evidence(key: Array, kinds: Mapping[str, tuple[Model, ...]], runs: Runs) -> dict[str, list[Quick]]:
+def _evidence(
+    key: Array, kinds: Mapping[str, tuple[Model, ...]], runs: Runs, *, rough: bool
+) -> dict[str, list[Quick]]:
     """The evidence for each form of each kind; of those that are far behind at a first look no more than that."""
 
     def of(i: int, model: Model, rough: bool) -> Quick:
         return quick_evidence(random.fold_in(key, i), model, runs, rough=rough)
 
     first = {kind: [of(i, model, True) for model in forms] for i, (kind, forms) in enumerate(kinds.items())}
+    if rough:
+        return first
     reached = max(one.estimate.value for forms in first.values() for one in forms) - HOPELESS
     return {
         kind: [
