@@ -3,10 +3,10 @@
 - gadre: the mean of 17 tasks, and gadre_tasks: each of them, of 104 models of three training corpora, cut in compute.
 - obsscaling: 8 benchmarks of 123 models of 39 families, cut in compute, families seen before the cut apart.
 - pythia: the mean pass rate of GSM8K of 81 checkpoints, cut in compute, scored in decades.
-- metr: 50% horizons of models by date; see `horizons`.
+- metr: 50% horizons of models by date; see `bayescale.tasks.trend`.
 - references: the errors that Gadre et al. print, by their own recipe.
 
-Nothing is chosen by suite. What of laws.md's sister page is asked of each stands beside what was found.
+Nothing is chosen by suite. What is asked of each stands beside what was found.
 
     python benchmarks/task_backtests.py
     python benchmarks/task_backtests.py obsscaling pythia
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bayescale.runs import Runs
     from bayescale.tasks.backtest import SuiteBacktest
 
+METR_CUTS = (2024.25, 2024.42, 2024.5, 2024.75)  # years
 GADRE_CUTS = (3e16, 1e17, 3e17, 1e18, 3e18, 1e19, 3e19, 1e20)  # the gates are at three of them
 # What is asked: mean absolute errors in points at each cut, and the coverage of 90% intervals.
 GATES: dict[str, Any] = {
@@ -179,15 +180,36 @@ def pythia() -> dict[str, Any]:
 
 
 def metr() -> dict[str, Any]:
-    """The 50% horizons of models by date, of the file of February 2025."""
-    from bayescale.tasks.trend import backtest_horizons
+    """The 50% horizons of models by date, in doublings, of the file of February 2025, which ends with o1.
 
-    return backtest_horizons(read_metr())
+    Of the four cutoffs of the gate two have models after them in it: June and October 2024.
+    """
+    from dataclasses import asdict
+
+    from bayescale.tasks.trend import backtest_horizons, measured_horizons
+
+    found = measured_horizons(read_metr())
+    lines = {}
+    for cut, line in backtest_horizons(found, METR_CUTS).items():
+        of = {n: {k: round(v, 3) for k, v in asdict(s).items()} for n, s in line["baselines"].items()}
+        ours = {k: round(v, 3) for k, v in asdict(line["ours"]).items()}
+        lines[cut] = ours | {"known": line["known"], "skill": round(line["skill"], 3), "baselines": of}
+        lines[cut]["inside"] = list(line["inside"])
+    horizons = {
+        one.model: {
+            "date": round(one.date, 3),
+            "minutes": round(2**one.log2, 2),
+            "error": round(one.error, 2),
+        }
+        for one in found
+    }
+    return {"cuts": lines, "horizons": horizons}
 
 
 def read_metr() -> "Runs":
     """The runs of models, without those of people."""
     from bayescale import data, readers
+    from bayescale.columns import years
     from bayescale.runs import Runs
 
     table = readers.from_file(data.path("metr2025_tasks"))
@@ -197,9 +219,7 @@ def read_metr() -> "Runs":
     return Runs.make(
         {
             "minutes": numbers["human_minutes"],
-            "date": table.dates("release_date")[here]
-            if np.isfinite(table.dates("release_date")[here]).all()
-            else _years(np.asarray(table.columns["release_date"], str)[here]),
+            "date": years(np.asarray(table.columns["release_date"], object)[here]),
             "trials": numbers["attempts"],
             "successes": numbers["successes"],
             "model": text["agent"],
@@ -212,17 +232,43 @@ def read_metr() -> "Runs":
     )
 
 
-def _years(cells: np.ndarray) -> np.ndarray:
-    from bayescale.columns import years
-
-    return years(cells.astype(object))
-
-
 def references() -> dict[str, Any]:
-    """The errors that Gadre et al. print for RedPajama, in percent, by their recipe; with what they print."""
-    from bayescale.tasks.published_ladder import gadre_errors
+    """The errors that Gadre et al. print for RedPajama, in percent, by their recipe; with what they print.
 
-    return gadre_errors()
+    Least squares of the loss of five runs, E + a N^-eta + b D^-eta, and of the error of six, eps - k exp(-gamma L).
+    """
+    from scipy.optimize import least_squares
+
+    from bayescale import data, models, readers
+
+    read_in = readers.from_file(data.path("gadre2024_overtrain"))
+    role = np.asarray(read_in.columns["paper_role"], str)
+    corpus = np.asarray(read_in.columns["group"], str) == "redpajama"
+    N, D, loss, error = (read_in.numbers(c) for c in ("params", "tokens", "loss", "err17_avg"))
+    fit, asked = corpus & (role == "fit"), corpus & (role == "target")
+    known = fit | (corpus & (role == "fit_error_only"))
+    tight = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15}
+    law = models.load("chinchilla_tied").mean
+
+    def losses(p, here):
+        return np.asarray(
+            law(N[here] / 1e8, D[here] / 2e9, E=p[0], A=np.exp(p[1]), B=np.exp(p[2]), alpha=p[3])
+        )
+
+    found = least_squares(lambda p: losses(p, fit) - loss[fit], (1.8, 0.0, 0.0, 0.25), **tight).x
+
+    def errors(p, L):
+        return p[0] - p[1] * np.exp(-p[2] * L)
+
+    link = least_squares(lambda p: errors(p, loss[known]) - error[known], (0.86, 2.2, 0.7), **tight).x
+    expected = losses(found, asked)
+    order = np.argsort(N[asked])  # 1.4B with 640 tokens for each parameter, then 6.9B with 20
+    off = {
+        "loss": 100 * np.abs(expected / loss[asked] - 1)[order],
+        "error": 100 * np.abs(errors(link, expected) / error[asked] - 1)[order],
+    }
+    printed = {"loss": [0.7103, 0.7320], "error": [3.6365, 0.0464]}
+    return {n: {"found": np.round(v, 4).tolist(), "printed": printed[n]} for n, v in off.items()}
 
 
 def tell(said: str) -> None:
@@ -231,12 +277,12 @@ def tell(said: str) -> None:
 
 
 STUDIES = {
+    "references": references,
+    "metr": metr,
+    "pythia": pythia,
     "gadre": lambda: gadre(each=False),
     "obsscaling": obsscaling,
-    "pythia": pythia,
-    "metr": metr,
     "gadre_tasks": lambda: gadre(each=True),
-    "references": references,
 }
 
 

@@ -21,7 +21,7 @@ PRIOR = 2 * BATCH  # draws of the prior to begin with
 COMPONENTS, ENOUGH = 6, 5  # of the mixture that begins; effective draws for each dimension that it is made of
 NARROW = 0.5  # a component, beside the scatter of all
 ROUGH, ENDED = 2 * BATCH, 8 * BATCH  # draws of a first look, and the most there are
-PRECISE, ROUNDS = 0.05, 5  # nats of error, which no verdict hangs on; rounds of adaptation
+PRECISE, ROUNDS, ROUGH_ROUNDS = 0.05, 5, 4  # nats of error, which no verdict hangs on; rounds of adaptation
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,9 @@ def quick_evidence(key: Array, model: Model, runs: Runs, *, rough: bool = False)
 
         begin = _begin(rng, np.asarray(density.prior_draws(key, PRIOR)), density, runs)
         most = ROUGH if rough else ENDED
-        found = importance(rng, log_density, begin, precise=PRECISE, rounds=ROUNDS, most=most)
+        found = importance(
+            rng, log_density, begin, precise=PRECISE, rounds=ROUGH_ROUNDS if rough else ROUNDS, most=most
+        )
         if found.pareto_k > PARETO_K and not rough:  # an odd shape, which takes longer to adapt to
             found = importance(rng, log_density, begin, precise=PRECISE, most=2 * ENDED)
         values = jax.device_get(_values(density, jnp.asarray(found.points)))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax import Array, nn, random
-from jax.scipy.special import expit, logit
+from jax.scipy.special import expit
 from jax.typing import ArrayLike
 from numpyro.distributions import constraints
 
@@ -20,6 +20,7 @@ SPREAD = {"success": (math.log(0.3), 1.0), "loss": (math.log(0.03), 1.0)}
 LOG_2PI = math.log(2 * math.pi)
 STEPS = 3  # of Newton's method, to the shift of a group
 EDGE = 1e-9  # of a success that has a logit
+LARGEST = 20.0  # logits
 
 
 class Opened(NamedTuple):
@@ -53,15 +54,21 @@ def opened(runs: Runs) -> Opened:
     return Opened(jnp.log(won) - jnp.log(lost), variance, jnp.log(variance))
 
 
-def moved(mean: ArrayLike, shift: ArrayLike, chance: ArrayLike) -> tuple[Array, Array]:
-    """The logit of a success that is moved by a shift, and by how much it moves with more of it.
-
-    What is known, (p - chance) / (1 - chance), is moved on its logit, so that those that guess stay where they are.
-    """
+def odds_of(mean: ArrayLike, chance: ArrayLike) -> Array:
+    """The odds of what is known, k = (p - chance) / (1 - chance)."""
     known = jnp.clip((jnp.asarray(mean) - chance) / (1 - jnp.asarray(chance)), EDGE, 1 - EDGE)
-    known = expit(logit(known) + shift)
-    p = jnp.clip(chance + (1 - jnp.asarray(chance)) * known, EDGE, 1 - EDGE)
-    return logit(p), jnp.clip(known / p, 0.0, 1.0)
+    return known / (1 - known)
+
+
+def moved(odds: ArrayLike, factor: ArrayLike, chance: ArrayLike) -> tuple[Array, Array]:
+    """The logit of success where the odds of what is known are multiplied, and by how much it moves with their log.
+
+    Those that guess stay where they are. p = (chance + o) / (1 + o) where o are the odds.
+    """
+    o = jnp.asarray(odds) * factor
+    won = jnp.maximum(o + chance, EDGE)
+    logit = jnp.log(won) - jnp.log(1 - jnp.asarray(chance))
+    return jnp.clip(logit, -LARGEST, LARGEST), o / won
 
 
 class Shared(dist.Distribution):
@@ -82,6 +89,7 @@ class Shared(dist.Distribution):
     def __init__(self, centre, scale, spread, runs: Runs, group, groups: int, *, validate_args=None):
         self.centre, self.scale, self.spread = centre, scale, spread
         self.runs, self.group, self.groups = runs, group, groups
+        self.odds = odds_of(centre, runs.columns["chance"]) if runs.kind == "success" else centre
         super().__init__(jnp.shape(centre), validate_args=validate_args)
 
     def replaced(self, mean) -> "Shared":
@@ -94,10 +102,9 @@ class Shared(dist.Distribution):
 
     def _at(self, shift):
         """The same, and by how much they move with more."""
-        own = shift[..., self.group]
         if self.runs.kind == "loss":
-            return jnp.log(self.centre) + own, jnp.ones_like(self.centre)
-        return moved(self.centre, own, self.runs.columns["chance"])
+            return jnp.log(self.centre) + shift[..., self.group], jnp.ones_like(self.centre)
+        return moved(self.odds, jnp.exp(shift)[..., self.group], self.runs.columns["chance"])
 
     def _seen(self, value):
         """The likeliest shift of each group, its precision without the others, and which groups have runs."""

@@ -137,10 +137,8 @@ def verdict(
     total = _total(list(logs.values()))
     probabilities = {kind: float(np.exp(value - total)) for kind, value in logs.items()}
     kind = max(probabilities, key=lambda one: probabilities[one])
-    tried = np.asarray(runs.columns["trials"])
-    score = np.asarray(runs.response) / tried
     width = _width(kind, found[kind][0])
-    if _at_chance(score, tried, chance):
+    if guessed:
         kind, width = "not yet", np.full(3, np.nan)
     trouble = tuple(
         f"the Pareto-k of the evidence for {kind} is {one.pareto_k:.2f}, above {PARETO_K}"

@@ -1,0 +1,208 @@
+"""Forecasts of success: of a suite by laws as their back-test weighs them, and by way of the loss."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+import numpy.typing as npt
+from jax import Array, random
+
+from bayescale import parallel
+from bayescale.check.discrepancy import drifted
+from bayescale.check.scores import read_off
+from bayescale.fit import Fit
+from bayescale.forecast import complete
+from bayescale.runs import Runs
+from bayescale.tasks.backtest import Fold, SuiteBacktest, fold_of
+from bayescale.tasks.members import members
+from bayescale.tasks.pool import mixed
+
+GUESS = 0.5  # the success that stands where none was measured; nothing is fitted to it
+
+
+@dataclass(frozen=True, eq=False)
+class SuiteForecast:
+    """What may be measured of models that are not.
+
+    Attributes:
+        points: covariate -> (points,).
+        quantiles: of the score of the suite, (quantiles, points), each from 0 to 1.
+        gap: by how many decades each is beyond the models that are measured, (points,).
+        weights: member -> what it counts for.
+        drift: by which the back-test has the forecasts widened, in logits for each decade.
+        refused: whether forecasts from smaller models had no skill: then the best baseline is to be taken.
+    """
+
+    points: dict[str, np.ndarray]
+    quantiles: np.ndarray
+    gap: np.ndarray
+    weights: dict[str, float]
+    drift: float
+    refused: bool
+
+    def interval(self, level: float = 0.9) -> np.ndarray:
+        """The low end, the median and the high end of each, (3, points)."""
+        aside = (1 - level) / 2
+        return read_off(self.quantiles, (aside, 0.5, 1 - aside))
+
+
+def forecast_suite(
+    key: Array,
+    runs: Runs,
+    found: SuiteBacktest,
+    points: Mapping[str, npt.ArrayLike],
+    *,
+    trials: float | None = None,
+    **levels: str,
+) -> SuiteForecast:
+    """Forecast the score of new models, with the weights and the widening that a back-test of the suite calls for.
+
+    Args:
+        key: the random key.
+        runs: the table of the back-test, a row for each model.
+        found: its back-test.
+        points: covariate -> (points,), natural units. Where a law is in N and D, and C alone is given, they are those
+            of as many tokens for each parameter as the largest model has.
+        trials: of the score that is forecast; by default the median of the table.
+        levels: the level of the factor of families, as family="pythia"; by default one that is not seen yet.
+
+    Raises:
+        ValueError: the back-test is of single tasks, or a covariate or level is missing.
+    """
+    suite = found.suite
+    if suite.task is not None:
+        raise ValueError("the back-test is of single tasks; forecast the mean with one of suite_scores")
+    given = _completed(runs, points, suite.along)
+    new = len(given[suite.along])
+    every = members(runs, suite.loss, along=suite.along)
+    columns = {}
+    for name, values in runs.columns.items():
+        values = np.asarray(values, float)
+        middle = np.median(values) if name != "trials" or trials is None else trials
+        columns[name] = np.concatenate([values, given.get(name, np.full(new, middle))])
+    factors, named = {}, dict(runs.levels)
+    for name, index in runs.factors.items():
+        place = len(named[name])
+        if name in levels:
+            if levels[name] not in named[name]:
+                raise ValueError(f"{name} has no level {levels[name]!r}; it has {', '.join(named[name])}")
+            place = named[name].index(levels[name])
+        else:
+            named[name] = (*named[name], "(new)")
+        factors[name] = np.concatenate([np.asarray(index), np.full(new, place)]).astype(np.int32)
+    asked = np.arange(len(runs) + new) >= len(runs)
+    table = runs.replace(
+        columns=columns,
+        response=np.concatenate([np.asarray(runs.response, float), GUESS * columns["trials"][asked]]),
+        factors=factors,
+        levels=named,
+        weight=np.ones(len(asked)),
+    )
+    largest = np.asarray(runs.columns[suite.along], float).max()
+    gap = np.maximum(np.log10(columns[suite.along] / largest), 0.0)
+    made = fold_of(key, table, suite, every, Fold("all", ~asked, asked, gap))
+    share = found.next_weights
+    plain = mixed([made.said[n] for n in share], list(share.values()))
+    wide = np.clip(drifted(plain, gap[asked], found.next_drift, "success"), 0.0, 1.0)
+    return SuiteForecast(given, wide, gap[asked], share, found.next_drift, found.refuse)
+
+
+def plateau(found: SuiteBacktest, fold: int) -> float:
+    """The probability that a model beyond a cutoff is no better than the best up to it, the mean over those there.
+
+    Near a half scores have stopped to rise: what comes is as often below the best as above.
+    """
+    backtest = found.backtest
+    one = backtest.forecasts[fold]
+    score = np.asarray(backtest.runs.response, float) / np.asarray(backtest.runs.columns["trials"], float)
+    return float(np.mean(one.quantiles <= score[one.fold.known].max()))
+
+
+def through_loss(
+    key: Array,
+    loss: Fit,
+    link: Fit,
+    points: Mapping[str, npt.ArrayLike],
+    *,
+    kind: str = "new_run",
+    loss_levels: Mapping[str, str] | None = None,
+    link_levels: Mapping[str, str] | None = None,
+) -> np.ndarray:
+    """Success at points by way of the loss, (draws, points): each draw of a law of the loss through one of the link.
+
+    What is not known of the loss, and its noise, go through the link with what is not known of that: what comes out has
+    all three. The two fits are taken for independent, as they are where one is of losses and the other given them.
+
+    Args:
+        key: the random key.
+        loss: a fit of a law of the loss.
+        link: a fit of success whose only measured covariate is the loss, as of `success_of_loss`.
+        points: covariates of the law of the loss, and those of the link besides, covariate -> (points,).
+        kind: "mean" or "new_run", of both.
+        loss_levels: levels of the first fit, as {"corpus": "web"}.
+        link_levels: levels of the second.
+
+    Raises:
+        ValueError: the fits are not of a loss and of success given it.
+    """
+    if loss.runs.kind != "loss" or link.runs.kind != "success" or "loss" not in link.model.law.covariates:
+        raise ValueError(
+            f"the fits are of {loss.runs.kind} and of {link.runs.kind} in {', '.join(link.model.law.covariates)}; "
+            "they are of a loss, and of success in the loss"
+        )
+    key_loss, key_pairs, key_link = random.split(key, 3)
+    own = {c: v for c, v in points.items() if c in (*loss.model.law.covariates, "C", "N", "D")}
+    rest = {c: np.asarray(v, float) for c, v in points.items() if c in link.model.law.covariates}
+    drawn = loss.predict(own, kind=kind, key=key_loss, **(loss_levels or {}))
+    draws = min(len(drawn), len(link))
+    taken = np.asarray(random.permutation(key_pairs, len(drawn)))[:draws]
+    of_link = np.linspace(0, len(link) - 1, draws).astype(int)
+    found = np.empty((draws, drawn.shape[1]))
+    link.require(link_levels or {})
+    relative = link.relative(link_levels or {})
+    model = link.model
+    with parallel.workbench():
+        from bayescale import forecast  # of one fit; here of draws that each have covariates of their own
+
+        for i in range(drawn.shape[1]):
+            at = {c: np.broadcast_to(v, drawn.shape[1])[i] for c, v in rest.items()}
+            columns = {"loss": drawn[taken, i], **{c: np.full(draws, v) for c, v in at.items()}}
+            columns.setdefault("trials", np.ones(draws))
+            grid = link.runs.replace(
+                columns=columns, response=None, factors={}, weight=np.ones(draws), levels={}
+            )
+            parameters = {n: np.asarray(v)[of_link] for n, v in relative.items()}
+            mean = np.asarray(model.mean(grid, parameters))
+            if kind != "mean":
+                shock = np.asarray(forecast.new_shocks(model, link.flat, key_link, (len(link), 1)))[
+                    of_link, 0
+                ]
+                from bayescale.model import shocked
+
+                mean = np.asarray(shocked(jax.numpy.asarray(mean), shock, "success"))
+                tries = columns["trials"]
+                drawn_now = model.noise(jax.numpy.asarray(mean), grid, parameters).sample(
+                    random.fold_in(key_link, i)
+                )
+                mean = np.asarray(drawn_now) / tries
+            found[:, i] = mean
+    return found
+
+
+def _completed(runs: Runs, points: Mapping[str, npt.ArrayLike], along: str) -> dict[str, np.ndarray]:
+    """The points with N and D beside C, as the largest model has them for each other."""
+    found = {c: np.atleast_1d(np.asarray(v, float)) for c, v in points.items()}
+    if along == "C" and "C" in found and {"N", "D"} <= set(runs.columns) and not {"N", "D"} & set(found):
+        largest = int(np.argmax(np.asarray(runs.columns["C"])))
+        ratio = float(np.asarray(runs.columns["D"])[largest] / np.asarray(runs.columns["N"])[largest])
+        found["N"] = np.sqrt(found["C"] / 6 / ratio)
+        found["D"] = ratio * found["N"]
+    found = {c: np.atleast_1d(v) for c, v in complete(found).items()}
+    if along not in found:
+        raise ValueError(f"each point needs {along}, along which the suite is forecast")
+    size = max(len(v) for v in found.values())
+    found = {c: np.broadcast_to(v, size).astype(float) for c, v in found.items()}
+    if not (found[along] > 0).all():
+        raise ValueError(f"{along} at a point is {found[along].min():g}; it is a positive number")
+    return found
