@@ -16,7 +16,7 @@ LAYERS = (
     ("intake",),
     ("runs",),
     ("law",),
-    ("noise",),
+    ("logit_normal", "noise"),
     ("pooling",),
     ("data",),
     ("model",),
