@@ -10,7 +10,10 @@ from jax.scipy.special import gammaln, logit
 from numpyro.distributions import constraints
 
 NODES = 9  # of Gauss and Hermite about the peak: the log density is right to 5e-4 for scales up to 2
-STEPS, LONGEST = 10, 3.0  # of Newton to the peak, and logits of each: 30 are from one success in a million to all
+STEPS, LONGEST = (
+    10,
+    3.0,
+)  # of Newton to the peak, and logits of each: 30 are from one success in a million to all
 
 _AT, _WEIGHTS = np.polynomial.hermite.hermgauss(NODES)
 _LOG_WEIGHTS = np.log(_WEIGHTS) + _AT**2

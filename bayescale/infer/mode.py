@@ -15,6 +15,7 @@ from bayescale.infer.newton import minimise
 from bayescale.infer.objective import Objective
 from bayescale.infer.point import STARTS, search
 from bayescale.infer.refit import minima
+from bayescale.infer.settle import curvature, settle
 from bayescale.pooling import Local
 from bayescale.runs import Runs
 
@@ -53,7 +54,8 @@ def find(density: Density, runs: Runs, key: Array) -> Mode:
 
     Where levels have deviations of their own, the joint mode would be worthless: deviations and noise
     can trade so that the density has no bound. There the scales maximise the density averaged over the deviations,
-    and everything else maximises it given the scales.
+    and everything else maximises it given the scales. Of success not even that would do, since slopes may grow while
+    the thresholds of many levels shrink: there it is the mean of the nearest normal distribution.
 
     Args:
         density: the density of a model.
@@ -61,7 +63,7 @@ def find(density: Density, runs: Runs, key: Array) -> Mode:
         key: for the starts, which are drawn from the prior.
     """
     if len(density.indices("_raw")):
-        return _averaged(density, runs, key)
+        return (_averaged if density.model.law.response == "loss" else _settled)(density, runs, key)
     objective = Objective.of(density.model, runs, priors=True)
     found = search(key, objective, density.model.noise.settings, runs)
     position, base = jnp.asarray(found.position), jnp.asarray(found.bases[-1])
@@ -71,6 +73,20 @@ def find(density: Density, runs: Runs, key: Array) -> Mode:
 @partial(jax.jit, static_argnames="objective")
 def _curvature(objective: Objective, position: Array, base: Array, runs: Runs) -> Array:
     return objective.look(position, base, runs).hessian
+
+
+def _settled(density: Density, runs: Runs, key: Array) -> Mode:
+    """The mean of the nearest normal distribution, with the curvature there and the widths of the scales."""
+    key_start, key_settle = random.split(key)
+    start = jnp.median(density.prior_draws(key_start, STARTS), axis=0)
+    found = settle(key_settle, density, runs, start)
+    scales, _ = _blocks(density)
+    hessian = np.array(curvature(density, jnp.asarray(found.position), runs))
+    hessian[scales] = hessian[:, scales] = 0.0
+    hessian[scales, scales] = found.width[scales] ** -2
+    log_density = float(density.log_posterior(jnp.asarray(found.position), runs))
+    stats = {"log_density": log_density, "mode_converged": np.isfinite(found.bound[-1]), "at_bound": []}
+    return Mode(found.position, hessian, stats | {"mode_agreed": 1, "mode_starts": 1, "rival": np.inf})
 
 
 def _averaged(density: Density, runs: Runs, key: Array) -> Mode:
