@@ -88,6 +88,8 @@ if TYPE_CHECKING:
     from bayescale.storage import save as save
     from bayescale.tasks.companions import companions as companions
     from bayescale.tasks.emergence import emergence as emergence
+    from bayescale.tasks.horizons import horizon_items as horizon_items
+    from bayescale.tasks.horizons import horizons as horizons
     from bayescale.tasks.items import Items as Items
     from bayescale.tasks.items import aggregated as aggregated
     from bayescale.tasks.items import item_response as item_response
@@ -148,6 +150,8 @@ _HOMES = {
     "findings": "check.findings",
     "findings_of_runs": "check.of_runs",
     "findings_of_study": "check.replicates",
+    "horizon_items": "tasks.horizons",
+    "horizons": "tasks.horizons",
     "inference_optimal": "decide.inference",
     "irrelevant": "law",
     "isoflop": "decide.isoflop",

@@ -17,7 +17,7 @@ LAYERS = (
     ("runs",),
     ("law",),
     ("logit_normal", "noise"),
-    ("pooling",),
+    ("pooling", "nesting"),
     ("data",),
     ("model",),
     ("netcdf", "recipe"),
@@ -69,7 +69,7 @@ INFER = (
     *("replicates", "parcel", "study", "bootstrap"),
 )
 # Inside tasks, the same.
-TASKS = ("overlap", "suite", "items", "companions", "breaks", "emergence", "quick", "verdict")
+TASKS = ("overlap", "suite", "items", "companions", "horizons", "breaks", "emergence", "quick", "verdict")
 HEAVY = ("arviz", "pandas", "xarray")
 # The command line finds laws by name, storage reads them back by name, the user finds them in the package, a
 # comparison knows the law of no law, and a verdict those that are its answers.

@@ -83,10 +83,11 @@ def item_response(
     if lab is not None:
         pooling.append(Pooling(("threshold",), lab, OF_LAB))
     law = models.load("logistic_chance").along(along).replace(priors={"slope": SLOPE})
-    return Items(Model(law, _noise(runs), tuple(pooling), effects), runs)
+    return Items(Model(law, counted(runs), tuple(pooling), effects), runs)
 
 
-def _noise(runs: Runs) -> Noise:
+def counted(runs: Runs) -> Noise:
+    """The noise of counts: with the scatter of items where tasks were tried often enough to tell it."""
     tries = np.asarray(runs.columns["trials"])
     return noise.logit_normal if np.median(tries) >= MANY else noise.binomial
 
