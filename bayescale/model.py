@@ -162,7 +162,7 @@ class Model:
 
         shifts: dict[str, Array] = {}
         for by in self.outermost_first(local):
-            centre, known = self.about(by, local, scales_of, shifts, self.centre(by, parameters))
+            centre, known = self.about(by, local, scales_of, shifts, parameters)
             shifts[by] = deviations(by, scales_of(by), len(runs.levels[by]), centre=centre, local=known)
             for name, shift in zip(self.factors[by], shifts[by].T, strict=True):
                 numpyro.deterministic(name, shift)
@@ -193,7 +193,7 @@ class Model:
         local: Mapping[str, Local] | None,
         scales_of: Callable[[str], Array],
         shifts: Mapping[str, Array],
-        centre: Array,
+        parameters: Mapping[str, ArrayLike],
     ) -> tuple[Array, Local | None]:
         """What the deviations of a factor are measured from, and what the data say of its levels.
 
@@ -202,11 +202,12 @@ class Model:
             local: for each factor what the data say of its levels alone.
             scales_of: the scales of the deviations of a factor, (deviations,).
             shifts: the deviations of the factors before it, factor -> (levels, deviations).
-            centre: what all levels have in common, (deviations,).
+            parameters: what all levels have in common.
 
         Returns:
             The centre, (deviations,), or (levels, deviations) of levels within levels.
         """
+        centre = self.centre(by, parameters)
         if not local:
             return centre, None
         names = self._deviating(by)
@@ -219,7 +220,8 @@ class Model:
             if by in known.within:
                 places = [self._deviating(inner).index(p) for p in names]
                 levels = len(local[by].estimate)
-                return centre, above(known, scales_of(inner), places, known.within[by], levels)
+                own = scales_of(inner), self.centre(inner, parameters)
+                return centre, above(known, *own, places, known.within[by], levels)
         return centre, local[by]
 
     def _deviating(self, by: str) -> tuple[str, ...]:

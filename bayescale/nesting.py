@@ -39,26 +39,22 @@ def nested(parameters: Mapping[str, tuple[str, ...]], runs: Runs) -> dict[str, d
     return {inner: those for inner, those in kept.items() if those and inner not in outers}
 
 
-def above(inner: Local, scales: Array, places: list[int], index: Array, levels: int) -> Local:
+def above(inner: Local, scales: Array, centre: Array, places: list[int], index: Array, levels: int) -> Local:
     """What the data say of levels through those within them, whose own deviations are not known.
 
     Args:
         inner: what they say of the levels within, (inner, parameters).
         scales: of the deviations of those, (parameters,).
+        centre: what those are measured from but for the levels above, (parameters,).
         places: which of their parameters the levels above have.
         index: the level above of each, (inner,).
         levels: how many there are above.
     """
     prior = jnp.diag(scales**-2)
     # (1 / precision + scales^2)^-1, also where the precision is 0.
-    known = prior - prior @ inverse(inner.precision + prior) @ prior
-    others = [i for i in range(len(scales)) if i not in places]
-    own = known[:, places][:, :, places]
-    if others:
-        across = known[:, places][:, :, others]
-        rest = known[:, others][:, :, others] + NOTHING * jnp.eye(len(others))
-        own = own - across @ inverse(rest) @ across.mT
-    pull = (own @ inner.estimate[:, places, None])[..., 0]
-    precision = jax.ops.segment_sum(own, index, levels) + NOTHING * jnp.eye(len(places))
+    known = (prior - prior @ inverse(inner.precision + prior) @ prior)[:, places]
+    others = jnp.ones(len(scales)).at[jnp.array(places)].set(0.0)
+    pull = (known @ (inner.estimate - others * centre)[..., None])[..., 0]
+    precision = jax.ops.segment_sum(known[:, :, places], index, levels) + NOTHING * jnp.eye(len(places))
     together = jax.ops.segment_sum(pull, index, levels)
     return Local((inverse(precision) @ together[..., None])[..., 0], precision)

@@ -79,6 +79,7 @@ KNOW_LAWS = (
         "check.compare",
         "tasks.verdict",
         "tasks.items",
+        "tasks.horizons",
         "words",
         "page.reproduce",
         "arguments",

@@ -288,8 +288,7 @@ class Density:
         shifts = {by: values[f"{by}_raw"] * self.scales(by, values) for by in self.model.factors}
         for by in self.model.outermost_first(levels) if levels else ():
             scales = self.scales(by, values)
-            centre = self.model.centre(by, values)
-            centre, known = self.model.about(by, levels, lambda of: self.scales(of, values), shifts, centre)
+            centre, known = self.model.about(by, levels, lambda of: self.scales(of, values), shifts, values)
             assert known is not None
             mean, root = conditional(scales, centre, known)
             raw = (root.mT @ (shifts[by] - mean)[..., None])[..., 0]
