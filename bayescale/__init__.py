@@ -86,7 +86,13 @@ if TYPE_CHECKING:
     from bayescale.runs import Runs as Runs
     from bayescale.storage import load as load
     from bayescale.storage import save as save
+    from bayescale.tasks.companions import companions as companions
     from bayescale.tasks.emergence import emergence as emergence
+    from bayescale.tasks.horizons import horizon_items as horizon_items
+    from bayescale.tasks.horizons import horizons as horizons
+    from bayescale.tasks.items import Items as Items
+    from bayescale.tasks.items import aggregated as aggregated
+    from bayescale.tasks.items import item_response as item_response
     from bayescale.tasks.overlap import overlap as overlap
     from bayescale.tasks.overlap import overlap_budget as overlap_budget
     from bayescale.tasks.suite import new_models as new_models
@@ -107,6 +113,7 @@ _HOMES = {
     "Finding": "check.finding",
     "Fit": "fit",
     "IsoFlop": "decide.isoflop",
+    "Items": "tasks.items",
     "Law": "law",
     "Model": "model",
     "Noise": "noise",
@@ -120,11 +127,13 @@ _HOMES = {
     "Study": "infer.study",
     "Surface": "decide.surface",
     "Target": "decide.targets",
+    "aggregated": "tasks.items",
     "all_findings": "check.of_refits",
     "backtest": "check.backtest",
     "better": "decide.better",
     "bootstrap": "infer.bootstrap",
     "overlap_budget": "tasks.overlap",
+    "companions": "tasks.companions",
     "compare": "check.compare",
     "compute_equivalent_gain": "decide.gain",
     "compute_for": "decide.invert",
@@ -141,9 +150,12 @@ _HOMES = {
     "findings": "check.findings",
     "findings_of_runs": "check.of_runs",
     "findings_of_study": "check.replicates",
+    "horizon_items": "tasks.horizons",
+    "horizons": "tasks.horizons",
     "inference_optimal": "decide.inference",
     "irrelevant": "law",
     "isoflop": "decide.isoflop",
+    "item_response": "tasks.items",
     "laplace": "infer.optimize",
     "load": "storage",
     "load_study": "infer.bootstrap",

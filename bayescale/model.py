@@ -1,6 +1,6 @@
 """Model: law, noise and pooling as one NumPyro model, the only likelihood there is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import jax
@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from numpyro.distributions import Distribution
 
 from bayescale.law import Law
+from bayescale.nesting import above, nested
 from bayescale.noise import Noise
 from bayescale.pooling import Effect, Local, Pooling, deviations, shifted, unshifted
 from bayescale.runs import Runs
@@ -149,9 +150,22 @@ class Model:
             local: for each factor what the data say of its levels, which changes what is sampled and not its
                 distribution; see `deviations`.
         """
-        local = local or {}
         parameters = {name: numpyro.sample(name, prior) for name, prior in self.priors.items()}
-        shifts = {by: self._deviations(by, runs, parameters, local.get(by)) for by in self.factors}
+        scales: dict[str, Array] = {}
+
+        def scales_of(by: str) -> Array:
+            if by not in scales:
+                priors = self.priors_of_scales(by)
+                drawn = [numpyro.sample(f"{name}_scale", priors[name]) for name in self.factors[by]]
+                scales[by] = jnp.stack(drawn)
+            return scales[by]
+
+        shifts: dict[str, Array] = {}
+        for by in self.outermost_first(local):
+            centre, known = self.about(by, local, scales_of, shifts, parameters)
+            shifts[by] = deviations(by, scales_of(by), len(runs.levels[by]), centre=centre, local=known)
+            for name, shift in zip(self.factors[by], shifts[by].T, strict=True):
+                numpyro.deterministic(name, shift)
         mean = self.expected(runs, parameters, shifts)
         with numpyro.handlers.scale(scale=runs.weight):
             numpyro.sample("response", self.noise(mean, runs, parameters), obs=runs.response)
@@ -169,18 +183,55 @@ class Model:
                     own[p] = shifted(self.law.priors[p], own[p], of_run, self.law.response)
         return shocked(self.mean(runs, own), shock, self.law.response)
 
-    def _deviations(
-        self, by: str, runs: Runs, parameters: Mapping[str, ArrayLike], local: Local | None
-    ) -> Array:
-        """The deviations of the levels of one factor, (levels, parameters), as sites."""
-        names = self.factors[by]
-        priors = self.priors_of_scales(by)
-        scales = jnp.stack([numpyro.sample(f"{name}_scale", priors[name]) for name in names])
+    def outermost_first(self, local: Mapping[str, Local] | None) -> list[str]:
+        """The factors, those before that others are within."""
+        return sorted(self.factors, key=lambda by: len(local[by].within) if local else 0)
+
+    def about(
+        self,
+        by: str,
+        local: Mapping[str, Local] | None,
+        scales_of: Callable[[str], Array],
+        shifts: Mapping[str, Array],
+        parameters: Mapping[str, ArrayLike],
+    ) -> tuple[Array, Local | None]:
+        """What the deviations of a factor are measured from, and what the data say of its levels.
+
+        Args:
+            by: the factor.
+            local: for each factor what the data say of its levels alone.
+            scales_of: the scales of the deviations of a factor, (deviations,).
+            shifts: the deviations of the factors before it, factor -> (levels, deviations).
+            parameters: what all levels have in common.
+
+        Returns:
+            The centre, (deviations,), or (levels, deviations) of levels within levels.
+        """
         centre = self.centre(by, parameters)
-        shifts = deviations(by, scales, len(runs.levels[by]), centre=centre, local=local)
-        for name, shift in zip(names, shifts.T, strict=True):
-            numpyro.deterministic(name, shift)
-        return shifts
+        if not local:
+            return centre, None
+        names = self._deviating(by)
+        for outer, index in local[by].within.items():
+            places = jnp.array([names.index(p) for p in self._deviating(outer)])
+            centre = (
+                jnp.broadcast_to(centre, (len(index), len(names))).at[:, places].add(shifts[outer][index])
+            )
+        for inner, known in local.items():
+            if by in known.within:
+                places = [self._deviating(inner).index(p) for p in names]
+                levels = len(local[by].estimate)
+                own = scales_of(inner), self.centre(inner, parameters)
+                return centre, above(known, *own, places, known.within[by], levels)
+        return centre, local[by]
+
+    def _deviating(self, by: str) -> tuple[str, ...]:
+        """What deviates by a factor: parameters, and "" for its shocks."""
+        own = (name.removesuffix(varies_by(by)) for name in self.factors[by])
+        return tuple("" if name == effect_of(by) else name for name in own)
+
+    def nested(self, runs: Runs) -> dict[str, dict[str, np.ndarray]]:
+        """The factors of this table that are within others; see `nesting.nested`."""
+        return nested({by: self._deviating(by) for by in self.factors}, runs)
 
     @property
     def factors(self) -> dict[str, tuple[str, ...]]:

@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from numpyro.distributions import Distribution, constraints
 from numpyro.distributions.transforms import ExpTransform
 
+from bayescale.logit_normal import BinomialLogitNormal
 from bayescale.runs import Runs
 
 
@@ -232,6 +233,10 @@ def _beta_binomial(mean, runs, *, concentration):
     return dist.BetaBinomial(mean * concentration, (1 - mean) * concentration, _tries(runs))
 
 
+def _logit_normal(mean, runs, *, scatter):
+    return BinomialLogitNormal(mean, scatter, _tries(runs))
+
+
 def _average(mean, runs, *, sigma):
     # An average over the items of a test, of which the items are one part of the scatter and the rest is shared.
     trials = jnp.asarray(runs.columns["trials"])
@@ -255,6 +260,15 @@ beta_binomial = Noise(
     "beta_binomial",
     _beta_binomial,
     {"concentration": dist.LogNormal(math.log(50.0), 1.5)},  # 90% between 4 and 590 trials' worth
+    response="success",
+    residuals=None,
+    counts=True,
+)
+# Items differ from model to model by more than their curves say: 0.6 logits on GSM8K, 1.1 on the tasks of METR.
+logit_normal = Noise(
+    "logit_normal",
+    _logit_normal,
+    {"scatter": dist.LogNormal(math.log(0.5), 0.8)},  # 90% between 0.13 and 1.9 logits
     response="success",
     residuals=None,
     counts=True,
@@ -291,7 +305,9 @@ def _huber_of(delta: float) -> Noise:
 # Least absolute deviations of the log loss: Huber's density with a middle narrower than any data tell.
 lad = replace(huber(1e-7), name="lad")
 
-_NAMED = {n.name: n for n in (log_normal, student_t, gaussian, binomial, beta_binomial, average)}
+_NAMED = {
+    n.name: n for n in (log_normal, student_t, gaussian, binomial, beta_binomial, logit_normal, average)
+}
 
 
 def names() -> list[str]:

@@ -60,7 +60,7 @@ def modelling(noise: str) -> Callable:
         ),
         click.option(
             "--noise",
-            help=f"log_normal, student_t, huber, lad, gaussian; binomial, beta_binomial. {noise}",
+            help=f"log_normal, student_t, huber, lad, gaussian; binomial, beta_binomial, logit_normal. {noise}",
         ),
         click.option("--delta", type=float, default=1e-3, show_default=True, help="Huber's delta."),
         *_of_groups(),

@@ -70,10 +70,12 @@ class Local(NamedTuple):
     Attributes:
         estimate: the parameters of the level in the space where levels differ, (levels, parameters).
         precision: the inverse of their covariance, (levels, parameters, parameters).
+        within: factor -> the level of it that each level is of, (levels,), where these are levels within levels.
     """
 
     estimate: Array
     precision: Array
+    within: dict[str, Array] = {}  # nobody changes it
 
 
 def deviations(
@@ -134,6 +136,16 @@ def _cholesky(matrix: Array) -> Array:
     zero = jnp.zeros_like(matrix[..., 0, 0])
     rows = [jnp.stack([*row, *[zero] * (size - len(row))], axis=-1) for row in root]
     return jnp.stack(rows, axis=-2)
+
+
+def inverse(matrix: Array) -> Array:
+    """The inverses of (..., parameters, parameters), symmetric and positive."""
+    root = _cholesky(matrix)
+    columns = [
+        _solve_lower(root, jnp.broadcast_to(one, matrix.shape[:-1])) for one in jnp.eye(matrix.shape[-1])
+    ]
+    half = jnp.stack(columns, axis=-1)
+    return half.mT @ half
 
 
 def _solve_lower(root: Array, right: Array) -> Array:

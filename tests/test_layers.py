@@ -16,8 +16,8 @@ LAYERS = (
     ("intake",),
     ("runs",),
     ("law",),
-    ("noise",),
-    ("pooling",),
+    ("logit_normal", "noise"),
+    ("pooling", "nesting"),
     ("data",),
     ("model",),
     ("netcdf", "recipe"),
@@ -51,18 +51,41 @@ LAYERS = (
 LATE = {("fit", "summary"), ("cli", "demo")}
 # Inside infer, whose files build on each other.
 INFER = (
-    *("newton", "chart", "density", "tracing", "powers", "partials", "terms", "objective", "refit", "point"),
+    *(
+        "newton",
+        "chart",
+        "density",
+        "tracing",
+        "powers",
+        "partials",
+        "terms",
+        "objective",
+        "refit",
+        "point",
+        "settle",
+    ),
     *("mode", "optimize", "nuts", "many", "pointwise", "bridge", "importance", "tempered", "evidence"),
     *("resample", "plan"),
     *("replicates", "parcel", "study", "bootstrap"),
 )
 # Inside tasks, the same.
-TASKS = ("overlap", "suite", "breaks", "emergence", "quick", "verdict")
+TASKS = ("overlap", "suite", "items", "companions", "horizons", "breaks", "emergence", "quick", "verdict")
 HEAVY = ("arviz", "pandas", "xarray")
 # The command line finds laws by name, storage reads them back by name, the user finds them in the package, a
 # comparison knows the law of no law, and a verdict those that are its answers.
 KNOW_LAWS = (
-    *("recipe", "check.compare", "tasks.verdict", "words", "page.reproduce", "arguments", "cli", "demo"),
+    *(
+        "recipe",
+        "check.compare",
+        "tasks.verdict",
+        "tasks.items",
+        "tasks.horizons",
+        "words",
+        "page.reproduce",
+        "arguments",
+        "cli",
+        "demo",
+    ),
     *("__main__", ""),
 )
 

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import integrate, optimize, stats
+from scipy import integrate, optimize, special, stats
 
 from bayescale import noise
+from bayescale.logit_normal import BinomialLogitNormal
 from bayescale.noise import HuberDistribution
 from bayescale.runs import Runs
 
@@ -202,6 +203,44 @@ def test_draws_of_successes_have_their_mean(name, tasks):
     assert (np.abs(draws.mean(axis=0) - TRIALS * CHANCE) < error).all()
 
 
+@pytest.mark.parametrize(("wins", "tries"), [(0, 1), (1, 1), (2, 4), (0, 100_000), (37, 100_000), (128, 128)])
+@pytest.mark.parametrize(("rate", "scatter"), [(0.5, 0.2), (1e-4, 1.1), (0.9, 2.0)])
+def test_logit_normal(wins, tries, rate, scatter):
+    """Against adaptive quadrature, about where the integrand is highest."""
+    middle = special.logit(rate)
+
+    def log_density(z):
+        at = middle + scatter * z
+        chance = -wins * np.logaddexp(0, -at) - (tries - wins) * np.logaddexp(0, at)
+        return chance + stats.norm.logpdf(z)
+
+    peak = optimize.minimize_scalar(lambda z: -log_density(z), (-1, 1)).x
+    top = log_density(peak)
+    edges = peak + np.array([-40, -4, -1, -0.1, 0, 0.1, 1, 4, 40])
+    area = sum(
+        integrate.quad(lambda z: np.exp(log_density(z) - top), a, b)[0] for a, b in itertools.pairwise(edges)
+    )
+    ways = special.gammaln(tries + 1) - special.gammaln(wins + 1) - special.gammaln(tries - wins + 1)
+
+    def ours(scatter):
+        return BinomialLogitNormal(rate, scatter, tries).log_prob(wins)
+
+    assert float(ours(scatter)) == pytest.approx(top + np.log(area) + ways, abs=5e-4)
+    slope, step = float(jax.grad(ours)(scatter)), 1e-5
+    change = float(ours(scatter + step) - ours(scatter - step))
+    assert slope == pytest.approx(change / 2 / step, rel=1e-2, abs=1e-3)
+
+
+def test_draws_of_logit_normal_counts_follow_their_density():
+    """False-alarm rate: 1e-4, of one chi-squared test at a fixed seed."""
+    likelihood = BinomialLogitNormal(0.3, 1.2, 6)
+    assert likelihood.support.upper_bound == 6
+    expected = np.exp(np.asarray(likelihood.log_prob(np.arange(7.0))))
+    assert expected.sum() == pytest.approx(1, abs=1e-4)
+    counts = np.bincount(np.asarray(likelihood.sample(jax.random.key(1), (20_000,))), minlength=7)
+    assert stats.chisquare(counts, 20_000 * expected / expected.sum()).pvalue > 1e-4
+
+
 def test_average(tasks):
     """A normal of which the items are one part of the variance, clipped to what an average can be."""
     ours = noise.average(CHANCE, tasks, {"sigma": 0.04}).log_prob(WINS)
@@ -322,6 +361,7 @@ def test_every_name_loads():
         "huber",
         "lad",
         "log_normal",
+        "logit_normal",
         "student_t",
     ]
     for name in noise.names():
@@ -331,7 +371,7 @@ def test_every_name_loads():
 
 
 def test_an_unknown_name():
-    known = "average, beta_binomial, binomial, gaussian, huber, lad, log_normal, student_t"
+    known = "average, beta_binomial, binomial, gaussian, huber, lad, log_normal, logit_normal, student_t"
     with pytest.raises(KeyError, match=f"there is no noise 'cauchy'; there are {known}"):
         noise.load("cauchy")
 

@@ -12,6 +12,7 @@ from bayescale import models, noise, parallel, plot
 from bayescale.check.quantile_residuals import alike, quantile_residuals
 from bayescale.fit import Fit
 from bayescale.law import Law
+from bayescale.logit_normal import BinomialLogitNormal
 from bayescale.model import Model
 from bayescale.noise import HuberDistribution, Noise
 from bayescale.pooling import Effect
@@ -80,10 +81,10 @@ COUNTS = Runs.make(
 )
 
 
-def counted(scatter, **sites):
+def counted(kind, **sites):
     law = Law("rate", _rate, {"p": dist.Uniform(0.0, 1.0)}, "a test", response="success")
     found = {name: np.asarray(v, float)[None] for name, v in sites.items()}
-    return Fit(Model(law, scatter, effects=()), COUNTS, found, "laplace", GOOD)
+    return Fit(Model(law, kind, effects=()), COUNTS, found, "laplace", GOOD)
 
 
 def test_of_counts_half_of_the_step_is_taken():
@@ -104,6 +105,17 @@ def test_of_counts_that_scatter_more_too():
     k = np.asarray(COUNTS.response)
     middle = betabinom.cdf(k, 100, 5, 5) - betabinom.pmf(k, 100, 5, 5) / 2
     # 1000 draws of the rate: a probability is good to sqrt(p (1 - p) / 1000); five of those do not fail by chance.
+    error = 5 * np.sqrt(middle * (1 - middle) / draws) + 1e-3
+    assert (np.abs(norm.cdf(found) - middle) < error).all()
+
+
+def test_of_counts_whose_logit_scatters():
+    draws = 1000
+    found = quantile_residuals(counted(noise.logit_normal, p=[0.5] * draws, scatter=[0.6] * draws))
+    k = np.asarray(COUNTS.response)
+    pmf = np.exp(np.asarray(BinomialLogitNormal(0.5, 0.6, 100).log_prob(np.arange(101.0))))
+    middle = np.clip(np.cumsum(pmf)[k.astype(int)] - pmf[k.astype(int)] / 2, 0, 1)
+    # As of those above.
     error = 5 * np.sqrt(middle * (1 - middle) / draws) + 1e-3
     assert (np.abs(norm.cdf(found) - middle) < error).all()
 

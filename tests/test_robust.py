@@ -64,7 +64,7 @@ def test_no_prediction_is_outside_zero_and_one(name):
     assert ((mean >= 0) & (mean <= 1)).all()
     if name != "logistic_chance":
         return
-    for scatter in (noise.binomial, noise.beta_binomial, noise.average):
+    for scatter in (noise.binomial, noise.beta_binomial, noise.logit_normal, noise.average):
         fit = by_hand(Model(law, scatter, effects=()), runs)
         new = fit.predict({**points, "trials": 7.0}, kind="new_run", key=jax.random.key(1))
         assert ((new >= 0) & (new <= 7)).all()

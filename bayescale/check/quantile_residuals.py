@@ -13,6 +13,7 @@ from scipy.special import ndtri
 
 from bayescale import parallel
 from bayescale.fit import Fit
+from bayescale.logit_normal import BinomialLogitNormal
 from bayescale.model import Model, effect_of
 from bayescale.runs import Runs
 
@@ -135,6 +136,8 @@ def _cdf(likelihood: dist.Distribution, value: Array, key: Array) -> Array:
     if isinstance(likelihood, dist.BetaBinomial):  # on average over its probabilities; it has none of its own
         rates = dist.Beta(likelihood.concentration1, likelihood.concentration0).sample(key)
         likelihood = dist.BinomialProbs(rates, likelihood.total_count)
+    if isinstance(likelihood, BinomialLogitNormal):
+        likelihood = dist.BinomialProbs(likelihood.rates(key), likelihood.total_count)
     if not isinstance(likelihood, dist.BinomialProbs):
         return likelihood.cdf(value)
     trials, rates = jnp.asarray(likelihood.total_count), jnp.asarray(likelihood.probs)

@@ -166,7 +166,9 @@ class Density:
         if chart.sigma is not None:
             louder = (chart.sigma / values["sigma"]) ** 2
         return {
-            by: Local(known.estimate + centres[by] - chart.centre[by], known.precision * louder)
+            by: known._replace(
+                estimate=known.estimate + centres[by] - chart.centre[by], precision=known.precision * louder
+            )
             for by, known in chart.levels.items()
         }
 
@@ -283,9 +285,12 @@ class Density:
             for name, value in charts.to_coordinates(self.model.law, chart, own, values).items():
                 moved = moved.at[self.place(name)].set(value)
         levels = self._levels(values, moved, chart)
-        for by, known in (levels or {}).items():
+        shifts = {by: values[f"{by}_raw"] * self.scales(by, values) for by in self.model.factors}
+        for by in self.model.outermost_first(levels) if levels else ():
             scales = self.scales(by, values)
-            mean, root = conditional(scales, self.model.centre(by, values), known)
-            raw = (root.mT @ (values[f"{by}_raw"] * scales - mean)[..., None])[..., 0]
+            centre, known = self.model.about(by, levels, lambda of: self.scales(of, values), shifts, values)
+            assert known is not None
+            mean, root = conditional(scales, centre, known)
+            raw = (root.mT @ (shifts[by] - mean)[..., None])[..., 0]
             moved = moved.at[self.places(f"{by}_raw")].set(raw.ravel())
         return moved

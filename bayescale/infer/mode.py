@@ -15,6 +15,8 @@ from bayescale.infer.newton import minimise
 from bayescale.infer.objective import Objective
 from bayescale.infer.point import STARTS, search
 from bayescale.infer.refit import minima
+from bayescale.infer.settle import curvature, settle
+from bayescale.model import varies_by
 from bayescale.pooling import Local
 from bayescale.runs import Runs
 
@@ -53,7 +55,8 @@ def find(density: Density, runs: Runs, key: Array) -> Mode:
 
     Where levels have deviations of their own, the joint mode would be worthless: deviations and noise
     can trade so that the density has no bound. There the scales maximise the density averaged over the deviations,
-    and everything else maximises it given the scales.
+    and everything else maximises it given the scales. Of success not even that would do, since slopes may grow while
+    the thresholds of many levels shrink: there it is the mean of the nearest normal distribution.
 
     Args:
         density: the density of a model.
@@ -61,7 +64,7 @@ def find(density: Density, runs: Runs, key: Array) -> Mode:
         key: for the starts, which are drawn from the prior.
     """
     if len(density.indices("_raw")):
-        return _averaged(density, runs, key)
+        return (_averaged if density.model.law.response == "loss" else _settled)(density, runs, key)
     objective = Objective.of(density.model, runs, priors=True)
     found = search(key, objective, density.model.noise.settings, runs)
     position, base = jnp.asarray(found.position), jnp.asarray(found.bases[-1])
@@ -71,6 +74,20 @@ def find(density: Density, runs: Runs, key: Array) -> Mode:
 @partial(jax.jit, static_argnames="objective")
 def _curvature(objective: Objective, position: Array, base: Array, runs: Runs) -> Array:
     return objective.look(position, base, runs).hessian
+
+
+def _settled(density: Density, runs: Runs, key: Array) -> Mode:
+    """The mean of the nearest normal distribution, with the curvature there and the widths of the scales."""
+    key_start, key_settle = random.split(key)
+    start = jnp.median(density.prior_draws(key_start, STARTS), axis=0)
+    found = settle(key_settle, density, runs, start)
+    scales, _ = _blocks(density)
+    hessian = np.array(curvature(density, jnp.asarray(found.position), runs))
+    hessian[scales] = hessian[:, scales] = 0.0
+    hessian[scales, scales] = found.width[scales] ** -2
+    log_density = float(density.log_posterior(jnp.asarray(found.position), runs))
+    stats = {"log_density": log_density, "mode_converged": np.isfinite(found.bound[-1]), "at_bound": []}
+    return Mode(found.position, hessian, stats | {"mode_agreed": 1, "mode_starts": 1, "rival": np.inf})
 
 
 def _averaged(density: Density, runs: Runs, key: Array) -> Mode:
@@ -161,7 +178,7 @@ class Frame(NamedTuple):
 def frame(density: Density, mode: Mode, runs: Runs) -> Frame:
     """The frame of a mode."""
     position = jnp.asarray(mode.position)
-    chart = _chart(density, mode, anchor(density.model, runs))
+    chart = _chart(density, mode, anchor(density.model, runs), runs)
     moved, change = jax.device_get(_recentred(density, position, chart))
     root = np.linalg.cholesky(change @ mode.covariance @ change.T)
     return Frame(chart, jnp.asarray(moved), jnp.asarray(root))
@@ -202,6 +219,7 @@ def every_mode(density: Density, runs: Runs, key: Array, here: Frame) -> tuple[n
 
 def shapes(density: Density, runs: Runs) -> Frame:
     """The shapes that the frame of a mode will have, which are known before the mode is."""
+    within = _within(density, runs)
 
     def zeros() -> Frame:
         factors = density.model.factors
@@ -211,7 +229,10 @@ def shapes(density: Density, runs: Runs) -> Frame:
             loss=jnp.zeros(()),
             sigma=jnp.zeros(()) if "sigma" in density.model.noise.parameters else None,
             centre={by: one[0] for by, one in levels.items()},
-            levels={by: Local(one, one[:, :, None] * one[:, None, :]) for by, one in levels.items()},
+            levels={
+                by: Local(one, one[:, :, None] * one[:, None, :], within.get(by, {}))
+                for by, one in levels.items()
+            },
         )
         return Frame(chart, jnp.zeros(density.size), jnp.eye(density.size))
 
@@ -234,16 +255,29 @@ def _recentred(density: Density, position: Array, chart: Chart) -> tuple[Array, 
     return moved, change
 
 
-def _chart(density: Density, mode: Mode, anchor: dict[str, Array]) -> Chart:
+def _chart(density: Density, mode: Mode, anchor: dict[str, Array], runs: Runs) -> Chart:
     """The chart of a mode."""
     at_mode, loss, sigma = jax.device_get(_at_mode(density, jnp.asarray(mode.position), anchor))
-    levels = {}
+    levels, within = {}, _within(density, runs)
     for by, (raw, scales, centre) in at_mode.items():
         places = density.places(f"{by}_raw").reshape(raw.shape)
         curvature = mode.precision[places[:, :, None], places[:, None, :]]
-        levels[by] = local(curvature, raw, scales, centre)
+        levels[by] = local(curvature, raw, scales, centre)._replace(within=within.get(by, {}))
+    for inner, outers in within.items():  # what is said of a level within another is of both together
+        known, names = levels[inner], density.model.factors[inner]
+        for outer, index in outers.items():
+            raw, scales, _ = at_mode[outer]
+            for name, shift in zip(density.model.factors[outer], (raw * scales).T, strict=True):
+                place = names.index(name.replace(varies_by(outer), varies_by(inner)))
+                known = known._replace(estimate=known.estimate.at[:, place].add(shift[index]))
+        levels[inner] = known
     centres = {by: jnp.asarray(centre) for by, (_, _, centre) in at_mode.items()}
     return Chart(anchor, loss, sigma, centres, levels)
+
+
+def _within(density: Density, runs: Runs) -> dict[str, dict[str, np.ndarray]]:
+    """The factors within others; of a loss levels are taken as if there were none."""
+    return density.model.nested(runs) if density.model.law.response == "success" else {}
 
 
 def local(curvature: np.ndarray, raw: np.ndarray, scales: np.ndarray, centre: np.ndarray) -> Local:

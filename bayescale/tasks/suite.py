@@ -20,7 +20,7 @@ def families(runs: Runs, *, by: str = "family", task: str = "task") -> list[str]
     Raises:
         ValueError: there is no such factor, or a task is of two families.
     """
-    level = _of_tasks(runs, by, task)
+    level = of_tasks(runs, by, task)
     if level is None:
         raise ValueError(f"{runs.source}: a {task} has more than one {by}; give the factor that groups tasks")
     return [runs.levels[by][one] for one in level]
@@ -67,11 +67,11 @@ def new_models(
         if by in levels:
             index = _levels(runs, by).index(_level(runs, by, levels[by]))
             return fit.flat(name)[taken][:, index, None, None]
-        known = _of_tasks(runs, by, task)
+        known = of_tasks(runs, by, task)
         if known is not None:
             return fit.flat(name)[taken][:, None, known]
         key, own = random.split(key)
-        shared = _sharing(runs, by, task)
+        shared = sharing(runs, by, task)
         drawn = random.normal(own, (len(taken), models, int(shared.max()) + 1))
         return fit.flat(f"{name}_scale")[taken][:, None, None] * np.asarray(drawn)[:, :, shared]
 
@@ -83,6 +83,9 @@ def new_models(
                 shift = deviation(p + varies_by(pooling.by), pooling.by)
                 own[p] = np.asarray(shifted(model.law.priors[p], own[p], shift, "success"))
         shock = sum((deviation(effect_of(e.by), e.by) for e in model.effects or ()), start=np.zeros(()))
+        if "scatter" in model.noise.parameters:  # of items from model to model
+            drawn = random.normal(random.fold_in(key, 1), (len(taken), models, tasks))
+            shock = shock + fit.flat("scatter")[taken][:, None, None] * np.asarray(drawn)
         mean = jnp.asarray(model.law(model.law.relative(points, runs.reference), own))
         success = shocked(mean, shock, "success")
         return np.array(jnp.broadcast_to(success, (len(taken), models, tasks)))
@@ -102,7 +105,7 @@ def _level(runs: Runs, by: str, level: str) -> str:
     return level
 
 
-def _of_tasks(runs: Runs, by: str, task: str) -> np.ndarray | None:
+def of_tasks(runs: Runs, by: str, task: str) -> np.ndarray | None:
     """The level of another factor that each task is of, (tasks,); None where a task is of several."""
     tasks, index = len(_levels(runs, task)), np.asarray(runs.factors[task])
     _levels(runs, by)
@@ -112,7 +115,7 @@ def _of_tasks(runs: Runs, by: str, task: str) -> np.ndarray | None:
     return found if (found[index] == level).all() else None
 
 
-def _sharing(runs: Runs, by: str, task: str) -> np.ndarray:
+def sharing(runs: Runs, by: str, task: str) -> np.ndarray:
     """The group of each task, (tasks,), where tasks that are of one level of a factor somewhere are together."""
     index, level = np.asarray(runs.factors[task]), np.asarray(runs.factors[by])
     group = np.arange(len(runs.levels[task]))
@@ -135,11 +138,11 @@ def _points(
         if name in found:
             continue
         column = np.asarray(runs.columns[name], float)
-        of_tasks = np.zeros(len(runs.levels[task]))
-        of_tasks[index] = column
-        if not (of_tasks[index] == column).all():
+        own = np.zeros(len(runs.levels[task]))
+        own[index] = column
+        if not (own[index] == column).all():
             raise ValueError(
                 f"the law needs {name} of the new models, which is not one number for each {task}: give it"
             )
-        found[name] = of_tasks
+        found[name] = own
     return {name: found[name] for name in needed}

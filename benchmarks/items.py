@@ -1,0 +1,139 @@
+"""Item response models of simulated suites: whether what tasks share is recovered.
+
+100 tasks in 20 families, 8 models on 19 to 23 decades of compute, 4 attempts of each model at each task. Thresholds
+are about 21 with a standard deviation of a decade, of which families have the share rho of the variance; slopes are
+some 4 logits for each decade and differ by 0.3 on the log scale. A model is better or worse than its compute at
+everything, by 0.2 decades, and at each family of tasks besides, by 0.3 logits. The model fitted is the default one.
+
+    python benchmarks/items.py --suites 20
+"""
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import record
+from scipy.special import expit
+
+if TYPE_CHECKING:
+    from bayescale.fit import Fit
+    from bayescale.runs import Runs
+
+RHO = (0.3, 0.7, 0.95)
+TASKS, FAMILIES, MODELS, ATTEMPTS = 100, 20, 8, 4
+SPREAD, SLOPE = 1.0, 4.0
+CHAINS, DRAWS, WARMUP = 4, 500, 250
+FOUND = ("rho", "spread", "slope")
+
+
+def simulate(rho: float, seed: int) -> "Runs":
+    """The counts of one suite."""
+    from bayescale.runs import Runs
+
+    rng = np.random.default_rng([seed, int(1000 * rho)])
+    family = np.repeat(np.arange(FAMILIES), TASKS // FAMILIES)
+    shared, own = rng.normal(size=FAMILIES)[family], rng.normal(size=TASKS)
+    threshold = 21 + SPREAD * (np.sqrt(rho) * shared + np.sqrt(1 - rho) * own)
+    slope = SLOPE * np.exp(0.3 * rng.normal(size=TASKS))
+    x = np.linspace(19, 23, MODELS)
+    ability = x + 0.2 * rng.normal(size=MODELS)
+    apart = 0.3 * rng.normal(size=(MODELS, FAMILIES))[:, family]
+    won = rng.binomial(ATTEMPTS, expit(slope * (ability[:, None] - threshold) + apart))
+    model, task = (index.ravel() for index in np.indices(won.shape))
+    return Runs.make(
+        {
+            "C": 10 ** x[model],
+            "successes": won.ravel(),
+            "trials": np.full(won.size, ATTEMPTS),
+            "model": [f"m{i}" for i in model],
+            "task": [f"t{i}" for i in task],
+            "family": [f"f{family[i]}" for i in task],
+        },
+        factors=["model", "task", "family"],
+    )
+
+
+def fitted(rho: float, seed: int) -> "Fit":
+    """The default model, sampled."""
+    import jax
+
+    from bayescale.infer.nuts import nuts
+    from bayescale.tasks.items import item_response
+
+    items = item_response(simulate(rho, seed), family="family")
+    return nuts(
+        jax.random.key(seed), *items, chains=CHAINS, draws=DRAWS, warmup=WARMUP, target=0.9, retry=False
+    )
+
+
+def measure(rho: float, seed: int) -> dict[str, Any]:
+    """What the fit of one suite says, and how well it was sampled."""
+    from bayescale.tasks.companions import companions
+
+    began = time.process_time()
+    fit = fitted(rho, seed)
+    told = companions(fit, family="family")
+    worst = max(float(values[..., 0].max()) for values in fit.diagnostics.values())
+    ess = min(float(values[..., 1:].min()) for values in fit.diagnostics.values())
+    quantities = {}
+    for name in FOUND:
+        low, _, high = told.interval(name)
+        quantities[name] = [round(value, 4) for value in (float(told[name].mean()), low, high)]
+    quantities |= {
+        "r_hat": round(worst, 4),
+        "ess": round(ess),
+        "divergences": int(fit.stats["diverging"].sum()),
+    }
+    return quantities | {"seconds": round(time.process_time() - began, 1)}
+
+
+def digest(rho: float, fits: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means, errors and covers of many suites."""
+    found: dict[str, Any] = {"suites": len(fits)}
+    for name, truth in zip(FOUND, (rho, SPREAD, SLOPE), strict=True):
+        mean, low, high = np.array([fit[name] for fit in fits]).T
+        found[name] = {
+            "truth": truth,
+            "mean": round(float(mean.mean()), 3),
+            "interval": [round(float(end.mean()), 3) for end in (low, high)],
+            "error": round(float(np.abs(mean - truth).mean()), 3),
+            "covered": int(np.sum((low <= truth) & (truth <= high))),
+        }
+    found["r_hat_greatest"] = max(fit["r_hat"] for fit in fits)
+    found["ess_least"] = min(fit["ess"] for fit in fits)
+    found["divergences"] = sum(fit["divergences"] for fit in fits)
+    found["cpu_seconds"] = float(np.median([fit["seconds"] for fit in fits]))
+    return found
+
+
+def main() -> None:
+    """Do all, print what came out and write it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--suites", type=int, default=20, help="of each truth")
+    told = parser.parse_args()
+    results = record.header(f"python benchmarks/items.py --suites {told.suites}")
+    results |= {"tasks": TASKS, "families": FAMILIES, "models": MODELS, "attempts": ATTEMPTS, "truths": {}}
+    results |= {
+        "chains": CHAINS,
+        "draws": DRAWS,
+        "warmup": WARMUP,
+        "values": "posterior mean, 5%, 95%",
+        "fits": {},
+    }
+    for rho in RHO:
+        fits = []
+        for seed in range(told.suites):
+            fits.append(measure(rho, seed))
+            print(f"rho {rho}, seed {seed}: {fits[-1]}", flush=True)
+            results["fits"][str(rho)] = fits
+            results["truths"][str(rho)] = digest(rho, fits)
+            record.write("items", results)
+        print(f"rho {rho}: {results['truths'][str(rho)]}", flush=True)
+    print(f"written to {record.write('items', results)}")
+
+
+if __name__ == "__main__":
+    main()
