@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bayescale import noise as noise
     from bayescale import plot as plot
     from bayescale import plot_of_checks as plot_of_checks
+    from bayescale import plot_of_tasks as plot_of_tasks
     from bayescale.check.backtest import backtest as backtest
     from bayescale.check.backtested import Backtest as Backtest
     from bayescale.check.clusters import widen as widen
@@ -86,8 +87,14 @@ if TYPE_CHECKING:
     from bayescale.runs import Runs as Runs
     from bayescale.storage import load as load
     from bayescale.storage import save as save
+    from bayescale.tasks.assess import Assessment as Assessment
+    from bayescale.tasks.assess import assess_suite as assess_suite
+    from bayescale.tasks.backtest import Suite as Suite
+    from bayescale.tasks.backtest import backtest_suite as backtest_suite
     from bayescale.tasks.companions import companions as companions
     from bayescale.tasks.emergence import emergence as emergence
+    from bayescale.tasks.forecast import forecast_suite as forecast_suite
+    from bayescale.tasks.forecast import through_loss as through_loss
     from bayescale.tasks.horizons import horizon_items as horizon_items
     from bayescale.tasks.horizons import horizons as horizons
     from bayescale.tasks.items import Items as Items
@@ -95,11 +102,18 @@ if TYPE_CHECKING:
     from bayescale.tasks.items import item_response as item_response
     from bayescale.tasks.overlap import overlap as overlap
     from bayescale.tasks.overlap import overlap_budget as overlap_budget
+    from bayescale.tasks.passes import mean_log_pass_rate as mean_log_pass_rate
+    from bayescale.tasks.passes import pass_at_k as pass_at_k
+    from bayescale.tasks.passes import passes as passes
+    from bayescale.tasks.series import suite_scores as suite_scores
     from bayescale.tasks.suite import new_models as new_models
+    from bayescale.tasks.trend import backtest_horizons as backtest_horizons
+    from bayescale.tasks.trend import forecast_horizons as forecast_horizons
+    from bayescale.tasks.trend import measured_horizons as measured_horizons
     from bayescale.tasks.verdict import predictable as predictable
     from bayescale.tasks.verdict import verdict as verdict
 
-_MODULES = ("data", "models", "noise", "plot", "plot_of_checks")
+_MODULES = ("data", "models", "noise", "plot", "plot_of_checks", "plot_of_tasks")
 _DEEPER = {"flops": "decide.flops"}
 _HOMES = {
     "Backtest": "check.backtested",
@@ -185,6 +199,19 @@ _HOMES = {
     "speedup": "decide.gain",
     "split": "decide.allocate",
     "surface": "decide.surface",
+    "Assessment": "tasks.assess",
+    "Suite": "tasks.backtest",
+    "assess_suite": "tasks.assess",
+    "backtest_horizons": "tasks.trend",
+    "backtest_suite": "tasks.backtest",
+    "forecast_horizons": "tasks.trend",
+    "forecast_suite": "tasks.forecast",
+    "mean_log_pass_rate": "tasks.passes",
+    "measured_horizons": "tasks.trend",
+    "pass_at_k": "tasks.passes",
+    "passes": "tasks.passes",
+    "suite_scores": "tasks.series",
+    "through_loss": "tasks.forecast",
     "verdict": "tasks.verdict",
     "widen": "check.clusters",
 }

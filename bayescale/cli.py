@@ -20,6 +20,7 @@ from bayescale.verbs_of_design import design, isoflop
 from bayescale.verbs_of_plots import plot
 from bayescale.verbs_of_reports import report
 from bayescale.verbs_of_studies import bootstrap
+from bayescale.verbs_of_tasks import tasks
 
 
 class _Group(click.Group):
@@ -122,10 +123,15 @@ def check_data(runs: str, as_json: bool, **options: Any) -> None:
 
 @main.command()
 @click.option("-o", "--output", type=click.Path(file_okay=False), default="bayescale-demo", show_default=True)
+@click.option("--tasks", is_flag=True, help="Of task success: a suite with a law beside one without.")
 @seed
 @as_json
-def demo(output: str, seed: int, as_json: bool) -> None:
+def demo(output: str, tasks: bool, seed: int, as_json: bool) -> None:
     """Fit a hierarchical law to the table of published models, and show what it says."""
+    if tasks:
+        from bayescale.demo_of_tasks import run as run_tasks
+
+        return run_tasks(Path(output), seed, as_json=as_json)
     from bayescale.demo import run
 
     run(Path(output), seed, as_json=as_json)
@@ -133,6 +139,6 @@ def demo(output: str, seed: int, as_json: bool) -> None:
 
 for verb in (
     *(fit, check, bootstrap, compare, backtest, relevance, predict),
-    *(allocate, target, gain, design, isoflop, plot, report),
+    *(allocate, target, gain, design, isoflop, tasks, plot, report),
 ):
     main.add_command(verb)

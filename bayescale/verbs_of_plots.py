@@ -31,6 +31,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "bootstrap": ("study", "parameter"),
     "approaches": ("covariate", "hold", "level"),
     "design": ("target", "compute", "hold", "level"),
+    "thresholds": ("by",),
+    "steps": ("by",),
 }
 NEEDED = {
     "bootstrap": ("study", "study/"),
@@ -52,7 +54,7 @@ AHEAD = 10.0  # times the compute of the largest run, where nobody says for whic
 @click.option("--hold", multiple=True, help="A further covariate of the law, as U=1e11; may be repeated.")
 @click.option("--level", multiple=True, help="The level of a factor, as corpus=web; may be repeated.")
 @click.option("--parameter", help="Which parameters, as alpha,beta.")
-@click.option("--by", help="The factor of a forest.")
+@click.option("--by", help="The factor of a forest; that of tasks, of thresholds and steps.")
 @click.option(
     "--relative", is_flag=True, default=None, help="A forest of what levels differ in from the typical one."
 )
@@ -142,6 +144,8 @@ def _everything(fit: "Fit", given: Mapping[str, Any]) -> dict[str, Callable[[], 
     factors = (given["by"],) if "by" in given else tuple(fit.model.factors)
     found |= {f"forest_{by}": one("forest", by=by) for by in factors}
     found["approaches"] = one("approaches", covariate="N")
+    if "threshold" in fit.model.varying:
+        found |= {kind: one(kind) for kind in ("thresholds", "steps")}
     return found | {kind: one(kind) for kind, (name, _) in NEEDED.items() if name in given}
 
 
@@ -210,6 +214,10 @@ def _axes(fit: "Fit", kind: str, given: Mapping[str, Any]) -> Any:
             return of.parameters(fit, names=names or fit.model.law.parameters)
         case "pairs":
             return of.pairs(fit, names=names)
+        case "thresholds" | "steps":
+            from bayescale import plot_of_tasks
+
+            return getattr(plot_of_tasks, kind)(fit, task=given.get("by", "task"))
         case "forest":
             return of.forest(fit, by=given.get("by"), relative=given.get("relative", False))
     from bayescale.infer.bootstrap import load_study

@@ -36,19 +36,19 @@ LAYERS = (
         "plot_of_surfaces",
         "plot_of_residuals",
     ),
-    ("plot_of_parameters", "plot_of_levels", "plot_of_decisions", "plot_of_designs", "plot"),
+    ("plot_of_parameters", "plot_of_levels", "plot_of_decisions", "plot_of_designs", "plot_of_tasks", "plot"),
     # Of the command line:
     ("words", "words_of_comparisons", "progress", "arguments", "workers", "options", "printed"),
     ("words_of_decisions",),
     ("page",),
     ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_decisions", "verbs_of_design"),
-    ("verbs_of_checks", "verbs_of_plots", "verbs_of_reports"),
+    ("verbs_of_checks", "verbs_of_plots", "verbs_of_reports", "verbs_of_tasks"),
     ("cli",),
-    ("demo",),
+    ("demo", "demo_of_tasks"),
     ("__main__",),
 )
 # What a module below may fetch from above, inside a function and nowhere else.
-LATE = {("fit", "summary"), ("cli", "demo")}
+LATE = {("fit", "summary"), ("cli", "demo"), ("cli", "demo_of_tasks")}
 # Inside infer, whose files build on each other.
 INFER = (
     *(
@@ -69,7 +69,10 @@ INFER = (
     *("replicates", "parcel", "study", "bootstrap"),
 )
 # Inside tasks, the same.
-TASKS = ("overlap", "suite", "items", "companions", "horizons", "breaks", "emergence", "quick", "verdict")
+TASKS = (
+    *("overlap", "suite", "items", "companions", "horizons", "breaks", "emergence", "quick", "verdict"),
+    *("series", "shocks", "members", "pool", "rivals", "backtest", "forecast", "assess", "passes", "trend"),
+)
 HEAVY = ("arviz", "pandas", "xarray")
 # The command line finds laws by name, storage reads them back by name, the user finds them in the package, a
 # comparison knows the law of no law, and a verdict those that are its answers.
@@ -80,6 +83,7 @@ KNOW_LAWS = (
         "tasks.verdict",
         "tasks.items",
         "tasks.horizons",
+        "tasks.members",
         "words",
         "page.reproduce",
         "arguments",

@@ -90,10 +90,10 @@ class Backtest:
     @cached_property
     def by_gap(self) -> tuple[Row, ...]:
         """Those of the forecasts by how far they reached; nothing where levels were left out."""
-        return tuple(self.row(said, chosen) for said, chosen in self._distances.items())
+        return tuple(self.row(said, chosen) for said, chosen in self.distances.items())
 
     @cached_property
-    def _distances(self) -> dict[str, np.ndarray]:
+    def distances(self) -> dict[str, np.ndarray]:
         """Which forecasts reached how far, each (forecasts,); nothing where levels were left out."""
         found = {}
         for k, (low, high) in enumerate(pairwise(GAPS)):
@@ -141,7 +141,7 @@ class Backtest:
         """Where 90% intervals held too seldom: in all, and at what distances by more than chance with so many units."""
 
         def by_chance(row: Row) -> bool:
-            units = len(np.unique(self.unit[self._distances[row.said]]))
+            units = len(np.unique(self.unit[self.distances[row.said]]))
             return bool(binom.cdf(round(row.ours.cover90 * units), units, 0.9) > CHANCE)
 
         short = [self.total] if self.total.ours.cover90 < SHORT else []

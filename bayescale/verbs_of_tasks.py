@@ -1,0 +1,257 @@
+"""The verb that asks whether a suite of tasks has a law, and what the next model will score: `bayescale tasks`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bayescale import arguments
+from bayescale.options import as_csv, as_json, reading, seed
+from bayescale.printed import print_json, print_table, write_csv
+
+if TYPE_CHECKING:
+    from bayescale.runs import Runs
+    from bayescale.tasks.assess import Assessment
+
+BACKTEST = (
+    "from models",
+    "forecasts",
+    "CRPS",
+    "skill",
+    "error",
+    "MAE",
+    "bias",
+    "50%",
+    "90%",
+    "best baseline",
+    "its MAE",
+)
+
+
+@click.command()
+@click.argument("evals")
+@click.option("--by", "task", default="task", show_default=True, help="Factor of the tasks.")
+@click.option("--model", default="model", show_default=True, help="Factor of the models.")
+@click.option(
+    "--family", help="Factor of families of tasks or of models; which of them is seen from the table."
+)
+@click.option("--along", default="C", show_default=True, help="What is forecast along.")
+@click.option("--at", help="Where the forecast is, as 1e24; ten times beyond the largest model if not said.")
+@click.option("--loss", help="Column of losses of the models, for forecasts by way of them.")
+@click.option(
+    "--error",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Standard deviation of the forecast that is wanted, as a share.",
+)
+@click.option(
+    "--overlap/--no-overlap", "overlapping", default=None, help="Fit the tasks by NUTS for their overlap."
+)
+@click.option("--cutoffs", type=click.IntRange(1), default=5, show_default=True, help="How many cutoffs.")
+@click.option(
+    "--save", type=click.Path(dir_okay=False), help="Keep the fit behind the overlap in a file, as items.nc."
+)
+@click.option("--figures", type=click.Path(file_okay=False), help="Folder for figures.")
+@seed
+@reading
+@as_csv
+@as_json
+def tasks(
+    evals: str,
+    as_json: bool,
+    csv: str | None,
+    seed: int,
+    task: str,
+    model: str,
+    family: str | None,
+    at: str | None,
+    save: str | None,
+    figures: str | None,
+    **options: Any,
+) -> None:
+    """Say whether a suite of tasks has a law: verdict, overlap, back-test, forecast, and one sentence."""
+    import jax
+
+    from bayescale.tasks.assess import assess_suite
+
+    own = {n: options.pop(n) for n in ("along", "loss", "error", "overlapping", "cutoffs")}
+    where = arguments.amount_of(at, "--at") if at else None
+    runs, groups = _read(evals, task, model, family, options)
+    if save is not None and not Path(save).absolute().parent.is_dir():
+        raise FileNotFoundError(f"--save {save}: there is no folder {Path(save).absolute().parent}")
+    if not as_json:
+        for note in runs.notes:
+            click.echo(f"note: {note}")
+    found = assess_suite(
+        jax.random.key(seed),
+        runs,
+        task=task,
+        model=model,
+        at=where,
+        **groups,
+        **own,
+        report=None if as_json else lambda said: click.echo(f"... {said}", err=True),
+    )
+    told = described(found)
+    if csv is not None:
+        write_csv(csv, list(BACKTEST), [list(row.values()) for row in told["backtest"]])
+    if save is not None and found.fit is not None:
+        from bayescale.storage import save as keep
+
+        keep(found.fit, save)
+        told["fit"] = save
+    if figures is not None:
+        told["figures"] = drawn(found, runs, Path(figures), task=task, model=model)
+    if as_json:
+        return print_json(told)
+    _print(found, told)
+
+
+def _read(evals: str, task: str, model: str, family: str | None, options: dict[str, Any]):
+    """The table with its factors, and whether the family is of tasks or of models."""
+    from bayescale.tasks.assess import grouped
+
+    wanted = [task, model, *([family] if family else [])]
+    options["factors"] = tuple(dict.fromkeys((*options["factors"], *wanted)))
+    runs = arguments.table_of(evals, **options)
+    groups: dict[str, str | None] = {"family": None, "lab": None}
+    if family:
+        of = grouped(runs, family, task=task, model=model)
+        if of is None:
+            raise ValueError(
+                f"--family {family}: it groups neither the levels of {task} nor those of {model}"
+            )
+        groups["family" if of == "tasks" else "lab"] = family
+    return runs, groups
+
+
+def described(found: "Assessment") -> dict[str, Any]:
+    """An assessment for JSON."""
+    told = found.verdict
+    said: dict[str, Any] = {
+        "sentence": found.sentence,
+        "predictable": found.predictable,
+        "why_not": list(found.why),
+        "models": len(found.scores),
+        "verdict": {
+            "kind": told.kind,
+            "said": str(told),
+            "probabilities": dict(told.probabilities),
+            "width": told.width.tolist(),
+            "best_above_chance": told.best,
+        },
+        "budget": {"required": found.budget.required, "most_overlap": found.budget.most},
+        "overlap": None,
+        "forecast": None,
+        "backtest": [],
+        "untested": found.untested,
+    }
+    if found.overlap is not None:
+        one = found.overlap
+        said["overlap"] = {
+            "tasks": one.tasks,
+            "omega": one.omega,
+            "effective": one.effective,
+            "shares": one.shares,
+            "unresolved": list(found.unresolved),
+            "companions": found.companions.rows() if found.companions is not None else [],
+            "verdict": one.verdict,
+        }
+    if found.forecast is not None:
+        low, middle, high = found.forecast.interval()[:, -1].tolist()
+        said["forecast"] = {
+            "at": {c: float(v[-1]) for c, v in found.forecast.points.items()},
+            "low": low,
+            "median": middle,
+            "high": high,
+            "weights": found.forecast.weights,
+            "drift": found.forecast.drift,
+            "refused": found.forecast.refused,
+        }
+    if found.backtest is not None:
+        rows = (*found.backtest.backtest.by_fold, found.backtest.backtest.total)
+        said["backtest"] = [_row(row) for row in rows]
+        said["by_gap"] = [_row(row) for row in found.backtest.backtest.by_gap]
+    return said
+
+
+def _row(row) -> dict[str, Any]:
+    ours = row.ours
+    values = (
+        row.said,
+        ours.count,
+        ours.crps,
+        row.skill,
+        row.error,
+        ours.error,
+        ours.bias,
+        ours.cover50,
+        ours.cover90,
+    )
+    return dict(zip(BACKTEST, (*values, row.rival, row.theirs.error), strict=True))
+
+
+def _print(found: "Assessment", told: dict[str, Any]) -> None:
+    probabilities = told["verdict"]["probabilities"]
+    print_table(
+        ["verdict", *probabilities], [(found.verdict.kind, *(f"{p:.2g}" for p in probabilities.values()))]
+    )
+    if told["overlap"]:
+        own = told["overlap"]
+        print_table(
+            ["overlap", "tasks", "worth", "needed", "not resolved", *own["shares"]],
+            [
+                (
+                    f"{own['omega']:.2g}",
+                    own["tasks"],
+                    f"{own['effective']:.3g}",
+                    f"{told['budget']['required']:.3g}",
+                    len(own["unresolved"]),
+                    *(f"{share:.0%}" for share in own["shares"].values()),
+                )
+            ],
+            title="Of a new model at the forecast: the share of the variance of the score by what is shared",
+        )
+    else:
+        click.echo(
+            "overlap: not asked for, or not to be known: there are means and not counts, or too many rows"
+        )
+    if told["backtest"]:
+        rows = [(*(_cell(n, v) for n, v in row.items()),) for row in told["backtest"]]
+        print_table(
+            list(BACKTEST), rows, title="Back-test: models beyond each cutoff from those up to it; in points"
+        )
+        weights = {n: w for n, w in told["forecast"]["weights"].items() if w > 0.05}
+        click.echo("weights: " + ", ".join(f"{n} {w:.2f}" for n, w in weights.items()))
+    else:
+        click.echo(f"no back-test: {found.untested}")
+    click.secho(found.sentence, bold=True, fg=None if found.predictable else "red")
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if name == "forecasts":
+        return str(value)
+    if name in ("skill", "error"):
+        return f"{value:.2f}"
+    return f"{value:.0%}" if name in ("50%", "90%") else f"{100 * value:.2f}"
+
+
+def drawn(found: "Assessment", runs: "Runs", folder: Path, *, task: str, model: str) -> list[str]:
+    """Write the figures there are, and say which."""
+    from bayescale import plot_of_tasks as of
+
+    folder.mkdir(parents=True, exist_ok=True)
+    made: dict[str, Any] = {"curves": lambda: of.curves(found, runs, task=task, model=model)}
+    if found.fit is not None:
+        made["thresholds"] = lambda: of.thresholds(found.fit, task=task)
+        made["steps"] = lambda: of.steps(found.fit, task=task)
+    if found.backtest is not None:
+        made["reliability"] = lambda: of.reliability(found.backtest)
+    files = []
+    for name, draw in made.items():
+        files.append(str(folder / f"{name}.png"))
+        draw().figure.savefig(files[-1], dpi=150)
+    return files
