@@ -14,7 +14,7 @@ from bayescale.tasks.overlap import Overlap, overlap, overlap_budget
 from bayescale.tasks.verdict import Verdict, verdict
 
 TASKS, MODELS = 100, 8
-RANGE = (19.0, 23.0)  # decades of compute of the models
+RANGE, MIDDLE = (19.0, 23.0), 21.0  # decades of compute of the models, and where tasks turn on
 # Thresholds of tasks in decades, about the middle of the range, and logits for each decade.
 SHA, DIVERSE = (0.02, 25.0), (1.0, 4.0)
 WANTED = 0.05  # the error of a forecast
@@ -31,8 +31,7 @@ class Made(NamedTuple):
 def simulate(rng: np.random.Generator, spread: float, slope: float) -> Made:
     """A suite whose tasks turn on within `spread` decades of each other, each within 4.4 / slope decades."""
     x = np.linspace(*RANGE, MODELS)
-    middle = rng.uniform(20.2, 21.8)
-    places = middle + spread * rng.standard_normal(TASKS)
+    places = MIDDLE + spread * rng.standard_normal(TASKS)
     p = expit(slope * (x[:, None] - places))
     return Made(10**x, rng.random(p.shape) < p)
 
@@ -40,9 +39,9 @@ def simulate(rng: np.random.Generator, spread: float, slope: float) -> Made:
 def shared(rng: np.random.Generator, spread: float, slope: float) -> Overlap:
     """The overlap of such a suite in the middle of its rise, where that is known to be between two models."""
     gap = (RANGE[1] - RANGE[0]) / (MODELS - 1)
-    middle = 21.0 + gap * rng.uniform(-0.5, 0.5, (NEW, 1, 1))
+    middle = MIDDLE + gap * rng.uniform(-0.5, 0.5, (NEW, 1, 1))
     places = middle + spread * rng.standard_normal((NEW, 1, TASKS))
-    return overlap(expit(slope * (21.0 - np.broadcast_to(places, (NEW, 2, TASKS)))))
+    return overlap(expit(slope * (MIDDLE - np.broadcast_to(places, (NEW, 2, TASKS)))))
 
 
 def run(folder: Path, seed: int, *, as_json: bool) -> None:

@@ -239,4 +239,5 @@ def side_by_side(suites: Mapping[str, tuple[np.ndarray, np.ndarray, str, str]]) 
         log_axis(axes, "x", "C")
         legend(axes, fontsize=8, loc="upper left")
         bare(axes)
+    every[0].set_ylabel("success")
     return figure

@@ -28,6 +28,7 @@ ASKED = ("compute", "target", "inference", "unique")
 @click.option("--title", help="Title of the page.")
 @click.option("--comparison", type=click.Path(), help="A file of what `bayescale compare --json` printed.")
 @click.option("--backtest", type=click.Path(), help="A file of what `bayescale backtest --json` printed.")
+@click.option("--tasks", type=click.Path(), help="A file of what `bayescale tasks --json` printed.")
 @click.option(
     "--quick",
     is_flag=True,
@@ -63,9 +64,8 @@ def report(
     levels = arguments.pairs_of(given["level"], "--level", "family=pythia")
     asked = {n: None if given[n] is None else arguments.amount_of(given[n], f"--{n}") for n in ASKED}
     asked["unique"] = asked["unique"] or at.pop("U", None)
-    checks = {
-        n: _printed(given[n], verb) for n, verb in (("comparison", "compare"), ("backtest", "backtest"))
-    }
+    verbs = {"comparison": "compare", "backtest": "backtest", "tasks": "tasks"}
+    checks = {n: _printed(given[n], verb) for n, verb in verbs.items()}
     own = arguments.law_of(law) if law else None
     found = {name: _loaded(path, own) for name, path in _named(fits).items()}
     typed = command(

@@ -22,6 +22,7 @@ from bayescale.plot_of_losses import loss_curves
 from bayescale.plot_of_parameters import pairs, parameters
 from bayescale.plot_of_residuals import residual_panels
 from bayescale.plot_of_surfaces import contours, isoflop
+from bayescale.plot_of_tasks import steps, thresholds
 from bayescale.plot_themes import THEMES, style
 
 Asked = tuple[float, Mapping[str, float]]  # a budget, and the covariates that are held
@@ -108,6 +109,18 @@ def _of_fit(fit: Fit, name: str, levels: dict[str, Any], asked: Asked | None) ->
             lambda: _of(forest(fit, by=by)[0]),
             f"{name}: what differs by {by}, with 90% and 50% intervals",
             f"The parameters that differ by {by}, for each of its {len(fit.runs.levels[by])} levels and for a new one.",
+        )
+    if "threshold" in fit.model.varying and "task" in fit.runs.levels and "slope" in law.parameters:
+        tasks = len(fit.runs.levels["task"])
+        yield (
+            lambda: _of(thresholds(fit)),
+            f"{name}: where each task turns on, with 90% intervals, and the models there are",
+            f"Thresholds of {tasks} tasks along {law.covariates[0]}, those beyond the largest model apart.",
+        )
+        yield (
+            lambda: _of(steps(fit)),
+            f"{name}: the curves of single tasks, and how they add up to that of the suite",
+            f"Success of {tasks} tasks along {law.covariates[0]} as thin lines, and their mean as a thick one.",
         )
     if len(fit) > 1 and len(law.parameters) > 1:
         yield (

@@ -10,7 +10,7 @@ from jax import Array
 from bayescale.check.findings import SEVERITIES, Finding
 from bayescale.columns import label
 from bayescale.fit import Fit
-from bayescale.page import answers, contents, explore, figures, of_checks, of_findings, tables
+from bayescale.page import answers, contents, explore, figures, of_checks, of_findings, of_tasks, tables
 from bayescale.page.answers import Answer, Question
 from bayescale.page.explore import Case
 
@@ -31,6 +31,7 @@ def parts(
     title: str | None = None,
     comparison: Mapping[str, Any] | None = None,
     backtest: Mapping[str, Any] | None = None,
+    tasks: Mapping[str, Any] | None = None,
     checked: Mapping[str, Iterable[Finding]] | None = None,
     key: Array | None = None,
     command: str | None = None,
@@ -69,6 +70,7 @@ def parts(
             contents.parameters(fits),
             contents.runs(fits),
             *checks,
+            *of_tasks.sections(tasks),
             contents.methods(fits),
             contents.reproduction(fits, _codes(fits, question, asked, command, file)),
         ],

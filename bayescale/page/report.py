@@ -32,6 +32,7 @@ def report(
     title: str | None = None,
     comparison: Mapping[str, Any] | None = None,
     backtest: Mapping[str, Any] | None = None,
+    tasks: Mapping[str, Any] | None = None,
     checked: Mapping[str, Iterable[Finding]] | None = None,
     deep: bool = True,
     seed: int = 0,
@@ -54,6 +55,7 @@ def report(
         title: of the page.
         comparison: what `bayescale compare --json` printed, or `words_of_comparisons.of_comparison` of a comparison.
         backtest: what `bayescale backtest --json` printed, or `words_of_comparisons.of_backtest` of a back-test.
+        tasks: what `bayescale tasks --json` printed.
         checked: name of a fit -> its findings, such as `all_findings` gives; by default they are found here.
         deep: whether to look for those too that take refits, some seconds to a minute for each fit; the page says
             where that was left out.
@@ -76,6 +78,7 @@ def report(
         "title": title,
         "comparison": comparison,
         "backtest": backtest,
+        "tasks": tasks,
         "checked": checked,
         "key": jax.random.key(seed) if deep else None,
         "command": command,

@@ -14,9 +14,9 @@ from bayescale.infer.importance import Mixture, importance
 # scale, the largest rate that there is, may be anything from 0 to 1.
 ALPHA = (np.log(0.4), 0.6)  # 90% between 0.15 and 1.07; -log pass@k falls as k^-alpha
 BETA = (np.log(3.0), 1.5)  # 90% between 0.25 and 35
-CELLS, INSIDE = 200, 16  # of rates, even in the logit, and places in each
+CELLS, INSIDE = 120, 24  # of rates, even in the logit, and places in each
 DEEPEST, HIGHEST = -22.0, 10.0  # logits of rates: one in four billion, and all but one in twenty thousand
-DRAWS = 2000
+DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +153,7 @@ def passes(key: Array, successes: npt.ArrayLike, trials: npt.ArrayLike) -> Passe
     begin = Mixture(
         np.ones(1), np.array([[ALPHA[0], BETA[0], 0.0]]), np.diag([ALPHA[1], BETA[1], 1.5])[None], 5.0
     )
-    found = importance(rng, log_density, begin, precise=0.05, rounds=4, most=2**14)
+    found = importance(rng, log_density, begin, precise=0.1, rounds=3, most=2**13)
     weight = np.exp(found.logs - logsumexp(found.logs))
     points = found.points[rng.choice(len(weight), DRAWS, p=weight)]
     alpha, beta, scale = _constrained(points)
