@@ -245,11 +245,13 @@ def drawn(found: "Assessment", runs: "Runs", folder: Path, *, task: str, model: 
 
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, Any] = {"curves": lambda: of.curves(found, runs, task=task, model=model)}
-    if found.fit is not None:
-        made["thresholds"] = lambda: of.thresholds(found.fit, task=task)
-        made["steps"] = lambda: of.steps(found.fit, task=task)
-    if found.backtest is not None:
-        made["reliability"] = lambda: of.reliability(found.backtest)
+    if (fit := found.fit) is not None:
+        made |= {
+            "thresholds": lambda: of.thresholds(fit, task=task),
+            "steps": lambda: of.steps(fit, task=task),
+        }
+    if (tested := found.backtest) is not None:
+        made["reliability"] = lambda: of.reliability(tested)
     files = []
     for name, draw in made.items():
         files.append(str(folder / f"{name}.png"))

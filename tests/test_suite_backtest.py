@@ -5,15 +5,19 @@ import re
 import jax
 import numpy as np
 import pytest
+from made import BESIROGLU, fit_of, some
 from scipy.special import expit
 
+from bayescale import models, noise
 from bayescale.check.backtested import Backtest, measured
 from bayescale.check.folds import Fold
 from bayescale.check.forecasts import Forecasts
 from bayescale.check.scores import PROBABILITIES
+from bayescale.fit import Fit
+from bayescale.model import Model
 from bayescale.runs import Runs
 from bayescale.tasks.backtest import Suite, SuiteBacktest, backtest_suite, scale_folds
-from bayescale.tasks.forecast import forecast_suite, plateau
+from bayescale.tasks.forecast import forecast_suite, plateau, through_loss
 from bayescale.tasks.members import members
 from bayescale.tasks.rivals import rivals
 from bayescale.tasks.series import suite_scores
@@ -47,7 +51,9 @@ def test_forecasts_are_probabilities_that_hold(found):
     row = found.backtest.total
     assert found.backtest.quantiles.min() >= 0
     assert found.backtest.quantiles.max() <= 1
-    assert row.ours.error < 0.15  # before anything has been forecast all laws count about alike, and one is no law
+    assert (
+        row.ours.error < 0.15
+    )  # before anything has been forecast all laws count about alike, and one is no law
     assert row.ours.count == len(found.backtest.index)
     assert set(found.skills) == {"C up to 5e21"}
     assert found.refuse == (found.skills["C up to 5e21"] <= 0)
@@ -189,3 +195,54 @@ def test_the_mean_over_tasks_has_the_error_of_its_tasks():
     assert "task" not in found.levels
     with pytest.raises(ValueError, match="there is no factor problem; there are model, task"):
         suite_scores(runs, task="problem")
+
+
+def link_of(draws, scatter=0.0):
+    """A fit of success in the loss, whose slope differs between draws."""
+    runs = Runs.make(
+        {"loss": np.linspace(2, 4, 8), "successes": np.arange(8.0), "trials": np.full(8, 10.0)},
+        response="successes",
+    )
+    runs = runs.replace(
+        columns={**runs.columns, "loss": np.linspace(2, 4, 8)}, reference={**runs.reference, "loss": 3.0}
+    )
+    law = models.load("success_of_loss")
+    values = {
+        "halfway": 0.9,
+        "slope": 6.0 * np.exp(scatter * np.linspace(-1, 1, draws)),
+        "floor": 0.25,
+        "lapse": 0.1,
+    }
+    held = {n: np.broadcast_to(np.asarray(v, float), draws).reshape(1, draws) for n, v in values.items()}
+    held["concentration"] = np.full((1, draws), 1e6)
+    stats = {"at_bound": [], "mode_converged": True}
+    return Fit(Model(law, noise.beta_binomial, (), ()), runs, held, "map", stats)
+
+
+def test_success_by_way_of_the_loss_is_the_link_of_the_loss():
+    points = {"N": np.array([1e8, 1e10]), "D": np.array([2e9, 2e11])}
+    loss = fit_of("chinchilla", {p: np.full(40, v) for p, v in BESIROGLU.items()})
+    found = through_loss(KEY, loss, link_of(40), points)
+    L = np.asarray(models.load("chinchilla").mean(points["N"], points["D"], **BESIROGLU))
+    exact = 0.25 + 0.75 * 0.9 * expit(2.0 * (2.7 - L))
+    assert found.shape == (40, 2)
+    assert found == pytest.approx(np.broadcast_to(exact, (40, 2)), abs=1e-6)
+
+
+def test_what_is_not_known_of_either_goes_through():
+    points = {"N": 1e9, "D": 2e10}
+    sure = fit_of("chinchilla", {p: np.full(400, v) for p, v in BESIROGLU.items()})
+    unsure = fit_of("chinchilla", some(BESIROGLU, draws=400, sd=0.02))
+    first = np.std(through_loss(KEY, unsure, link_of(400), points))
+    second = np.std(through_loss(KEY, sure, link_of(400, 0.3), points))
+    both = np.std(through_loss(KEY, unsure, link_of(400, 0.3), points))
+    assert first > 0.005
+    # Independent, and nearly linear here; standard deviations of 400 draws are good to 4%.
+    assert both == pytest.approx(np.hypot(first, second), rel=0.15)
+    tried = through_loss(KEY, sure, link_of(400), {**points, "trials": 50.0}, kind="new_run")
+    p = through_loss(KEY, sure, link_of(400), points).mean()
+    assert tried.mean() == pytest.approx(p, abs=0.02)
+    assert tried.std() > np.sqrt(p * (1 - p) / 50) * 0.85
+    assert ((tried * 50) % 1 == pytest.approx(0, abs=1e-9)).all()
+    with pytest.raises(ValueError, match="they are of a loss, and of success in the loss"):
+        through_loss(KEY, sure, sure, points)

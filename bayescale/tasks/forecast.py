@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 import numpy.typing as npt
 from jax import Array, random
@@ -12,7 +11,8 @@ from bayescale import parallel
 from bayescale.check.discrepancy import drifted
 from bayescale.check.scores import read_off
 from bayescale.fit import Fit
-from bayescale.forecast import complete
+from bayescale.forecast import TOGETHER, complete, new_shocks
+from bayescale.model import shocked
 from bayescale.runs import Runs
 from bayescale.tasks.backtest import Fold, SuiteBacktest, fold_of
 from bayescale.tasks.members import members
@@ -125,7 +125,7 @@ def through_loss(
     link: Fit,
     points: Mapping[str, npt.ArrayLike],
     *,
-    kind: str = "new_run",
+    kind: str = "mean",
     loss_levels: Mapping[str, str] | None = None,
     link_levels: Mapping[str, str] | None = None,
 ) -> np.ndarray:
@@ -138,8 +138,9 @@ def through_loss(
         key: the random key.
         loss: a fit of a law of the loss.
         link: a fit of success whose only measured covariate is the loss, as of `success_of_loss`.
-        points: covariates of the law of the loss, and those of the link besides, covariate -> (points,).
-        kind: "mean" or "new_run", of both.
+        points: covariates of the law of the loss, and those of the link besides, covariate -> (points,); of a new run
+            also the trials of its score, by default one.
+        kind: "mean", the curves alone; or "new_run", the share of successes of a run, with the noise of both.
         loss_levels: levels of the first fit, as {"corpus": "web"}.
         link_levels: levels of the second.
 
@@ -151,42 +152,35 @@ def through_loss(
             f"the fits are of {loss.runs.kind} and of {link.runs.kind} in {', '.join(link.model.law.covariates)}; "
             "they are of a loss, and of success in the loss"
         )
-    key_loss, key_pairs, key_link = random.split(key, 3)
-    own = {c: v for c, v in points.items() if c in (*loss.model.law.covariates, "C", "N", "D")}
-    rest = {c: np.asarray(v, float) for c, v in points.items() if c in link.model.law.covariates}
+    link.require(link_levels or {})
+    key_loss, key_pairs, key_shock, key_noise = random.split(key, 4)
+    own = {c: v for c, v in points.items() if c in (*loss.model.law.covariates, *TOGETHER)}
     drawn = loss.predict(own, kind=kind, key=key_loss, **(loss_levels or {}))
+    rest = {
+        c: np.broadcast_to(np.asarray(v, float), drawn.shape[1])
+        for c, v in {"trials": 1.0, **points}.items()
+        if c in (*link.model.law.covariates, "trials")
+    }
     draws = min(len(drawn), len(link))
-    taken = np.asarray(random.permutation(key_pairs, len(drawn)))[:draws]
+    of_loss = np.asarray(random.permutation(key_pairs, len(drawn)))[:draws]
     of_link = np.linspace(0, len(link) - 1, draws).astype(int)
     found = np.empty((draws, drawn.shape[1]))
-    link.require(link_levels or {})
-    relative = link.relative(link_levels or {})
-    model = link.model
     with parallel.workbench():
-        from bayescale import forecast  # of one fit; here of draws that each have covariates of their own
-
-        for i in range(drawn.shape[1]):
-            at = {c: np.broadcast_to(v, drawn.shape[1])[i] for c, v in rest.items()}
-            columns = {"loss": drawn[taken, i], **{c: np.full(draws, v) for c, v in at.items()}}
-            columns.setdefault("trials", np.ones(draws))
+        parameters = {n: np.asarray(v)[of_link] for n, v in link.relative(link_levels or {}).items()}
+        shocks = np.asarray(new_shocks(link.model, link.flat, key_shock, (len(link), drawn.shape[1])))
+        for i in range(drawn.shape[1]):  # each draw has a loss of its own, as rows of a table
+            columns = {"loss": drawn[of_loss, i]} | {c: np.full(draws, v[i]) for c, v in rest.items()}
             grid = link.runs.replace(
                 columns=columns, response=None, factors={}, weight=np.ones(draws), levels={}
             )
-            parameters = {n: np.asarray(v)[of_link] for n, v in relative.items()}
-            mean = np.asarray(model.mean(grid, parameters))
+            mean = link.model.mean(grid, parameters)
             if kind != "mean":
-                shock = np.asarray(forecast.new_shocks(model, link.flat, key_link, (len(link), 1)))[
-                    of_link, 0
-                ]
-                from bayescale.model import shocked
-
-                mean = np.asarray(shocked(jax.numpy.asarray(mean), shock, "success"))
-                tries = columns["trials"]
-                drawn_now = model.noise(jax.numpy.asarray(mean), grid, parameters).sample(
-                    random.fold_in(key_link, i)
+                mean = shocked(mean, shocks[of_link, i], "success")
+                mean = (
+                    link.model.noise(mean, grid, parameters).sample(random.fold_in(key_noise, i))
+                    / columns["trials"]
                 )
-                mean = np.asarray(drawn_now) / tries
-            found[:, i] = mean
+            found[:, i] = np.asarray(mean)
     return found
 
 
