@@ -108,7 +108,7 @@ def thresholds(fit: Fit, axes: Axes | None = None, *, task: str = "task") -> Axe
     # An interval that goes far beyond what was measured says only that it does.
     axes.set_xlim(x.min() / 30, max(x.max() * 1e3, middle.max() * 3) if beyond.any() else x.max() * 30)
     log_axis(axes, "x", along)
-    legend(axes, fontsize=8, loc="lower right")
+    legend(axes, fontsize=8, loc="upper left")
     bare(axes)
     mark(fit.trouble, axes)
     return axes

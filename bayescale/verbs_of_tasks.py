@@ -208,7 +208,7 @@ def _print(found: "Assessment", told: dict[str, Any]) -> None:
                     f"{own['effective']:.3g}",
                     f"{told['budget']['required']:.3g}",
                     len(own["unresolved"]),
-                    *(f"{share:.0%}" for share in own["shares"].values()),
+                    *(f"{max(share, 0.0):.0%}" for share in own["shares"].values()),
                 )
             ],
             title="Of a new model at the forecast: the share of the variance of the score by what is shared",

@@ -41,7 +41,8 @@ def _section(said: Mapping[str, Any]) -> dict[str, Any]:
         rows += [["needed for the error that is wanted", _short(said["budget"]["required"])]]
         rows += [["turn on beyond the largest model", str(len(overlap["unresolved"]))]]
         rows += [
-            [f"share of the variance: {name}", f"{float(v):.0%}"] for name, v in overlap["shares"].items()
+            [f"share of the variance: {name}", f"{max(float(v), 0.0):.0%}"]
+            for name, v in overlap["shares"].items()
         ]
         tables.append(
             table("Overlap, of a new model where the forecast is", ["", ""], rows, str(overlap["verdict"]))

@@ -16,8 +16,8 @@ from bayescale.check.scores import read_off
 from bayescale.columns import label
 from bayescale.fit import PARETO_K
 from bayescale.runs import Runs
-from bayescale.tasks.members import Member, Said, members, says
-from bayescale.tasks.pool import BY_EVIDENCE, before, by_evidence, mixed, stacked
+from bayescale.tasks.members import NO_LAW, Member, Said, members, says
+from bayescale.tasks.pool import before, lifted, mixed, stacked
 from bayescale.tasks.rivals import rivals
 
 SHORT = 0.8  # coverage of 90% intervals in what came so far, below which the next are widened
@@ -48,9 +48,10 @@ class SuiteBacktest:
 
     Attributes:
         backtest: the forecasts, their rivals and scores.
-        weights: of the laws in each fold, member -> weight, as what came before it said.
+        weights: what the laws counted for in each fold on average, member -> weight, as what came before it said and
+            the evidence of those that it knows.
         drift: by which the forecasts of each fold were widened, in logits for each decade, (folds,).
-        next_weights: those for the next forecast, by all folds.
+        next_weights: those for the next forecast, by all folds and before its evidence.
         next_drift: the drift for the next forecast.
         alone: what each law alone forecast, member -> (quantiles, forecasts).
         suite: what was taken for what.
@@ -154,8 +155,9 @@ class Made:
 
     Attributes:
         index: which rows were asked for, (forecasts,).
-        said: member -> quantiles, (quantiles, forecasts); with the mixture by evidence.
+        said: member -> quantiles, (quantiles, forecasts).
         log_score: member -> (forecasts,).
+        lift: what the evidence leaves of the weight of each member, member -> (forecasts,).
         rivals: the baselines, name -> (quantiles, forecasts).
         doubt: why some evidence is not to be trusted.
     """
@@ -163,6 +165,7 @@ class Made:
     index: np.ndarray
     said: dict[str, np.ndarray]
     log_score: dict[str, np.ndarray]
+    lift: dict[str, np.ndarray]
     rivals: dict[str, np.ndarray]
     doubt: tuple[str, ...]
 
@@ -190,29 +193,19 @@ def fold_of(key: Array, runs: Runs, suite: Suite, every: Sequence[Member], fold:
             )
             for j, m in enumerate(every)
         }
-        share = by_evidence(
-            {n: s.evidence for n, s in said.items()}, {n: s.pareto_k for n, s in said.items()}
-        )
+        share = lifted({n: s.evidence for n, s in said.items()})
         found.append((said, share, _rivals(own, suite, known, asked)))
         places.append(rows[asked])
         doubts += _doubts(said, share)
     names = [m.name for m in every]
     quantiles = {n: np.concatenate([said[n].quantiles for said, _, _ in found], axis=1) for n in names}
     scores = {n: np.concatenate([said[n].log_score for said, _, _ in found]) for n in names}
-    quantiles[BY_EVIDENCE] = np.concatenate(
-        [mixed([said[n].quantiles for n in names], [share[n] for n in names]) for said, share, _ in found],
-        axis=1,
-    )
-    scores[BY_EVIDENCE] = np.concatenate(
-        [
-            logsumexp([said[n].log_score for n in names], axis=0, b=np.array([[share[n]] for n in names]))
-            for said, share, _ in found
-        ]
-    )
+    lift = {n: np.concatenate([np.full(s[n].quantiles.shape[1], e[n]) for s, e, _ in found]) for n in names}
     return Made(
         np.concatenate(places),
         quantiles,
         scores,
+        lift,
         {n: np.concatenate([other[n] for _, _, other in found], axis=1) for n in found[0][2]},
         tuple(dict.fromkeys(doubts)),
     )
@@ -223,7 +216,11 @@ def learned(
 ) -> SuiteBacktest:
     """The back-test of forecasts that are put together by what came before each of them."""
     truth, unit = measured(runs), _units(runs, suite)
-    first = before([m.name for m in every], [m.name for m in every if m.loss is not None])
+    first = before(
+        [m.name for m in every],
+        [m.name for m in every if m.loss is not None],
+        [m.name for m in every if m.success == NO_LAW],
+    )
     forecasts, weights, drifts = [], [], []
 
     def so_far(upto: int, known: np.ndarray) -> tuple[dict[str, float], float]:
@@ -236,27 +233,40 @@ def learned(
             n: np.concatenate([one.said[n][:, k] for one, k in zip(made, keep, strict=False)], axis=1)
             for n in first
         }
-        share = stacked(said, truth[index], unit[index], first)
+        lift = {
+            n: np.concatenate([one.lift[n][k] for one, k in zip(made, keep, strict=False)]) for n in first
+        }
+        share = stacked(said, lift, truth[index], unit[index], first)
         gap = np.concatenate([p.gap[one.index[k]] for p, one, k in zip(parts, made, keep, strict=False)])
-        together = mixed([said[n] for n in share], list(share.values()))
+        together = mixed([said[n] for n in share], _weights(share, lift))
         return share, _widening(together, truth[index], gap, unit[index])
 
     for k, (fold, one) in enumerate(zip(parts, made, strict=True)):
         share, drift = so_far(k, fold.known)
-        names = list(share)
-        plain = mixed([one.said[n] for n in names], [share[n] for n in names])
+        plain, density, counted = put_together(one, share)
         wide = np.clip(drifted(plain, fold.gap[one.index], drift, "success"), 0.0, 1.0)
-        density = logsumexp(
-            [one.log_score[n] for n in names], axis=0, b=np.array([[share[n]] for n in names])
-        )
-        most = max(share, key=lambda n: share[n])
+        most = max(counted, key=lambda n: counted[n])
         forecasts.append(Forecasts(fold, most, (), one.doubt, one.index, wide, density, one.rivals))
-        weights.append(share)
+        weights.append(counted)
         drifts.append(drift)
     share, drift = so_far(len(made), np.ones(len(runs), bool))
-    alone = {n: np.concatenate([one.said[n] for one in made], axis=1) for n in made[0].said}
+    alone = {n: np.concatenate([one.said[n] for one in made], axis=1) for n in first}
     found = Backtest(runs, suite.along, tuple(forecasts))
     return SuiteBacktest(found, tuple(weights), np.array(drifts), share, drift, alone, suite)
+
+
+def put_together(one: Made, share: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+    """The mixture of what members say in a fold: quantiles, log densities, and what each counted for on average."""
+    weights = _weights(share, one.lift)
+    weights = weights / weights.sum(axis=0)
+    plain = mixed([one.said[n] for n in share], weights)
+    density = logsumexp([one.log_score[n] for n in share], axis=0, b=weights)
+    return plain, np.asarray(density), dict(zip(share, weights.mean(axis=1).tolist(), strict=True))
+
+
+def _weights(share: Mapping[str, float], lift: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The weight of each member in each forecast, (members, forecasts)."""
+    return np.stack([value * lift[name] for name, value in share.items()])
 
 
 def _widening(quantiles: np.ndarray, truth: np.ndarray, gap: np.ndarray, unit: np.ndarray) -> float:

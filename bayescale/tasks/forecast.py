@@ -14,9 +14,8 @@ from bayescale.fit import Fit
 from bayescale.forecast import TOGETHER, complete, new_shocks
 from bayescale.model import shocked
 from bayescale.runs import Runs
-from bayescale.tasks.backtest import Fold, SuiteBacktest, fold_of
+from bayescale.tasks.backtest import Fold, SuiteBacktest, fold_of, put_together
 from bayescale.tasks.members import members
-from bayescale.tasks.pool import mixed
 
 GUESS = 0.5  # the success that stands where none was measured; nothing is fitted to it
 
@@ -102,8 +101,7 @@ def forecast_suite(
     largest = np.asarray(runs.columns[suite.along], float).max()
     gap = np.maximum(np.log10(columns[suite.along] / largest), 0.0)
     made = fold_of(key, table, suite, every, Fold("all", ~asked, asked, gap))
-    share = found.next_weights
-    plain = mixed([made.said[n] for n in share], list(share.values()))
+    plain, _, share = put_together(made, found.next_weights)
     wide = np.clip(drifted(plain, gap[asked], found.next_drift, "success"), 0.0, 1.0)
     return SuiteForecast(given, wide, gap[asked], share, found.next_drift, found.refuse)
 

@@ -22,7 +22,8 @@ from bayescale.tasks.quick import Quick, quick_evidence
 from bayescale.tasks.shocks import Shared, opened, shared
 
 # In the order in which they are told of; the last is no law.
-ALONG = ("success_power", "logistic", "broken_success", "constant_success")
+NO_LAW = "constant_success"
+ALONG = ("success_power", "logistic", "broken_success", NO_LAW)
 BOTH, LINK = "two_step", "success_of_loss"
 LOSS = {True: "chinchilla", False: "power_floor"}  # of the loss: in N and D, or in compute alone
 GROUP = "group"  # the factor of what models share, whatever it is called in the table
@@ -147,7 +148,7 @@ def _model(name: str, along: str, chance: float) -> Model:
         law = law.replace(priors={"floor": LogitNormal(*floor)})
     if name == LINK:
         law = law.replace(priors={"lapse": LogitNormal(*NEARLY)})
-    if name in ALONG and name != "constant_success":
+    if name in ALONG and name != NO_LAW:
         law = law.along(along)
     return Model(law, shared("success", GROUP), effects=())
 

@@ -9,48 +9,55 @@ from scipy.special import softmax
 from bayescale.check.scores import PROBABILITIES
 
 POINTS = 40  # quantiles that stand for a forecast where it is compared with others
-BY_EVIDENCE = "by evidence"
-# What the mixture by evidence is worth before anything has been forecast, and a forecast by way of the loss, of which
-# more is known than of success; the rest all others have alike.
-TRUST, OF_LOSS = 0.25, 0.5
+OF_LOSS = 0.5  # what a forecast by way of the loss is worth at first: more is known of losses than of success
+NO_LAW = 0.25  # what success that does not change is worth, beside a law
 PRIOR = 12.0  # targets that what is believed before counts for
 COOL = 0.25  # the power of the evidence: laws are wrong in the same places, so runs do not count as so many
 
 
-def by_evidence(evidence: Mapping[str, float], pareto_k: Mapping[str, float]) -> dict[str, float]:
-    """The weight of each member by the evidence for it, adding to 1; less where that is not to be trusted.
+def lifted(evidence: Mapping[str, float]) -> dict[str, float]:
+    """What the evidence leaves of the weight of each member: all of the best, of one 10 nats behind a twelfth.
 
     Args:
-        evidence: member -> nats.
-        pareto_k: member -> of the weights that it was found with.
+        evidence: member -> nats; what is no number is left nothing.
     """
-    names = [name for name in evidence if np.isfinite(evidence[name])]
-    logs = np.array([COOL * evidence[name] for name in names])
-    found = dict(zip(names, softmax(logs), strict=True))
-    return {name: float(found.get(name, 0.0)) for name in evidence}
+    best = max((value for value in evidence.values() if np.isfinite(value)), default=0.0)
+    return {
+        name: float(np.exp(COOL * (value - best))) if np.isfinite(value) else 0.0
+        for name, value in evidence.items()
+    }
 
 
-def before(names: Sequence[str], of_loss: Sequence[str]) -> dict[str, float]:
-    """The weights of members and of their mixture by evidence before anything has been forecast.
+def before(names: Sequence[str], of_loss: Sequence[str], no_law: Sequence[str]) -> dict[str, float]:
+    """The weights of members before anything has been forecast, and before their evidence.
 
     Args:
         names: all members.
         of_loss: those among them that forecast the loss first.
+        no_law: those that say that nothing changes.
     """
     share = OF_LOSS if of_loss else 0.0
-    rest = [name for name in names if name not in of_loss]
-    found = {name: (1 - TRUST - share) / len(rest) for name in rest}
-    return found | {name: share / len(of_loss) for name in of_loss} | {BY_EVIDENCE: TRUST}
+    rest = {name: NO_LAW if name in no_law else 1.0 for name in names if name not in of_loss}
+    found = {name: (1 - share) * part / sum(rest.values()) for name, part in rest.items()}
+    return found | {name: share / len(of_loss) for name in of_loss}
 
 
-def mixed(quantiles: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-    """The quantiles of a mixture of forecasts, each given by its own, (quantiles, forecasts)."""
-    stacked = np.concatenate([np.asarray(one) for one in quantiles])
-    share = np.repeat(np.asarray(weights, float) / np.sum(weights), [len(one) for one in quantiles])
-    share = share / np.concatenate([np.full(len(one), len(one)) for one in quantiles])
-    order = np.argsort(stacked, axis=0)
-    values, reached = np.take_along_axis(stacked, order, axis=0), np.cumsum(share[order], axis=0)
-    middle = reached - share[order] / 2  # a quantile stands for what is about it
+def mixed(quantiles: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """The quantiles of a mixture of forecasts, each given by its own, (quantiles, forecasts).
+
+    Args:
+        quantiles: of each member, (quantiles, forecasts).
+        weights: of each, (members, forecasts); they need not add to 1.
+    """
+    stack = np.concatenate([np.asarray(one) for one in quantiles])
+    weights = np.asarray(weights, float)
+    weights = weights / weights.sum(axis=0)
+    share = np.concatenate(
+        [np.broadcast_to(w / len(q), (len(q), len(w))) for w, q in zip(weights, quantiles, strict=True)]
+    )
+    order = np.argsort(stack, axis=0)
+    values, own = (np.take_along_axis(one, order, axis=0) for one in (stack, share))
+    middle = np.cumsum(own, axis=0) - own / 2  # a quantile stands for what is about it
     return np.stack(
         [np.interp(PROBABILITIES, middle[:, i], values[:, i]) for i in range(values.shape[1])], axis=1
     )
@@ -58,11 +65,12 @@ def mixed(quantiles: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarr
 
 def stacked(
     forecasts: Mapping[str, np.ndarray],
+    lift: Mapping[str, np.ndarray],
     truth: np.ndarray,
     unit: np.ndarray,
-    before: Mapping[str, float],
+    prior: Mapping[str, float],
 ) -> dict[str, float]:
-    """The weights of members with which their mixture would have had the least CRPS.
+    """The weights of members with which their mixture would have had the least CRPS, times what evidence leaves them.
 
     The CRPS of a mixture is sum_m w_m E|X_m - y| - sum_mn w_m w_n E|X_m - X_n| / 2. Its mean over the targets, of which
     the forecasts of one count as one, is taken for a scale that is not known: the logarithm of it counts once for each
@@ -70,34 +78,37 @@ def stacked(
 
     Args:
         forecasts: member -> (quantiles, forecasts).
+        lift: member -> what its evidence left of its weight in each, (forecasts,).
         truth: what came, (forecasts,).
         unit: the target of each forecast, (forecasts,).
-        before: member -> its weight where nothing has been forecast.
+        prior: member -> its weight where nothing has been forecast.
 
     Source:
         Yao, Vehtari, Simpson and Gelman 2018, doi:10.1214/17-BA1091, with the CRPS for a score.
     """
     names = list(forecasts)
-    prior = np.array([before[name] for name in names])
     if not len(truth):
-        return dict(before)
+        return dict(prior)
+    first = np.array([prior[name] for name in names])
     thin = np.linspace(0, len(next(iter(forecasts.values()))) - 1, POINTS).round().astype(int)
     drawn = np.stack([np.asarray(forecasts[name])[thin] for name in names])  # (members, points, forecasts)
+    raised = np.stack([np.asarray(lift[name], float) for name in names])
     index = np.unique(unit, return_inverse=True)[1]
-    each = 1 / np.bincount(index)[index]  # one target counts once, whatever it was forecast from
-    far = np.abs(drawn - truth).mean(axis=1) @ each
-    apart = np.zeros((len(names), len(names)))
-    for m in range(len(names)):
-        for n in range(m + 1):
-            gaps = np.abs(drawn[m][:, None] - drawn[n][None]).mean(axis=(0, 1)) @ each
-            apart[m, n] = apart[n, m] = gaps
     targets = index.max() + 1
+    each = 1 / np.bincount(index)[index] / targets  # one target counts once, whatever it was forecast from
+    far = np.abs(drawn - truth).mean(axis=1)
+    apart = np.zeros((len(names), len(names), len(truth)))
+    for m in range(len(names)):
+        for n in range(m):
+            apart[m, n] = apart[n, m] = np.abs(drawn[m][:, None] - drawn[n][None]).mean(axis=(0, 1))
+        apart[m, m] = np.abs(drawn[m][:, None] - drawn[m][None]).mean(axis=(0, 1))
 
     def misfit(free):
-        w = softmax(free)
-        crps = max(w @ far - w @ apart @ w / 2, 1e-300)
-        slope = targets * (far - apart @ w) / crps - PRIOR * prior / np.maximum(w, 1e-12)
-        return targets * np.log(crps) - PRIOR * prior @ np.log(np.maximum(w, 1e-300)), w * (slope - w @ slope)
+        share = softmax(free)
+        w = share[:, None] * raised
+        w = w / np.maximum(w.sum(axis=0), 1e-300)
+        crps = (np.sum(w * far, axis=0) - np.einsum("mf,mnf,nf->f", w, apart, w) / 2) @ each
+        return targets * np.log(max(crps, 1e-300)) - PRIOR * first @ np.log(np.maximum(share, 1e-300))
 
-    found = minimize(misfit, np.log(np.maximum(prior, 1e-6)), jac=True, method="L-BFGS-B")
+    found = minimize(misfit, np.log(np.maximum(first, 1e-6)), method="L-BFGS-B")
     return dict(zip(names, softmax(found.x).tolist(), strict=True))
