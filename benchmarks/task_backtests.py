@@ -102,6 +102,10 @@ def gadre(*, each: bool) -> dict[str, Any]:
     cuts = GADRE_CUTS[1::2] if each else GADRE_CUTS
     found = backtest_suite(jax.random.key(0), table, suite, cuts=cuts, report=tell)
     made = by_cut(found)
+    if not each:  # and without a corpus, of which none or two models are known
+        for shown in (0, 2):
+            without = backtest_suite(jax.random.key(1), table, suite, shown=shown, report=tell).backtest
+            made[f"without_corpus_{shown}_shown"] = scores(without, np.ones(len(without.index), bool))
     if each:
         truth = found.backtest.truth
         of = np.repeat(np.arange(len(cuts)), [len(one.index) for one in found.backtest.forecasts])
@@ -191,8 +195,8 @@ def metr() -> dict[str, Any]:
     found = measured_horizons(read_metr())
     lines = {}
     for cut, line in backtest_horizons(found, METR_CUTS).items():
-        of = {n: {k: round(v, 3) for k, v in asdict(s).items()} for n, s in line["baselines"].items()}
-        ours = {k: round(v, 3) for k, v in asdict(line["ours"]).items()}
+        of = {n: rounded(asdict(s)) for n, s in line["baselines"].items()}
+        ours = rounded(asdict(line["ours"]))
         lines[cut] = ours | {"known": line["known"], "skill": round(line["skill"], 3), "baselines": of}
         lines[cut]["inside"] = list(line["inside"])
     horizons = {
@@ -204,6 +208,11 @@ def metr() -> dict[str, Any]:
         for one in found
     }
     return {"cuts": lines, "horizons": horizons}
+
+
+def rounded(values: dict[str, float]) -> dict[str, float | None]:
+    """Three digits; what is not known is nothing."""
+    return {k: None if np.isnan(v) else round(v, 3) for k, v in values.items()}
 
 
 def read_metr() -> "Runs":

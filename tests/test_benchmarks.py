@@ -25,7 +25,9 @@ def results():
     return written("nuts")
 
 
-@pytest.mark.parametrize("name", [*MEASURED, "bootstrap_laws", "emergence", "verdicts"])
+@pytest.mark.parametrize(
+    "name", [*MEASURED, "bootstrap_laws", "emergence", "verdicts", "gadre_verdicts", "task_backtests"]
+)
 def test_importing_runs_nothing(name):
     code = f"import sys; sys.path.insert(0, {str(FOLDER)!r}); import {name}; print('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,7 +15,7 @@ from bayescale.check.scores import PROBABILITIES
 from bayescale.fit import Fit
 from bayescale.model import Model
 from bayescale.runs import Runs
-from bayescale.tasks.backtest import Suite, SuiteBacktest, backtest_suite, scale_folds
+from bayescale.tasks.backtest import Suite, SuiteBacktest, backtest_suite, family_folds, scale_folds
 from bayescale.tasks.forecast import forecast_suite, plateau, through_loss
 from bayescale.tasks.members import members
 from bayescale.tasks.rivals import rivals
@@ -92,6 +92,26 @@ def test_cutoffs_are_found_by_models():
         scale_folds(suite_of(models=10), Suite(), None)
     with pytest.raises(ValueError, match="there is no column date"):
         scale_folds(suite_of(), Suite(along="date"), None)
+
+
+def test_families_are_left_out_but_for_their_smallest_models():
+    runs = suite_of(models=20)
+    for shown in (0, 2):
+        parts = family_folds(runs, Suite(family="lab"), shown)
+        assert [fold.name for fold in parts] == ["without lab a", "without lab b"]
+        for level, fold in enumerate(parts):
+            mine = np.asarray(runs.factors["lab"]) == level
+            assert (fold.known == ~fold.asked).all()
+            assert fold.known[mine].sum() == shown
+            assert np.flatnonzero(mine)[:shown].tolist() == np.flatnonzero(fold.known & mine).tolist()
+    with pytest.raises(ValueError, match="name the family of the models"):
+        family_folds(runs, Suite(), 0)
+    with pytest.raises(ValueError, match="shown is -1"):
+        family_folds(runs, Suite(family="lab"), -1)
+    with pytest.raises(
+        ValueError, match="no lab can be left out: none has more than 0 models beside 9 others"
+    ):
+        family_folds(suite_of(models=10), Suite(family="lab"), 0)
 
 
 def test_members_are_those_that_columns_allow():

@@ -83,6 +83,7 @@ def backtest_suite(
     *,
     cuts: Sequence[float] | None = None,
     cutoffs: int = CUTOFFS,
+    shown: int | None = None,
     report: Callable[[str], None] | None = None,
 ) -> SuiteBacktest:
     """Forecast the large models of a suite from the small ones, at every cutoff, and score the forecasts.
@@ -90,25 +91,29 @@ def backtest_suite(
     Laws, floors, losses, weights of laws and widening are of the models up to the cutoff alone: the weights are those
     with which forecasts from smaller cutoffs would have had the least CRPS on the models up to it.
 
+    With `shown` one family after the other is left out instead, but for so many of its smallest models. Then weights
+    are those before any forecast, times what the evidence leaves, and nothing is widened.
+
     Args:
         key: the random key.
         runs: the table, of success; a column `chance` is the success of guessing.
         suite: what is what in it.
         cuts: the cutoffs; by default those that leave nine models or more, and two beyond one and a half times as much.
         cutoffs: how many of those there are at most.
+        shown: how many models of a family that is left out are known; by default none is left out.
         report: called with what is being done.
 
     Raises:
-        ValueError: the table is not of success, or allows no cutoff.
+        ValueError: the table is not of success, or allows no fold.
     """
-    parts = scale_folds(runs, suite, cuts, cutoffs)
+    parts = scale_folds(runs, suite, cuts, cutoffs) if shown is None else family_folds(runs, suite, shown)
     every = members(runs, suite.loss, along=suite.along)
     made = []
     for k, fold in enumerate(parts):
         if report is not None:
             report(fold.name)
         made.append(fold_of(random.fold_in(key, k), runs, suite, every, fold))
-    return learned(runs, suite, every, parts, made)
+    return learned(runs, suite, every, parts, made, by=suite.along if shown is None else suite.family)
 
 
 def scale_folds(runs: Runs, suite: Suite, cuts: Sequence[float] | None, cutoffs: int = CUTOFFS) -> list[Fold]:
@@ -139,6 +144,33 @@ def scale_folds(runs: Runs, suite: Suite, cuts: Sequence[float] | None, cutoffs:
         )
         for cut in sorted(cuts)
     ]
+
+
+def family_folds(runs: Runs, suite: Suite, shown: int) -> list[Fold]:
+    """The divisions of a suite by families of models, of each of which the `shown` smallest models are known."""
+    if runs.kind != "success" or suite.family is None:
+        raise ValueError(
+            f"{runs.source}: name the family of the models of a table of success, to leave one out"
+        )
+    if shown < 0:
+        raise ValueError(f"shown is {shown}; it is how many models of a family are known, 0 or more")
+    values, unit = np.asarray(runs.columns[suite.along], float), _units(runs, suite)
+    of, found = np.asarray(runs.factors[suite.family]), []
+    nowhere = np.full(len(runs), np.nan)
+    for level, name in enumerate(runs.levels[suite.family]):
+        mine = of == level
+        first = _one_each(runs, suite)
+        own = first[mine[first]]
+        kept = unit[own[np.argsort(values[own], kind="stable")][:shown]]
+        asked = mine & ~np.isin(unit, kept)
+        if asked.any() and len(np.unique(unit[~asked])) >= MODELS:
+            found.append(Fold(f"without {suite.family} {name}", ~asked, asked, nowhere))
+    if not found:
+        raise ValueError(
+            f"{runs.source}: no {suite.family} can be left out: none has more than {shown} models beside "
+            f"{MODELS} others"
+        )
+    return found
 
 
 def series(runs: Runs, suite: Suite) -> list[np.ndarray]:
@@ -212,9 +244,16 @@ def fold_of(key: Array, runs: Runs, suite: Suite, every: Sequence[Member], fold:
 
 
 def learned(
-    runs: Runs, suite: Suite, every: Sequence[Member], parts: Sequence[Fold], made: Sequence[Made]
+    runs: Runs,
+    suite: Suite,
+    every: Sequence[Member],
+    parts: Sequence[Fold],
+    made: Sequence[Made],
+    *,
+    by: str | None = None,
 ) -> SuiteBacktest:
-    """The back-test of forecasts that are put together by what came before each of them."""
+    """The back-test of forecasts that are put together by what came before each of them; of families nothing has."""
+    by = by or suite.along
     truth, unit = measured(runs), _units(runs, suite)
     first = before(
         [m.name for m in every],
@@ -226,7 +265,7 @@ def learned(
     def so_far(upto: int, known: np.ndarray) -> tuple[dict[str, float], float]:
         """The weights and the drift by the forecasts of the folds before, of what is known now."""
         keep = [known[one.index] for one in made[:upto]]
-        if not sum(k.sum() for k in keep):
+        if by != suite.along or not sum(k.sum() for k in keep):
             return first, 0.0
         index = np.concatenate([one.index[k] for one, k in zip(made, keep, strict=False)])
         said = {
@@ -251,7 +290,7 @@ def learned(
         drifts.append(drift)
     share, drift = so_far(len(made), np.ones(len(runs), bool))
     alone = {n: np.concatenate([one.said[n] for one in made], axis=1) for n in first}
-    found = Backtest(runs, suite.along, tuple(forecasts))
+    found = Backtest(runs, by, tuple(forecasts))
     return SuiteBacktest(found, tuple(weights), np.array(drifts), share, drift, alone, suite)
 
 

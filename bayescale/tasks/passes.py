@@ -65,7 +65,7 @@ def pass_at_k(successes: npt.ArrayLike, trials: npt.ArrayLike, k: npt.ArrayLike)
     Source:
         Chen et al. 2021, arXiv:2107.03374, equation 1.
 
-    >>> pass_at_k([0, 5, 10], 10, 1).tolist()
+    >>> pass_at_k([0, 5, 10], 10, 1).round(9).tolist()
     [0.0, 0.5, 1.0]
     """
     c, n = _counts(successes, trials)
@@ -83,7 +83,7 @@ def pass_at_k(successes: npt.ArrayLike, trials: npt.ArrayLike, k: npt.ArrayLike)
             + gammaln(np.maximum(n - wanted, 0) + 1)
         )
         found = np.where(left < wanted, 1.0, -np.expm1(np.minimum(log_none, 0.0)))
-    found = np.where(wanted > n, np.nan, found)
+    found = np.where(wanted > n, np.nan, found) + 0.0  # no negative nought
     return found[:, 0] if ks.ndim == 0 else found
 
 
