@@ -109,6 +109,10 @@ def test_a_suite_is_predictable_if_everything_speaks_for_it():
             "its tasks are worth 4 independent ones, and the error wanted takes 25",
         ),
         (
+            (made("smooth"), float("nan"), 25.0, skills),
+            "how many independent tasks it is worth is not known",
+        ),
+        (
             (made("smooth"), 40.0, 25.0, {"1e19": 0.1, "1e20": -0.2}),
             "forecasts beat the best baseline at 1 cutoffs of 2; it takes two",
         ),

@@ -23,7 +23,7 @@ from bayescale.tasks.shocks import Shared, opened, shared
 
 # In the order in which they are told of; the last is no law.
 NO_LAW = "constant_success"
-ALONG = ("success_power", "logistic", "broken_success", NO_LAW)
+ALONG = ("success_power", "logistic", "logistic_floor", "broken_success", NO_LAW)
 BOTH, LINK = "two_step", "success_of_loss"
 LOSS = {True: "chinchilla", False: "power_floor"}  # of the loss: in N and D, or in compute alone
 GROUP = "group"  # the factor of what models share, whatever it is called in the table

@@ -76,7 +76,7 @@ def predictable(
 
     Args:
         verdict: its verdict.
-        effective: the number of independent tasks that it is worth; see `overlap`.
+        effective: the number of independent tasks that it is worth; see `overlap`. nan where it is not known.
         required: what the error wanted takes; see `budget`.
         skills: of forecasts at the cutoffs of a back-test, cutoff -> 1 - CRPS / CRPS of the best baseline.
     """
@@ -89,7 +89,9 @@ def predictable(
         why.append(f"the probability of a smooth law is {smooth:.2g}, under {SURE}")
     if not verdict.best >= POINTS:
         why.append(f"the best score is {100 * verdict.best:.2g} points above chance, under {100 * POINTS:g}")
-    if not effective >= required:
+    if np.isnan(effective):
+        why.append("how many independent tasks it is worth is not known")
+    elif not effective >= required:
         why.append(
             f"its tasks are worth {effective:.3g} independent ones, and the error wanted takes {required:.3g}"
         )
