@@ -11,8 +11,10 @@ from bayescale import models
 from bayescale.check.published import published
 from bayescale.cli import main
 from bayescale.decide.allocate import compute_optimal
+from bayescale.decide.decision import number
 from bayescale.decide.gain import compute_equivalent_gain
 from bayescale.decide.inference import Price, inference_optimal
+from bayescale.decide.invert import compute_for
 from bayescale.decide.rules import rule_of_thumb
 from bayescale.decide.surface import surface
 from bayescale.pooling import Pooling
@@ -137,6 +139,9 @@ def test_unique_tokens_and_inference(run):
 def test_targets(run):
     text = run("target", "plain.nc", "--loss", "1.95,1.8")
     assert "The probability of the loss being within reach is 1.000." in text
+    best = compute_for(FITS["plain"], 1.95)
+    chosen = ", ".join(f"{name} = {number(best.choice[name], best.units[name])}" for name in "CND")
+    assert f"Choose {chosen}, which wastes {best.regret.mean():.1%} of the compute on average, all of" in text
     (found,) = answers(run("target", "plain.nc", "--loss", "1.95", "--json"))
     assert found["probability"] == 1
     (tokens,) = answers(run("target", "point.nc", "--loss", "1.95", "--hold", "N=100B", "--json"))

@@ -24,6 +24,7 @@ from bayescale.check.findings import Finding, findings
 from bayescale.cli import main
 from bayescale.columns import label
 from bayescale.decide.allocate import compute_optimal
+from bayescale.decide.invert import compute_for
 from bayescale.fit import Fit
 from bayescale.law import Law
 from bayescale.model import Model
@@ -214,6 +215,12 @@ def test_levels_are_asked_of_the_fits_that_have_them(tmp_path, undrawn):
 def test_a_target_serving_and_unique_tokens_are_answered(tmp_path, undrawn):
     page = seen(written(fit_of(), tmp_path, compute=BUDGET, target=2.1))
     assert "A loss of 2.1 takes" in page
+    run, regret = compute_for(fit_of(), 2.1).choice, compute_for(fit_of(), 2.1).regret
+    C, N, D = (label(run[name]) for name in "CND")
+    assert (
+        f"If one run has to do: {C} FLOP, {N} parameters on {D} tokens. It misses in {np.mean(regret == 1):.1%} of "
+        f"the draws; counting all of it as wasted there, it wastes {regret.mean():.1%} on average."
+    ) in page
     page = seen(written(fit_of(), tmp_path, compute=BUDGET, target=2.1, inference=1e12))
     assert "To reach a loss of 2.1 and answer 1T tokens costs least with" in page
     page = seen(written(repeated_fit(), tmp_path, compute=BUDGET, unique=1e10))

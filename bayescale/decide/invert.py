@@ -11,6 +11,7 @@ from jax import Array
 
 from bayescale import parallel
 from bayescale.decide import frontier
+from bayescale.decide.attempt import amount, attempt
 from bayescale.decide.budget import needed
 from bayescale.decide.decision import Decision
 from bayescale.decide.efficiency import check_positive
@@ -37,7 +38,8 @@ def compute_for(
     """The least compute that reaches a loss, and how it is split; infinite where no compute does.
 
     `defined("C")` is the probability that the loss can be reached. The quantiles are of all draws, those out of reach
-    among them.
+    among them. The choice is the one run that wastes least on average: the regret is the share of its compute that a
+    draw did not need, and all of it in the draws that it misses, where it has to be begun anew; see `attempt`.
 
     Args:
         fit: a fit of a law of loss in N and D, or in C alone, or its surface.
@@ -57,10 +59,7 @@ def compute_for(
     at_level, wanted = _asked(fit, loss, at, centre, levels)
     if "C" in at_level.law.covariates and not {"N", "D"} <= set(at_level.law.covariates):
         at_level.holds("C")
-        C = inverse(at_level, "C", wanted)
-        return decision(
-            "compute_for", at_level, {"loss": _one(wanted)}, {"C": C}, {"C": C}, findings=unreachable(C)
-        )
+        return _alone("compute_for", "C", at_level, wanted, {})
     at_level.holds("N", "D")
     C = needed(at_level, wanted, flop=flop)
     reached = np.isfinite(C) & (C > 0)
@@ -68,8 +67,17 @@ def compute_for(
     best = frontier.best(at_level, np.where(reached, C, 1.0), flop=flop)
     N, D = (np.where(reached, v, C) for v in (best.N, best.D))
     draws = {"C": C, "N": N, "D": D, "D/N": np.where(reached, best.D / best.N, np.nan)}
-    asked, point = {"loss": _one(wanted)}, {"N": N, "D": D}
-    return decision("compute_for", at_level, asked, draws, point, findings=unreachable(C))
+    run = attempt(at_level, wanted, C, N, flop=flop)
+    return decision(
+        "compute_for",
+        at_level,
+        {"loss": _one(wanted)},
+        draws,
+        {"N": N, "D": D},
+        choice={"C": run.spent, "N": run.N, "D": run.D} if run else None,
+        regret=run.regret if run else None,
+        findings=unreachable(C),
+    )
 
 
 def data_for(
@@ -105,12 +113,27 @@ def params_for(
 def _of_covariate(question: str, covariate: str, fit, loss, at, centre, levels) -> Decision:
     at_level, wanted = _asked(fit, loss, at, centre, levels)
     at_level.holds(covariate)
-    found = inverse(at_level, covariate, wanted)
-    draws, point = {covariate: found}, {covariate: found}
     (other,) = {"N", "D"} - {covariate}
-    if other in at_level.at:
-        draws["C"] = FLOP * found * at_level.at[other]
-    return decision(question, at_level, {"loss": _one(wanted)}, draws, point, findings=unreachable(found))
+    held = {"C": FLOP * at_level.at[other]} if other in at_level.at else {}
+    return _alone(question, covariate, at_level, wanted, held)
+
+
+def _alone(question: str, covariate: str, at_level: Surface, wanted: np.ndarray, more: dict) -> Decision:
+    """What a loss takes of one covariate; `more`: quantity -> how many of it go with one of the covariate."""
+    found = inverse(at_level, covariate, wanted)
+    least = amount(found)
+    return decision(
+        question,
+        at_level,
+        {"loss": _one(wanted)},
+        {covariate: found, **{name: times * found for name, times in more.items()}},
+        {covariate: found},
+        choice={covariate: least[0], **{name: times * least[0] for name, times in more.items()}}
+        if least
+        else None,
+        regret=least[1] if least else None,
+        findings=unreachable(found),
+    )
 
 
 def _asked(fit, loss, at, centre, levels) -> tuple[Surface, np.ndarray]:

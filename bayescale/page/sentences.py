@@ -60,3 +60,15 @@ def advice(found: Decision) -> str:
         return f"{said}."
     mean, high = regret.mean(), np.quantile(regret, 0.95)
     return f"{said}. That wastes {mean:.1%} of the budget on average, and less than {high:.1%} in 95% of the draws."
+
+
+def attempt(found: Decision) -> str:
+    """The one run to do for a target, and what it may waste; nothing where the answer is one run already."""
+    if not found.choice or found.regret is None or len(found) == 1:
+        return ""
+    chosen = {name: label(float(value)) for name, value in found.choice.items()}
+    run = [f"{chosen['C']} FLOP"] if "C" in chosen else []
+    run += [f"{chosen['N']} parameters on {chosen['D']} tokens"] if "N" in chosen else []
+    regret = found.regret[np.isfinite(found.regret)]
+    said = f"If one run has to do: {', '.join(run)}. It misses in {_share(np.mean(regret == 1))} of the draws"
+    return f"{said}; counting all of it as wasted there, it wastes {regret.mean():.1%} on average."
