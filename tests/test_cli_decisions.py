@@ -153,7 +153,9 @@ def test_targets(run):
 
 def test_gains(run):
     levels = ("gain", "leveled.nc", "--of", "corpus=x", "--over", "corpus=y", "--compute", "1e21,1e22")
-    assert "The probability of a gain above 1 is 1.000." in run(*levels)
+    text = run(*levels)
+    assert "The probability of a gain above 1 is 1.000." in text
+    assert "Choose recipe = corpus=x, which wastes 0.0% of the compute on average" in text
     one, _ = answers(run(*levels, "--json"))
     expected = compute_equivalent_gain(
         surface(FITS["leveled"], corpus="x"), surface(FITS["leveled"], corpus="y"), 1e21
@@ -167,6 +169,8 @@ def test_gains(run):
 def test_runs_are_compared_and_fits_that_do_not_agree_are_named(run):
     pair = ("--of", "N=10B,D=1.7T", "--over", "N=100B,D=170B")
     text = run("gain", "plain.nc", "other.nc", *pair)
+    assert text.count("Choose N = 10B, D = 1.7T, which wastes") == 2
+    assert text.count("Choose N = 10B, D = 1.7T, excess loss = 0.00") == 2
     assert "The probability of the first being better is 0.71 by plain, elpd " in text
     assert " nats; 0.62 by other, elpd " in text
     found = json.loads(run("gain", "plain.nc", "point.nc", *pair, "--json"))

@@ -37,7 +37,7 @@ class Decision:
     draws: dict[str, np.ndarray]
     units: dict[str, str]
     beyond: dict[str, float]
-    choice: dict[str, float]
+    choice: dict[str, float | str]
     regret: np.ndarray | None
     findings: tuple[Finding, ...]
     trouble: tuple[str, ...]
@@ -134,7 +134,8 @@ class Decision:
         if not self.choice:
             return ""
         chosen = [
-            f"{name} = {number(value, self.units.get(name, ''))}" for name, value in self.choice.items()
+            f"{name} = {value if isinstance(value, str) else number(value, self.units.get(name, ''))}"
+            for name, value in self.choice.items()
         ]
         said = f"choose {', '.join(chosen)}"
         if self.regret is None:

@@ -52,9 +52,10 @@ def finished(found: Decision, said: str) -> str:
 
 def advice(found: Decision) -> str:
     """What to do, and what that may waste; nothing where nothing is chosen."""
-    if not np.isfinite(found.choice.get("N", np.nan)):
+    N, D = (float(found.choice.get(name, np.nan)) for name in "ND")
+    if not np.isfinite(N):
         return ""
-    said = f"If one size has to be chosen: {label(found.choice['N'])} parameters on {label(found.choice['D'])} tokens"
+    said = f"If one size has to be chosen: {label(N)} parameters on {label(D)} tokens"
     regret = np.array([]) if found.regret is None else found.regret[np.isfinite(found.regret)]
     if len(regret) < 2:
         return f"{said}."
