@@ -3,7 +3,9 @@
 Everything is imported where it is needed, so that help and mistakes cost nothing.
 """
 
+import json
 from pathlib import Path
+from typing import Any
 
 
 def table_of(runs: str, *, response, factors, where, names, vocabulary, separator, keep_duplicates):
@@ -160,6 +162,23 @@ def point_of(text: str, option: str = "--at") -> dict[str, float]:
         if value is None:
             raise ValueError(f"{option} {name}={cell}: {cell} is not a number; write it as 7e10 or 70B")
         found[name] = value
+    return found
+
+
+def printed_in(path: str | None, verb: str) -> dict[str, Any] | None:
+    """What a verb printed as JSON, in a file; None where there is none."""
+    if path is None:
+        return None
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}; give what `bayescale {verb} --json` printed")
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not JSON ({error}); give what `bayescale {verb} --json` printed"
+        ) from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is not what `bayescale {verb} --json` printed")
     return found
 
 

@@ -26,6 +26,11 @@ as_csv = click.option(
     type=click.Path(dir_okay=False),
     help="Write the table to a file of comma-separated values too.",
 )
+as_tested = click.option(
+    "--backtest",
+    type=click.Path(),
+    help="A file of what `bayescale backtest --json` printed: answers beyond the runs get the drift that it found.",
+)
 seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import MODEL, as_json, modelling, reading, seed
+from bayescale.options import MODEL, as_json, as_tested, modelling, reading, seed
 from bayescale.printed import print_json, print_table, show
 
 METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
@@ -104,6 +104,7 @@ def _infer(
 )
 @click.option("--level", multiple=True, help="The level of a factor, as family=pythia; may be repeated.")
 @click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
+@as_tested
 @seed
 @as_json
 def predict(
@@ -112,6 +113,7 @@ def predict(
     kind: str,
     level: tuple[str, ...],
     law: str | None,
+    backtest: str | None,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -119,6 +121,8 @@ def predict(
     import jax
 
     from bayescale import words
+    from bayescale.check.discrepancy import carried
+    from bayescale.check.record import record_of
     from bayescale.storage import load
 
     found = load(path, law=arguments.law_of(law) if law else None)
@@ -128,7 +132,11 @@ def predict(
     levels = arguments.pairs_of(level, "--level", "family=pythia")
     columns = {c: [p[c] for p in points] for c in points[0]}
     draws = found.predict(columns, kind=kind, key=jax.random.key(seed), **levels)
-    rows = words.of_predictions(found, columns, draws)
+    tested = arguments.printed_in(backtest, "backtest")
+    record = record_of(tested, found) if tested else None
+    if record:
+        draws = carried(draws, record.gap(found, columns), record.drift, found.runs.kind)
+    rows = words.of_predictions(found, columns, draws, record)
     if as_json:
         return print_json({"verdict": found.verdict, "kind": kind, "levels": levels, "points": rows})
     print_table(
@@ -136,5 +144,7 @@ def predict(
         [(r["point"], *(f"{r[q]:.4g}" for q in ("q5", "q50", "q95")), r["beyond"]) for r in rows],
         title=f"{found.runs.kind}, {kind}" + (f" at {', '.join(level)}" if level else ""),
     )
+    for row in rows if record else []:
+        click.echo(f"{row['point']}: {row['tested']}")
     if not found.converged:
         click.secho(found.verdict, bold=True, fg="red")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_csv, as_json
+from bayescale.options import as_csv, as_json, as_tested
 from bayescale.words_of_decisions import answer
 
 PRICES = ("price", "peak", "utilisation", "serving_price", "serving_peak", "serving_utilisation")
@@ -60,6 +60,7 @@ def _priced(function: Callable) -> Callable:
 @click.option("--ratio", type=float, help="What a rule of so many tokens for each parameter wastes too.")
 @click.option("--unique", help="Unique tokens, as 1e11 or 100B, for a law in U.")
 @click.option("--inference", help="Tokens of inference, as 2e12 or 2T, which the budget pays for too.")
+@as_tested
 @_priced
 def allocate(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
     """Split budgets into parameters and tokens."""
@@ -79,6 +80,7 @@ def allocate(fits, level, centre, hold, law, probability, csv, as_json, **option
     )
     if options["unique"] and options["inference"]:
         raise ValueError("--unique and --inference are two questions; ask one at a time")
+    tested = _tested(options, "unique", "inference")
     found = []
     for name, own in _asked(fits, law, level, centre, hold):
         for budget in budgets:
@@ -92,7 +94,7 @@ def allocate(fits, level, centre, hold, law, probability, csv, as_json, **option
                 unique = arguments.amount_of(options["unique"], "--unique")
                 one = data_limited_optimal(own, compute, unique, bounds=WIDE)
             else:
-                one = compute_optimal(own, compute, bounds=WIDE)
+                one = compute_optimal(own, compute, bounds=WIDE, backtest=tested)
             found.append((name, one))
             if options["ratio"] is not None:
                 found.append((name, rule_of_thumb(compute, options["ratio"], fit=own)))
@@ -103,6 +105,7 @@ def allocate(fits, level, centre, hold, law, probability, csv, as_json, **option
 @_deciding
 @click.option("--loss", required=True, help="Losses to reach, in nats for each token, as 1.95,1.9.")
 @click.option("--inference", help="Tokens of inference, as 2e12 or 2T: the model that is cheapest with them.")
+@as_tested
 @_priced
 def target(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
     """Say what a loss takes: compute; or, with --hold N=7e10 or D=1.4e12, tokens or parameters."""
@@ -110,6 +113,7 @@ def target(fits, level, centre, hold, law, probability, csv, as_json, **options:
     from bayescale.decide.invert import compute_for, data_for, params_for
 
     training, serving = _prices(options)
+    tested = _tested(options, "inference")
     found = []
     for name, own in _asked(fits, law, level, centre, hold):
         for loss in arguments.amounts_of(options["loss"], "--loss"):
@@ -117,11 +121,11 @@ def target(fits, level, centre, hold, law, probability, csv, as_json, **options:
                 tokens = arguments.amount_of(options["inference"], "--inference")
                 one = inference_optimal(own, tokens, loss=loss, training=training, serving=serving)
             elif "N" in own.at:
-                one = data_for(own, loss)
+                one = data_for(own, loss, backtest=tested)
             elif "D" in own.at:
-                one = params_for(own, loss)
+                one = params_for(own, loss, backtest=tested)
             else:
-                one = compute_for(own, loss)
+                one = compute_for(own, loss, backtest=tested)
             found.append((name, one))
     answer(found, probability, csv, as_json)
 
@@ -207,6 +211,13 @@ def _runs(of: str, over: str, loaded: list) -> tuple[dict[str, float], dict[str,
         if missing := [c for c in ("N", "D") if c not in run]:
             raise ValueError(f"{option}: {missing[0]} of the run is missing; write it as N=7e10,D=1.4e12")
     return runs
+
+
+def _tested(options: dict[str, Any], *without: str) -> dict[str, Any] | None:
+    """What a back-test said, for questions that know what to do with a drift."""
+    if options["backtest"] and (given := [name for name in without if options[name]]):
+        raise ValueError(f"--backtest has no say where --{given[0]} is given; leave one of them out")
+    return arguments.printed_in(options["backtest"], "backtest")
 
 
 def _prices(options: dict[str, Any]):

@@ -1,6 +1,5 @@
 """The verb that writes a page: `bayescale report`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,8 @@ def report(
     asked = {n: None if given[n] is None else arguments.amount_of(given[n], f"--{n}") for n in ASKED}
     asked["unique"] = asked["unique"] or at.pop("U", None)
     checks = {
-        n: _printed(given[n], verb) for n, verb in (("comparison", "compare"), ("backtest", "backtest"))
+        n: arguments.printed_in(given[n], verb)
+        for n, verb in (("comparison", "compare"), ("backtest", "backtest"))
     }
     own = arguments.law_of(law) if law else None
     found = {name: _loaded(path, own) for name, path in _named(fits).items()}
@@ -108,19 +108,3 @@ def _loaded(path: str, law):
         if law is None:
             raise
         return load(path, law=law)
-
-
-def _printed(path: str | None, verb: str) -> dict[str, Any] | None:
-    if path is None:
-        return None
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {path}; give what `bayescale {verb} --json` printed")
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is not JSON ({error}); give what `bayescale {verb} --json` printed"
-        ) from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is not what `bayescale {verb} --json` printed")
-    return found

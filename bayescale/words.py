@@ -9,6 +9,7 @@ import numpy as np
 from numpyro.distributions import Distribution
 
 from bayescale import models
+from bayescale.check.record import Record
 from bayescale.columns import label
 from bayescale.fit import Fit
 from bayescale.forecast import complete
@@ -135,9 +136,9 @@ def plain(value: Any, *, infinite: bool = False) -> Any:
 
 
 def of_predictions(
-    fit: Fit, columns: Mapping[str, Sequence[float]], draws: np.ndarray
+    fit: Fit, columns: Mapping[str, Sequence[float]], draws: np.ndarray, record: Record | None = None
 ) -> list[dict[str, Any]]:
-    """The quantiles of predictions, and how far beyond the runs each point lies."""
+    """The quantiles of predictions, how far beyond the runs each point lies, and what a back-test says of that."""
     completed = {c: np.atleast_1d(v) for c, v in complete(columns).items()}
     rows = []
     for i in range(draws.shape[1]):
@@ -147,6 +148,9 @@ def of_predictions(
         # A point fit has no spread: one number is no interval.
         low, high = (q5, q95) if len(draws) > 1 else (math.nan, math.nan)
         rows.append({"point": point, "q5": low, "q50": q50, "q95": high, "beyond": beyond})
+    if record:
+        for row, gap in zip(rows, record.gap(fit, columns).tolist(), strict=True):
+            row["tested"] = record.said(gap) if gap > 0 else "among the runs, where nothing drifts"
     return rows
 
 

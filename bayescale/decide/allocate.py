@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bayescale.check.discrepancy import carried
+from bayescale.check.record import Tested, record_of
 from bayescale.columns import label
 from bayescale.decide import frontier
 from bayescale.decide.budget import needed
@@ -25,6 +27,7 @@ def compute_optimal(
     at: Mapping[str, float] | None = None,
     bounds: tuple[float, float] = BOUNDS,
     flop: Flop = six,
+    backtest: Tested | None = None,
     centre: bool = False,
     strict: bool = True,
     **levels: str,
@@ -42,6 +45,8 @@ def compute_optimal(
         at: further covariates of the law, column -> the value they are held at.
         bounds: the least and the most parameters considered.
         flop: the FLOP of training for each token, of N; 6N by default. It is traced by JAX.
+        backtest: a back-test of the law along C, or what `bayescale backtest --json` printed of it: beyond the runs the
+            loss gets its drift; N and D do not, since all splits of a budget drift alike.
         centre: whether to take the parameters that levels differ from, instead of those of a level.
         strict: whether it is an error that the optimum of a draw is at a bound; if not, that draw is not a number.
         levels: the level of each factor by which parameters differ, as corpus="web".
@@ -50,8 +55,8 @@ def compute_optimal(
         N, D, D/N, the loss there, and the local exponents a = d ln N / d ln C and b = 1 - a.
 
     Raises:
-        ValueError: the law is not one of loss in N and D, a level or a covariate is missing, or the optimum of a
-            draw is at a bound.
+        ValueError: the law is not one of loss in N and D, a level or a covariate is missing, the optimum of a draw is
+            at a bound, or the back-test is of another law or not along C.
 
     Source:
         Hoffmann et al. 2022, arXiv:2203.15556, equation 4, is the closed form for one law.
@@ -64,6 +69,10 @@ def compute_optimal(
     tokens = float(frontier.tokens(compute, chosen, flop=flop))
     got = at_level.each(N=chosen, D=tokens)
     regret = np.where(np.isnan(N), np.nan, wasted(at_level, got, compute, flop=flop))
+    record = record_of(backtest, at_level.fit) if backtest is not None else None
+    if record:
+        record.along("C")
+        loss, got = (carried(v, record.gap(at_level.fit, {"C": compute}), record.drift) for v in (loss, got))
     return decision(
         "compute_optimal",
         at_level,
@@ -72,6 +81,7 @@ def compute_optimal(
         {"N": N, "D": D},
         choice={"N": chosen, "D": tokens, "loss": mean(got)} if np.isfinite(chosen) else {},
         regret=regret,
+        record=record,
     )
 
 

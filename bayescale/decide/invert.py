@@ -10,10 +10,12 @@ import numpy.typing as npt
 from jax import Array
 
 from bayescale import parallel
+from bayescale.check.record import Tested, record_of
 from bayescale.decide import frontier
 from bayescale.decide.attempt import amount, attempt
-from bayescale.decide.budget import needed
+from bayescale.decide.budget import least, needed
 from bayescale.decide.decision import Decision
+from bayescale.decide.drift import wanted_of_law
 from bayescale.decide.efficiency import check_positive
 from bayescale.decide.frontier import HALVINGS, Flop, six
 from bayescale.decide.support import decision, unreachable
@@ -32,6 +34,7 @@ def compute_for(
     *,
     at: Mapping[str, float] | None = None,
     flop: Flop = six,
+    backtest: Tested | None = None,
     centre: bool = False,
     **levels: str,
 ) -> Decision:
@@ -46,6 +49,8 @@ def compute_for(
         loss: the loss, in nats for each token: a number, or one for each draw, (draws,).
         at: further covariates of the law, column -> the value they are held at.
         flop: the FLOP of training for each token, of N; 6N by default.
+        backtest: a back-test of the law along C, or what `bayescale backtest --json` printed of it: the answer gets its
+            drift, by which draws beyond the runs need more or less.
         centre: whether to take the parameters that levels differ from, instead of those of a level.
         levels: the level of each factor by which parameters differ, as corpus="web".
 
@@ -53,14 +58,17 @@ def compute_for(
         C, and of a law in N and D also N, D and D/N.
 
     Raises:
-        ValueError: the law is neither in N and D nor in C, a level or a covariate is missing, or the loss is no
-            positive number.
+        ValueError: the law is neither in N and D nor in C, a level or a covariate is missing, the loss is no positive
+            number, or the back-test is of another law or of another covariate.
     """
     at_level, wanted = _asked(fit, loss, at, centre, levels)
     if "C" in at_level.law.covariates and not {"N", "D"} <= set(at_level.law.covariates):
         at_level.holds("C")
-        return _alone("compute_for", "C", at_level, wanted, {})
+        return _alone("compute_for", "C", at_level, wanted, {}, backtest)
     at_level.holds("N", "D")
+    asked, record = _one(wanted), record_of(backtest, at_level.fit) if backtest is not None else None
+    if record:
+        wanted = wanted_of_law(at_level, record, "C", wanted, lambda C: least(at_level, C, flop=flop))
     C = needed(at_level, wanted, flop=flop)
     reached = np.isfinite(C) & (C > 0)
     # Where it is out of reach, or costs nothing, there is no split; any budget serves to compute with.
@@ -71,12 +79,13 @@ def compute_for(
     return decision(
         "compute_for",
         at_level,
-        {"loss": _one(wanted)},
+        {"loss": asked},
         draws,
         {"N": N, "D": D},
         choice={"C": run.spent, "N": run.N, "D": run.D} if run else None,
         regret=run.regret if run else None,
         findings=unreachable(C),
+        record=record,
     )
 
 
@@ -85,6 +94,7 @@ def data_for(
     loss: npt.ArrayLike,
     *,
     at: Mapping[str, float] | None = None,
+    backtest: Tested | None = None,
     centre: bool = False,
     **levels: str,
 ) -> Decision:
@@ -92,7 +102,7 @@ def data_for(
 
     Everything else is as for `compute_for`; of a law in N also the compute 6ND is given.
     """
-    return _of_covariate("data_for", "D", fit, loss, at, centre, levels)
+    return _of_covariate("data_for", "D", fit, loss, at, backtest, centre, levels)
 
 
 def params_for(
@@ -100,6 +110,7 @@ def params_for(
     loss: npt.ArrayLike,
     *,
     at: Mapping[str, float] | None = None,
+    backtest: Tested | None = None,
     centre: bool = False,
     **levels: str,
 ) -> Decision:
@@ -107,32 +118,44 @@ def params_for(
 
     Everything else is as for `compute_for`; of a law in D also the compute 6ND is given.
     """
-    return _of_covariate("params_for", "N", fit, loss, at, centre, levels)
+    return _of_covariate("params_for", "N", fit, loss, at, backtest, centre, levels)
 
 
-def _of_covariate(question: str, covariate: str, fit, loss, at, centre, levels) -> Decision:
+def _of_covariate(question: str, covariate: str, fit, loss, at, backtest, centre, levels) -> Decision:
     at_level, wanted = _asked(fit, loss, at, centre, levels)
     at_level.holds(covariate)
     (other,) = {"N", "D"} - {covariate}
     held = {"C": FLOP * at_level.at[other]} if other in at_level.at else {}
-    return _alone(question, covariate, at_level, wanted, held)
+    return _alone(question, covariate, at_level, wanted, held, backtest)
 
 
-def _alone(question: str, covariate: str, at_level: Surface, wanted: np.ndarray, more: dict) -> Decision:
+def _alone(
+    question: str,
+    covariate: str,
+    at_level: Surface,
+    wanted: np.ndarray,
+    more: Mapping[str, float],
+    backtest: Tested | None,
+) -> Decision:
     """What a loss takes of one covariate; `more`: quantity -> how many of it go with one of the covariate."""
+    asked, record = _one(wanted), record_of(backtest, at_level.fit) if backtest is not None else None
+    if record:
+        along = lambda values: at_level.loss(**{covariate: values})  # noqa: E731
+        wanted = wanted_of_law(at_level, record, covariate, wanted, along)
     found = inverse(at_level, covariate, wanted)
-    least = amount(found)
+    once = amount(found)
     return decision(
         question,
         at_level,
-        {"loss": _one(wanted)},
+        {"loss": asked},
         {covariate: found, **{name: times * found for name, times in more.items()}},
         {covariate: found},
-        choice={covariate: least[0], **{name: times * least[0] for name, times in more.items()}}
-        if least
+        choice={covariate: once[0], **{name: times * once[0] for name, times in more.items()}}
+        if once
         else None,
-        regret=least[1] if least else None,
+        regret=once[1] if once else None,
         findings=unreachable(found),
+        record=record,
     )
 
 
