@@ -65,6 +65,7 @@ def _priced(function: Callable) -> Callable:
 def allocate(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
     """Split budgets into parameters and tokens."""
     from bayescale.decide.allocate import WIDE, compute_optimal
+    from bayescale.decide.apart import Asked, apart
     from bayescale.decide.data_limited import data_limited_optimal
     from bayescale.decide.inference import inference_optimal
     from bayescale.decide.rules import rule_of_thumb
@@ -81,7 +82,7 @@ def allocate(fits, level, centre, hold, law, probability, csv, as_json, **option
     if options["unique"] and options["inference"]:
         raise ValueError("--unique and --inference are two questions; ask one at a time")
     tested = _tested(options, "unique", "inference")
-    found = []
+    found, answers = [], {budget: {} for budget in budgets}
     for name, own in _asked(fits, law, level, centre, hold):
         for budget in budgets:
             compute = budget / training.flop if asked["money"] and training else budget
@@ -93,12 +94,15 @@ def allocate(fits, level, centre, hold, law, probability, csv, as_json, **option
             elif options["unique"]:
                 unique = arguments.amount_of(options["unique"], "--unique")
                 one = data_limited_optimal(own, compute, unique, bounds=WIDE)
+                own = own.holding(U=unique)
             else:
                 one = compute_optimal(own, compute, bounds=WIDE, backtest=tested)
+            answers[budget][name] = Asked(own, one)
             found.append((name, one))
             if options["ratio"] is not None:
                 found.append((name, rule_of_thumb(compute, options["ratio"], fit=own)))
-    answer(found, probability, csv, as_json)
+    differ = [finding for same in answers.values() for finding in apart(same)]
+    answer(found, probability, csv, as_json, apart=differ)
 
 
 @click.command()
@@ -109,14 +113,16 @@ def allocate(fits, level, centre, hold, law, probability, csv, as_json, **option
 @_priced
 def target(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
     """Say what a loss takes: compute; or, with --hold N=7e10 or D=1.4e12, tokens or parameters."""
+    from bayescale.decide.apart import Asked, apart
     from bayescale.decide.inference import inference_optimal
     from bayescale.decide.invert import compute_for, data_for, params_for
 
     training, serving = _prices(options)
     tested = _tested(options, "inference")
-    found = []
+    losses = arguments.amounts_of(options["loss"], "--loss")
+    found, answers = [], {loss: {} for loss in losses}
     for name, own in _asked(fits, law, level, centre, hold):
-        for loss in arguments.amounts_of(options["loss"], "--loss"):
+        for loss in losses:
             if options["inference"]:
                 tokens = arguments.amount_of(options["inference"], "--inference")
                 one = inference_optimal(own, tokens, loss=loss, training=training, serving=serving)
@@ -126,8 +132,10 @@ def target(fits, level, centre, hold, law, probability, csv, as_json, **options:
                 one = params_for(own, loss, backtest=tested)
             else:
                 one = compute_for(own, loss, backtest=tested)
+            answers[loss][name] = Asked(own, one)
             found.append((name, one))
-    answer(found, probability, csv, as_json)
+    differ = [finding for same in answers.values() for finding in apart(same)]
+    answer(found, probability, csv, as_json, apart=differ)
 
 
 @click.command()

@@ -123,6 +123,18 @@ def wasted(
         return np.maximum(1 - needed(at_level, loss, served=served, flop=flop) / compute, 0.0)
 
 
+def regret_under(at_level: Surface, answer: Decision, choice: Mapping[str, float | str]) -> np.ndarray:
+    """What the choice of another fit for the same budget wastes by this one, (draws,).
+
+    Args:
+        at_level: the law.
+        answer: its own answer, of `compute_optimal` or `data_limited_optimal`, split by 6ND.
+        choice: that of the other.
+    """
+    got = at_level.each(N=float(choice["N"]), D=float(choice["D"]))
+    return wasted(at_level, got, float(answer.asked["C"]))
+
+
 def check_compute(compute: float) -> None:
     """Refuse what is no budget."""
     checked(compute)

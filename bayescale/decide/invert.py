@@ -12,10 +12,10 @@ from jax import Array
 from bayescale import parallel
 from bayescale.check.record import Tested, record_of
 from bayescale.decide import frontier
-from bayescale.decide.attempt import amount, attempt
+from bayescale.decide.attempt import amount, attempt, regret_of, wasted_by
 from bayescale.decide.budget import least, needed
 from bayescale.decide.decision import Decision
-from bayescale.decide.drift import wanted_of_law
+from bayescale.decide.drift import NOTHING, wanted_of_law
 from bayescale.decide.efficiency import check_positive
 from bayescale.decide.frontier import HALVINGS, Flop, six
 from bayescale.decide.support import decision, unreachable
@@ -119,6 +119,24 @@ def params_for(
     Everything else is as for `compute_for`; of a law in D also the compute 6ND is given.
     """
     return _of_covariate("params_for", "N", fit, loss, at, backtest, centre, levels)
+
+
+def regret_under(at_level: Surface, answer: Decision, choice: Mapping[str, float | str]) -> np.ndarray:
+    """What the choice of another fit for the same target wastes by this one, (draws,).
+
+    Args:
+        at_level: the law.
+        answer: its own answer, of `compute_for`, `data_for` or `params_for`.
+        choice: that of the other.
+    """
+    if not {"N", "D"} <= set(choice) & set(answer.draws):
+        covariate = next(iter(choice))
+        return wasted_by(float(choice[covariate]), answer[covariate], answer[covariate])
+    there = np.isfinite(answer["C"]) & (answer["C"] > 0)
+    # The loss that it had to have, with the drift of a back-test if it has one.
+    wanted = at_level.each(**{c: np.where(there, answer[c], 1.0) for c in "ND"})
+    run = (float(choice[c]) for c in "ND")
+    return regret_of(at_level, np.where(there, wanted, NOTHING), answer["C"], *run)
 
 
 def _of_covariate(question: str, covariate: str, fit, loss, at, backtest, centre, levels) -> Decision:
