@@ -41,12 +41,13 @@ if TYPE_CHECKING:
     from bayescale.decide.decision import Decision as Decision
     from bayescale.decide.decision import curve as curve
     from bayescale.decide.design import design as design
+    from bayescale.decide.design import rival_of as rival_of
     from bayescale.decide.designed import Design as Design
+    from bayescale.decide.effective import effective_compute as effective_compute
     from bayescale.decide.efficiency import efficiency as efficiency
     from bayescale.decide.efficiency import regret as regret
     from bayescale.decide.envelope import envelope as envelope
     from bayescale.decide.gain import compute_equivalent_gain as compute_equivalent_gain
-    from bayescale.decide.gain import effective_compute as effective_compute
     from bayescale.decide.gain import relative_efficiency as relative_efficiency
     from bayescale.decide.gain import speedup as speedup
     from bayescale.decide.inference import Price as Price
@@ -134,7 +135,7 @@ _HOMES = {
     "data_for": "decide.invert",
     "data_limited_optimal": "decide.data_limited",
     "design": "decide.design",
-    "effective_compute": "decide.gain",
+    "effective_compute": "decide.effective",
     "efficiency": "decide.efficiency",
     "emergence": "tasks.emergence",
     "envelope": "decide.envelope",
@@ -165,6 +166,7 @@ _HOMES = {
     "relevance": "check.relevance",
     "report": "page.report",
     "revealed_demand": "decide.inference",
+    "rival_of": "decide.design",
     "rivals": "decide.better",
     "rule_of_thumb": "decide.rules",
     "save": "storage",

@@ -60,11 +60,14 @@ def _priced(function: Callable) -> Callable:
 @click.option("--ratio", type=float, help="What a rule of so many tokens for each parameter wastes too.")
 @click.option("--unique", help="Unique tokens, as 1e11 or 100B, for a law in U.")
 @click.option("--inference", help="Tokens of inference, as 2e12 or 2T, which the budget pays for too.")
+@click.option(
+    "--bounds", default="1,1e20", show_default=True, help="The least and the most parameters considered."
+)
 @as_tested
 @_priced
 def allocate(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
     """Split budgets into parameters and tokens."""
-    from bayescale.decide.allocate import WIDE, compute_optimal
+    from bayescale.decide.allocate import compute_optimal
     from bayescale.decide.apart import Asked, apart
     from bayescale.decide.data_limited import data_limited_optimal
     from bayescale.decide.inference import inference_optimal
@@ -82,6 +85,10 @@ def allocate(fits, level, centre, hold, law, probability, csv, as_json, **option
     if options["unique"] and options["inference"]:
         raise ValueError("--unique and --inference are two questions; ask one at a time")
     tested = _tested(options, "unique", "inference")
+    least, *most = arguments.amounts_of(options["bounds"], "--bounds")
+    if len(most) != 1:
+        raise ValueError(f"--bounds is {options['bounds']!r}; write the least and the most N as 1e6,1e14")
+    bounds = least, most[0]
     found, answers = [], {budget: {} for budget in budgets}
     for name, own in _asked(fits, law, level, centre, hold):
         for budget in budgets:
@@ -89,14 +96,14 @@ def allocate(fits, level, centre, hold, law, probability, csv, as_json, **option
             if options["inference"]:
                 tokens = arguments.amount_of(options["inference"], "--inference")
                 given = budget if asked["money"] or training is None else budget * training.flop
-                wide = {"training": training, "serving": serving, "bounds": WIDE}
+                wide = {"training": training, "serving": serving, "bounds": bounds}
                 one = inference_optimal(own, tokens, budget=given, **wide)
             elif options["unique"]:
                 unique = arguments.amount_of(options["unique"], "--unique")
-                one = data_limited_optimal(own, compute, unique, bounds=WIDE)
+                one = data_limited_optimal(own, compute, unique, bounds=bounds)
                 own = own.holding(U=unique)
             else:
-                one = compute_optimal(own, compute, bounds=WIDE, backtest=tested)
+                one = compute_optimal(own, compute, bounds=bounds, backtest=tested)
             answers[budget][name] = Asked(own, one)
             found.append((name, one))
             if options["ratio"] is not None:

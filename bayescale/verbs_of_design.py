@@ -15,7 +15,11 @@ OPTIMUM = ("by", "quantity", "estimate", "low", "high")
 @click.command()
 @click.argument("fit", type=click.Path())
 @click.option(
-    "--rival", "rivals", multiple=True, help="A fit of another law to the same runs; may be repeated."
+    "--rival",
+    "rivals",
+    multiple=True,
+    help="A fit of another law to the same runs, or the name of a law, which is then fitted to them as the fit was, in "
+    "half a minute or so; may be repeated.",
 )
 @click.option("--budget", required=True, help="For all runs together, in FLOP, as 1e21.")
 @click.option(
@@ -47,18 +51,20 @@ def design(
 
     from bayescale.columns import label
     from bayescale.decide.design import design as run
+    from bayescale.decide.designed import NOT_ASKED
 
     points = [arguments.point_of(one, "--candidate") for one in candidates]
     if len({tuple(sorted(point)) for point in points}) > 1:
         raise ValueError("each --candidate names the same covariates")
     own = arguments.law_of(law) if law else None
+    first = arguments.fit_in(fit, own)
     found = run(
-        arguments.fit_in(fit, own),
+        first,
         target,
         arguments.amount_of(budget, "--budget"),
         candidates={c: [point[c] for point in points] for c in points[0]} if points else None,
         batch=batch,
-        rivals=[arguments.fit_in(one, own) for one in rivals],
+        rivals=[_rival(one, own, first, seed) for one in rivals],
         weights=arguments.amounts_of(weights, "--weight") if weights else None,
         key=jax.random.key(seed),
         at=arguments.held_of(hold),
@@ -71,8 +77,10 @@ def design(
         return print_json(found.to_dict())
     counted = [c for c in found.points if c != "D/N"]
     others = [c for c in rows[0] if c.startswith("removed by")]
+    silent = [] if others or found.target.kind == "law" else ["under rival laws"]
+    headings = [*counted, "D/N", "FLOP", "removed", "for each FLOP", "nested", *others, *silent, "beyond"]
     print_table(
-        [*counted, "D/N", "FLOP", "removed", "for each FLOP", "nested", *others, "beyond", "in the batch"],
+        [*headings, "in the batch"],
         [
             (
                 *(label(row[c]) for c in counted),
@@ -82,6 +90,7 @@ def design(
                 f"{row['per_flop']:.2g}",
                 f"{row['exact']:.2%} ± {row['error']:.2%}" if row["exact"] is not None else "",
                 *(f"{row[c]:.2%}" for c in others),
+                *(NOT_ASKED for _ in silent),
                 f"{row['beyond']:.1f}" if row["beyond"] else "",
                 row["batch"] or "",
             )
@@ -95,6 +104,18 @@ def design(
     click.secho(found.verdict, bold=True, fg="red" if found.trouble else None)
     if csv:
         click.echo(f"the table is in {csv}")
+
+
+def _rival(name: str, law, fit, seed: int):
+    """The fit in a file; or the law of that name, fitted to the runs of the fit."""
+    import jax
+
+    from bayescale import models
+    from bayescale.decide.design import rival_of
+
+    if name in models.names():
+        return rival_of(jax.random.fold_in(jax.random.key(seed), 1), fit, models.load(name))
+    return arguments.fit_in(name, law)
 
 
 @click.command()

@@ -221,6 +221,15 @@ def test_two_models_of_one_recipe_are_no_two_recipes(run):
             "two questions",
         ),
         (("allocate", "nothing.nc", "--compute", "1e22"), "there is no file nothing.nc"),
+        (
+            ("allocate", "plain.nc", "--compute", "1e22", "--bounds", "1e6,1e8"),
+            "allocate --bounds 1000,1e+11",
+        ),
+        (
+            ("allocate", "plain.nc", "--compute", "1e22", "--bounds", "1e6"),
+            "write the least and the most N as",
+        ),
+        (("allocate", "plain.nc", "--compute", "1e22", "--bounds", "1e9,1e6"), "the least and the most N"),
         (("allocate", "plain.nc", "plain.nc", "--compute", "1e22"), "a fit is given twice"),
         (("target", "plain.nc", "--loss", "low"), "--loss is 'low'"),
         (("target", "plain.nc", "--loss", "2", "--hold", "experts=8"), "experts cannot be held"),

@@ -9,7 +9,8 @@ import pytest
 from bayescale import models
 from bayescale.check.published import published
 from bayescale.decide.decision import curve
-from bayescale.decide.gain import compute_equivalent_gain, effective_compute, relative_efficiency, speedup
+from bayescale.decide.effective import effective_compute
+from bayescale.decide.gain import compute_equivalent_gain, relative_efficiency, speedup
 from bayescale.decide.pairs import paired
 from bayescale.decide.predict import predict_loss
 from bayescale.decide.surface import surface

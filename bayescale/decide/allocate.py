@@ -18,6 +18,7 @@ from bayescale.fit import Fit
 
 BOUNDS = (1e6, 1e14)  # parameters
 WIDE = (1.0, 1e20)  # parameters: wide enough for the best N of every draw
+WIDER = 1e3  # by which bounds are widened in an example
 
 
 def compute_optimal(
@@ -154,7 +155,8 @@ def at_bound(compute: float, bounds: tuple[float, float], least: np.ndarray, mos
         for bad, bound in ((least, bounds[0]), (most, bounds[1]))
         if bad.any()
     ]
+    wider = f"{bounds[0] / WIDER:g}", f"{bounds[1] * WIDER:g}"
     return (
-        f"{'; '.join(said)}; widen bounds, which the command line leaves wide, or take it that the fit does not tell "
-        "the optimum"
+        f"{'; '.join(said)}; widen bounds, as bounds=({', '.join(wider)}) or bayescale allocate --bounds "
+        f"{','.join(wider)}, or take it that the fit does not tell the optimum"
     )

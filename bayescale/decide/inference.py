@@ -180,7 +180,7 @@ def _for_budget(at_level: Surface, bill: _Bill, budget: float, bounds: tuple[flo
     if frontier.tokens(K, bounds[0], served=served, flop=flop) <= 0:
         raise ValueError(
             f"the budget does not serve {bill.tokens:g} tokens with a model of {bounds[0]:g} parameters, let alone "
-            "train it; give more, or wider bounds"
+            "train it; give more, or wider bounds (bounds=, --bounds)"
         )
     best = frontier.best(at_level, K, served=served, flop=flop, bounds=bounds)
     if best.least.any() or best.most.any():
