@@ -51,6 +51,18 @@ def fits_in(paths: tuple[str, ...], law: str | None) -> list:
     return [(name, fit_in(path, own)) for name, path in zip(names, paths, strict=True)]
 
 
+def rival_in(name: str, fit, seed: int, law=None):
+    """The fit in a file; or the law of that name, fitted to the runs of another fit as that was."""
+    import jax
+
+    from bayescale import models
+    from bayescale.decide.design import rival_of
+
+    if name in models.names():
+        return rival_of(jax.random.fold_in(jax.random.key(seed), 1), fit, models.load(name))
+    return fit_in(name, law)
+
+
 def levels_of(fits: list, texts: tuple[str, ...]) -> list[dict[str, str]]:
     """Of levels such as "corpus=web" those that each fit has the factor of, in the order of the fits."""
     levels = pairs_of(texts, "--level", "corpus=web")

@@ -64,7 +64,7 @@ def design(
         arguments.amount_of(budget, "--budget"),
         candidates={c: [point[c] for point in points] for c in points[0]} if points else None,
         batch=batch,
-        rivals=[_rival(one, own, first, seed) for one in rivals],
+        rivals=[arguments.rival_in(one, first, seed, own) for one in rivals],
         weights=arguments.amounts_of(weights, "--weight") if weights else None,
         key=jax.random.key(seed),
         at=arguments.held_of(hold),
@@ -104,18 +104,6 @@ def design(
     click.secho(found.verdict, bold=True, fg="red" if found.trouble else None)
     if csv:
         click.echo(f"the table is in {csv}")
-
-
-def _rival(name: str, law, fit, seed: int):
-    """The fit in a file; or the law of that name, fitted to the runs of the fit."""
-    import jax
-
-    from bayescale import models
-    from bayescale.decide.design import rival_of
-
-    if name in models.names():
-        return rival_of(jax.random.fold_in(jax.random.key(seed), 1), fit, models.load(name))
-    return arguments.fit_in(name, law)
 
 
 @click.command()
