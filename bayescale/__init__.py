@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from bayescale.decide import flops as flops
     from bayescale.decide.allocate import compute_optimal as compute_optimal
     from bayescale.decide.allocate import split as split
+    from bayescale.decide.apart import Asked as Asked
+    from bayescale.decide.apart import apart as apart
     from bayescale.decide.better import Rivals as Rivals
     from bayescale.decide.better import better as better
     from bayescale.decide.better import rivals as rivals
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
 _MODULES = ("data", "models", "noise", "plot", "plot_of_checks")
 _DEEPER = {"flops": "decide.flops"}
 _HOMES = {
+    "Asked": "decide.apart",
     "Backtest": "check.backtested",
     "Comparison": "check.compared",
     "CrossCheck": "decide.cross_check",
@@ -122,6 +125,7 @@ _HOMES = {
     "Surface": "decide.surface",
     "Target": "decide.targets",
     "all_findings": "check.of_refits",
+    "apart": "decide.apart",
     "backtest": "check.backtest",
     "better": "decide.better",
     "bootstrap": "infer.bootstrap",

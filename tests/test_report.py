@@ -118,6 +118,7 @@ def test_the_answer_is_that_of_the_decision_and_comes_with_its_interval(tmp_path
     assert f"Spend 1e22 FLOP on {middle} parameters (90%: {low} to {high})" in page
     assert "How should 1e22 FLOP be split between parameters and training tokens?" in page
     assert f"If one size has to be chosen: {label(decision.choice['N'])} parameters on" in page
+    assert f"C{decision.advice[1:]}." in page  # below the table of the decision
 
 
 def test_the_page_tells_of_runs_methods_versions_and_itself(tmp_path, undrawn):

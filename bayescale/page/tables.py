@@ -41,14 +41,15 @@ def interval(found: Decision, quantity: str, unit: str) -> str:
 
 
 def of_decision(found: Decision, caption: str) -> dict[str, Any]:
-    """Every quantity of a decision."""
+    """Every quantity of a decision, and below them what it says to do."""
     rows = []
     for quantity in found.draws:
         numbers = [_number(value, quantity) for value in found.interval(quantity)]
         numbers = [numbers[i] if len(found) > 1 or i == 1 else "" for i in (1, 0, 2)]
         rows.append([NAMES.get(quantity, quantity), *numbers, f"{found.defined(quantity):.1%}"])
     far = [f"{c} by {v:.1f} decades" for c, v in found.beyond.items() if v > 0 and c != "U"]
-    note = f"Outside the range of the runs, at the median: {', '.join(far)}." if far else ""
+    said = [f"outside the range of the runs, at the median: {', '.join(far)}"] if far else []
+    note = " ".join(f"{one[0].upper()}{one[1:]}." for one in (*said, found.advice) if one)
     return table(caption, ["", "median", "5%", "95%", "defined in"], rows, note)
 
 
