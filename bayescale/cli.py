@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_json, reading, seed
-from bayescale.printed import print_json, print_table
+from bayescale.options import as_csv, as_json, reading, seed
+from bayescale.printed import print_json, print_table, write_rows
 from bayescale.verbs import fit, predict
 from bayescale.verbs_of_checks import check
 from bayescale.verbs_of_comparisons import backtest, compare, relevance
@@ -45,40 +45,48 @@ def main() -> None:
 
 @main.command()
 @click.argument("name", required=False)
+@as_csv
 @as_json
-def laws(name: str | None, as_json: bool) -> None:
+def laws(name: str | None, csv: str | None, as_json: bool) -> None:
     """List the laws, or describe one."""
     from bayescale import words
 
+    found = words.laws() if name is None else [words.law(arguments.law_of(name))]
+    if csv:
+        write_rows(csv, found)
+    if as_json:
+        return print_json({"laws": found} if name is None else found[0])
     if name is None:
-        found = words.laws()
-        return (
-            print_json({"laws": found})
-            if as_json
-            else print_table(
-                ["law", "response", "in", "parameters", "formula"],
-                [(e["name"], e["response"], e["covariates"], e["parameters"], e["formula"]) for e in found],
-            )
+        print_table(
+            ["law", "response", "in", "parameters", "formula"],
+            [(e["name"], e["response"], e["covariates"], e["parameters"], e["formula"]) for e in found],
         )
-    one = words.law(arguments.law_of(name))
-    return print_json(one) if as_json else click.echo(words.describe(one))
+    else:
+        click.echo(words.describe(found[0]))
+    if csv:
+        click.echo(f"the table is in {csv}")
 
 
 @main.group(invoke_without_command=True)
 @click.pass_context
+@as_csv
 @as_json
-def data(ctx: click.Context, as_json: bool) -> None:
+def data(ctx: click.Context, csv: str | None, as_json: bool) -> None:
     """List, describe, check and fetch data."""
     if ctx.invoked_subcommand is None:
         from bayescale import data
 
         found = [{"name": n, **data.describe(n)} for n in data.names()]
+        if csv:
+            write_rows(csv, found)
         if as_json:
             return print_json({"data": found})
         print_table(
             ["name", "rows", "licence", "title"],
             [(e["name"], e["rows"], e["licence"], e["title"]) for e in found],
         )
+        if csv:
+            click.echo(f"the table is in {csv}")
 
 
 @data.command("show")

@@ -10,22 +10,24 @@ MODEL = ("law", "along", "irrelevant", "noise", "delta", "noise_scale", "vary", 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def _writable(ctx: click.Context, option: click.Parameter, file: str | None) -> str | None:
+def writable(ctx: click.Context, option: click.Parameter, file: str | None) -> str | None:
     """Refuse, before anything is worked out, a file in no folder."""
     from pathlib import Path
 
     if file is not None and not Path(file).absolute().parent.is_dir():
-        raise FileNotFoundError(f"--csv {file}: there is no folder {Path(file).absolute().parent}")
+        raise FileNotFoundError(
+            f"{option.opts[-1]} {file}: there is no folder {Path(file).absolute().parent}"
+        )
     return file
 
 
-as_csv = click.option(
-    "--csv",
-    "csv",
-    callback=_writable,
-    type=click.Path(dir_okay=False),
-    help="Write the table to a file of comma-separated values too.",
-)
+def csv_of(what: str) -> Callable:
+    """The option of a file for a table; `what` says which table."""
+    said = f"Write {what} to a file of comma-separated values too, numbers in full."
+    return click.option("--csv", callback=writable, type=click.Path(dir_okay=False), help=said)
+
+
+as_csv = csv_of("the table")
 seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 
 

@@ -1,14 +1,13 @@
 """The verbs that fit and predict: `bayescale fit` and `bayescale predict`."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from bayescale import arguments
-from bayescale.options import MODEL, as_json, modelling, reading, seed
-from bayescale.printed import print_json, print_table, show
+from bayescale.options import MODEL, as_csv, as_json, csv_of, modelling, reading, seed, writable
+from bayescale.printed import print_json, print_table, show, write_rows
 
 METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
 
@@ -28,11 +27,22 @@ METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
     is_flag=True,
     help="Leave out the checks that fit anew, and shocks of groups that they would call for.",
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False), default="fit.nc", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    callback=writable,
+    type=click.Path(dir_okay=False),
+    default="fit.nc",
+    show_default=True,
+    help="File of the fit.",
+)
 @seed
 @reading
+@csv_of("the table of parameters")
 @as_json
-def fit(runs: str, output: str, as_json: bool, seed: int, quick: bool, **options: Any) -> None:
+def fit(
+    runs: str, output: str, csv: str | None, as_json: bool, seed: int, quick: bool, **options: Any
+) -> None:
     """Fit a law to a table of runs, check the fit, and write it.
 
     Where runs of one size, model or training run hang together, the fit is made anew with a shock for each of them,
@@ -43,8 +53,6 @@ def fit(runs: str, output: str, as_json: bool, seed: int, quick: bool, **options
 
     own = {name: options.pop(name) for name in ("method", "chains", "draws", "warmup", "target")}
     model = {name: options.pop(name) for name in MODEL}
-    if not Path(output).absolute().parent.is_dir():
-        raise FileNotFoundError(f"{output}: there is no folder {Path(output).absolute().parent}")
     table = arguments.table_of(runs, **options)
     if not as_json:
         for note in table.notes:
@@ -52,10 +60,12 @@ def fit(runs: str, output: str, as_json: bool, seed: int, quick: bool, **options
     found = _infer(arguments.model_of(table.kind, **model), table, seed, quiet=as_json, **own)
     found, findings = _checked(found, seed, quick=quick, effect_said=bool(model["effect"]))
     save(found, output)
+    if csv:
+        write_rows(csv, found.summary().to_dict()["rows"])
     if as_json:
         return print_json({**words.of_fit(found), "findings": words.of_findings(findings), "file": output})
     show(found, findings)
-    click.echo(f"the fit is in {output}")
+    click.echo(f"the fit is in {output}" + (f", and the table in {csv}" if csv else ""))
 
 
 def _checked(found, seed: int, *, quick: bool, effect_said: bool):
@@ -105,6 +115,7 @@ def _infer(
 @click.option("--level", multiple=True, help="The level of a factor, as family=pythia; may be repeated.")
 @click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
 @seed
+@as_csv
 @as_json
 def predict(
     path: str,
@@ -113,15 +124,15 @@ def predict(
     level: tuple[str, ...],
     law: str | None,
     seed: int,
+    csv: str | None,
     as_json: bool,
 ) -> None:
     """Predict the response at points, with its interval."""
     import jax
 
     from bayescale import words
-    from bayescale.storage import load
 
-    found = load(path, law=arguments.law_of(law) if law else None)
+    found = arguments.fit_in(path, arguments.law_of(law) if law else None)
     points = [arguments.point_of(one) for one in at]
     if len({tuple(sorted(p)) for p in points}) > 1:
         raise ValueError("each --at names the same covariates")
@@ -129,6 +140,8 @@ def predict(
     columns = {c: [p[c] for p in points] for c in points[0]}
     draws = found.predict(columns, kind=kind, key=jax.random.key(seed), **levels)
     rows = words.of_predictions(found, columns, draws)
+    if csv:
+        write_rows(csv, rows)
     if as_json:
         return print_json({"verdict": found.verdict, "kind": kind, "levels": levels, "points": rows})
     print_table(
@@ -136,5 +149,7 @@ def predict(
         [(r["point"], *(f"{r[q]:.4g}" for q in ("q5", "q50", "q95")), r["beyond"]) for r in rows],
         title=f"{found.runs.kind}, {kind}" + (f" at {', '.join(level)}" if level else ""),
     )
+    if csv:
+        click.echo(f"the table is in {csv}")
     if not found.converged:
         click.secho(found.verdict, bold=True, fg="red")

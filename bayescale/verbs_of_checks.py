@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_csv, as_json, reading, seed
+from bayescale.options import as_json, csv_of, reading, seed
 from bayescale.printed import print_json, write_csv
 
 FIT = ".nc"  # what a file of a fit ends in
@@ -18,7 +18,7 @@ COLUMNS = ("code", "severity", "number", "message", "action")
 @click.option("--along", help="Column of a law in one axis: N, D, C or another.")
 @seed
 @reading
-@as_csv
+@csv_of("the findings")
 @as_json
 def check(
     files: tuple[str, ...],
@@ -54,6 +54,8 @@ def check(
             click.echo(f"  {finding}")
         if not every:
             click.echo("  nothing found")
+    if csv:
+        click.echo(f"the table is in {csv}")
 
 
 def _of(file: str, law: str | None, along: str | None, seed: int, options: dict[str, Any]):
@@ -62,9 +64,9 @@ def _of(file: str, law: str | None, along: str | None, seed: int, options: dict[
         import jax
 
         from bayescale.check.of_refits import all_findings
-        from bayescale.storage import load
 
-        return all_findings(jax.random.key(seed), load(file, law=arguments.law_of(law) if law else None))
+        own = arguments.law_of(law) if law else None
+        return all_findings(jax.random.key(seed), arguments.fit_in(file, own))
     from bayescale.check.of_runs import findings_of_runs
 
     meant = arguments.placed(law, along) if law else None

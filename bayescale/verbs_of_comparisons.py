@@ -2,21 +2,38 @@
 
 import contextlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bayescale import arguments
-from bayescale.options import as_json, comparing, reading, seed
-from bayescale.printed import print_json, print_table
+from bayescale.options import as_csv, as_json, comparing, csv_of, reading, seed, writable
+from bayescale.printed import print_json, print_table, write_json, write_rows
 
 FORMATS = (".png", ".pdf", ".svg", ".jpg")
+
+
+def _drawable(ctx: click.Context, option: click.Parameter, figure: str | None) -> str | None:
+    """Refuse, before anything is worked out, a figure that could not be written."""
+    if figure is not None and Path(figure).suffix not in FORMATS:
+        raise ValueError(f"--figure is {figure!r}; its name ends in one of {', '.join(FORMATS)}")
+    return writable(ctx, option, figure)
+
 
 draws = click.option(
     "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Draws of each chain."
 )
-figure = click.option("--figure", type=click.Path(dir_okay=False), help="File of a figure, as which.png.")
+figure = click.option(
+    "--figure", callback=_drawable, type=click.Path(dir_okay=False), help="File of a figure, as which.png."
+)
+
+
+def _kept(example: str) -> Callable:
+    """The option of a file for all that was found."""
+    said = f"File of everything found, as {example}.json, for `bayescale report` and `bayescale plot`."
+    return click.option("-o", "--output", callback=writable, type=click.Path(dir_okay=False), help=said)
 
 
 @click.command()
@@ -34,16 +51,20 @@ figure = click.option("--figure", type=click.Path(dir_okay=False), help="File of
     "--third", is_flag=True, help="Ask sequential Monte Carlo too; takes hundreds of times as long."
 )
 @draws
+@_kept("comparison")
 @figure
 @seed
 @reading
+@csv_of("the models, with all that the tables say of them,")
 @as_json
 def compare(
     runs: str,
+    csv: str | None,
     as_json: bool,
     seed: int,
     no_support: bool,
     no_predictive: bool,
+    output: str | None,
     figure: str | None,
     **options: Any,
 ) -> None:
@@ -53,7 +74,6 @@ def compare(
     from bayescale import words_of_comparisons as words
     from bayescale.check.compare import compare as run
 
-    _writable(figure)
     own = {name: options.pop(name) for name in ("cluster", "future", "third", "draws")}
     table, tried = _given(runs, as_json, options, own["cluster"])
     with _said(as_json) as report:
@@ -66,50 +86,26 @@ def compare(
             report=report,
             **own,
         )
+    told = found.to_dict()
+    _keep(told, output, csv, figure)
     if as_json:
-        _draw(figure, found)
-        return print_json(words.of_comparison(found))
-    best = found.candidates[0].evidence.value
-    print_table(
-        ["model", "log evidence", "error", "behind", "probability", "BIC", "AIC"],
-        [
-            (
-                one.name,
-                f"{one.evidence.value:.2f}" if not one.trouble else "in doubt",
-                f"{one.evidence.error:.2g}",
-                f"{best - one.evidence.value:.2f}" if not one.trouble else "-",
-                f"{found.probabilities[one.name]:.2g}" if one.name in found.probabilities else "-",
-                *("-" if value is None else f"{value:.1f}" for value in (one.bic, one.aic)),
-            )
-            for one in found.candidates
-        ],
-        title=f"{len(table)} runs, log marginal likelihood in nats, all models as likely before",
-    )
-    if units := list(found.candidates[0].predictive):
+        return print_json(told)
+    title = f"{len(table)} runs, log marginal likelihood in nats, all models as likely before"
+    print_table(list(words.MODELS), words.of_models(told), title=title)
+    headings, rows = words.of_left_out(told)
+    if headings:
         print_table(
-            ["model", "stacking weight", *(words.said_of(unit) for unit in units)],
-            [
-                (
-                    one.name,
-                    f"{found.stacking[one.name]:.2f}" if one.name in found.stacking else "-",
-                    *(_left_out(words.of_predictive(found, one, u)) for u in units),
-                )
-                for one in found.candidates
-            ],
+            headings,
+            rows,
             title="Log predictive density of what was left out, in nats behind the first model, ± the standard error; "
             "? where some are in doubt",
         )
-    for left_out, others in found.support.items():
-        click.echo(f"without {left_out}: {words.of_support(others)}")
+    for left_out, others in told["support"].items():
+        click.echo(f"without {left_out}: {others['said']}")
     for finding in found.findings:
         click.echo(str(finding))
     click.secho(found.verdict, bold=True, fg="red" if found.trouble else None)
-    _draw(figure, found)
-
-
-def _left_out(row: dict[str, Any]) -> str:
-    told = f"{row['behind']:.1f} ± {row['error']:.1f}" if row["behind"] else f"{row['log_score']:.1f} in all"
-    return told + ("?" if row["doubtful"] else "")
+    _said_where(output, csv, figure)
 
 
 @click.command()
@@ -123,25 +119,35 @@ def _left_out(row: dict[str, Any]) -> str:
 )
 @click.option("--cutoffs", type=click.IntRange(1), default=8, show_default=True, help="How many folds.")
 @draws
+@_kept("backtest")
 @figure
 @seed
 @reading
+@csv_of("the scores")
 @as_json
-def backtest(runs: str, as_json: bool, seed: int, hold_out: str, figure: str | None, **options: Any) -> None:
+def backtest(
+    runs: str,
+    csv: str | None,
+    as_json: bool,
+    seed: int,
+    hold_out: str,
+    output: str | None,
+    figure: str | None,
+    **options: Any,
+) -> None:
     """Fit the small runs, predict the large ones, and score the predictions."""
     import jax
 
     from bayescale import words_of_comparisons as words
     from bayescale.check.backtest import backtest as run
 
-    _writable(figure)
     own = {name: options.pop(name) for name in ("cutoffs", "draws")}
     table, tried = _given(runs, as_json, options, hold_out)
     with _said(as_json) as report:
         found = run(jax.random.key(seed), tried, table, by=hold_out, report=report, **own)
-    told = words.of_backtest(found)
+    told = found.to_dict()
+    _keep(told, output, csv, figure)
     if as_json:
-        _draw(figure, found)
         return print_json(told)
     unit = "the loss" if table.kind == "loss" else "the share of successes"
     rows = [told["total"], *told["by_gap"], *told["by_fold"]]
@@ -163,7 +169,7 @@ def backtest(runs: str, as_json: bool, seed: int, hold_out: str, figure: str | N
     for finding in found.findings:
         click.echo(str(finding))
     click.secho(found.verdict, bold=True)
-    _draw(figure, found)
+    _said_where(output, csv, figure)
 
 
 @click.command()
@@ -180,15 +186,22 @@ def backtest(runs: str, as_json: bool, seed: int, hold_out: str, figure: str | N
 @draws
 @seed
 @reading
+@as_csv
 @as_json
 def relevance(
-    runs: str, covariate: str, as_json: bool, seed: int, scale: float, draws: int, **options: Any
+    runs: str,
+    covariate: str,
+    csv: str | None,
+    as_json: bool,
+    seed: int,
+    scale: float,
+    draws: int,
+    **options: Any,
 ) -> None:
     """Say whether a covariate matters given those of a law, as the number of GPUs at fixed compute."""
     import jax
     import numpyro.distributions as dist
 
-    from bayescale import words_of_comparisons as words
     from bayescale.check.relevance import relevance as run
 
     table, tried = _given(runs, as_json, options)
@@ -197,11 +210,14 @@ def relevance(
             "one law with one noise, given which the covariate may matter; give --law and --noise once"
         )
     found = run(jax.random.key(seed), tried[0], table, covariate, prior=dist.Normal(0.0, scale), draws=draws)
+    told = found.to_dict()
+    _keep(told, None, csv)
     if as_json:
-        return print_json(words.of_relevance(found))
+        return print_json(told)
     for finding in found.findings:
         click.echo(str(finding))
     click.secho(found.verdict, bold=True, fg="red" if found.findings else None)
+    _said_where(None, csv)
 
 
 def _given(runs: str, quiet: bool, options: dict[str, Any], factor: str | None = None):
@@ -223,28 +239,25 @@ def _given(runs: str, quiet: bool, options: dict[str, Any], factor: str | None =
     return table, arguments.models_of(table.kind, irrelevant=(), **own)
 
 
-def _writable(figure: str | None) -> None:
-    """Refuse, before anything is worked out, a figure that could not be written."""
-    if figure is None:
-        return
-    if not Path(figure).absolute().parent.is_dir():
-        raise FileNotFoundError(f"{figure}: there is no folder {Path(figure).absolute().parent}")
-    if Path(figure).suffix not in FORMATS:
-        raise ValueError(f"--figure is {figure!r}; its name ends in one of {', '.join(FORMATS)}")
+def _keep(told: dict[str, Any], output: str | None, csv: str | None, figure: str | None = None) -> None:
+    """Write what was found to the files that were asked for."""
+    from bayescale.words_of_comparisons import rows_of
+
+    if output:
+        write_json(output, told)
+    if csv:
+        write_rows(csv, rows_of(told))
+    if figure:
+        from bayescale import plot_of_checks
+
+        draw = plot_of_checks.comparison if told["of"] == "comparison" else plot_of_checks.backtest
+        draw(told).savefig(figure)
 
 
-def _draw(figure: str | None, found: Any) -> None:
-    """Write the figure of a comparison or of a back-test."""
-    if figure is None:
-        return
-    from bayescale import plot_of_checks
-    from bayescale.check.compared import Comparison
-
-    drawn = (
-        plot_of_checks.comparison(found) if isinstance(found, Comparison) else plot_of_checks.backtest(found)
-    )
-    drawn.savefig(figure)
-    click.echo(f"the figure is in {figure}", err=True)
+def _said_where(output: str | None, csv: str | None, figure: str | None = None) -> None:
+    for what, file in (("what was found", output), ("the table", csv), ("the figure", figure)):
+        if file:
+            click.echo(f"{what} is in {file}")
 
 
 def _said(quiet: bool):

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_csv, as_json, reading, seed
+from bayescale.options import as_json, csv_of, reading, seed
 from bayescale.printed import print_json, print_table, write_csv
 
 SHOWN = 12  # candidates in the table that is printed; all of them are in the CSV and in the JSON
@@ -37,7 +37,7 @@ OPTIMUM = ("by", "quantity", "estimate", "low", "high")
 @click.option("--hold", multiple=True, help="A further covariate of the law, as experts=8; may be repeated.")
 @click.option("--law", help="The file of the law of fits, where it is not one of `bayescale laws`.")
 @seed
-@as_csv
+@csv_of("the table of all candidates")
 @as_json
 def design(
     fit, rivals, budget, target, batch, candidates, weights, level, hold, law, seed, csv, as_json
@@ -124,7 +124,7 @@ def design(
 )
 @seed
 @reading
-@as_csv
+@csv_of("the table of the optimum")
 @as_json
 def isoflop(
     runs: str,

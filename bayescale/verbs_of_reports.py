@@ -1,13 +1,12 @@
 """The verb that writes a page: `bayescale report`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bayescale import arguments
-from bayescale.options import as_json, seed
+from bayescale.options import as_json, seed, writable
 from bayescale.printed import print_json
 
 ASKED = ("compute", "target", "inference", "unique")
@@ -38,6 +37,7 @@ ASKED = ("compute", "target", "inference", "unique")
 @click.option(
     "-o",
     "--output",
+    callback=writable,
     type=click.Path(dir_okay=False),
     default="report.html",
     show_default=True,
@@ -50,12 +50,11 @@ def report(
     """Write a page of what fits say: one file, for a browser, that loads nothing."""
     import jax
 
+    from bayescale.check.as_data import read
     from bayescale.page.answers import Question
     from bayescale.page.report import write
     from bayescale.page.reproduce import command
 
-    if not Path(output).absolute().parent.is_dir():
-        raise FileNotFoundError(f"{output}: there is no folder {Path(output).absolute().parent}")
     at = {
         n: arguments.amount_of(v, "--at")
         for n, v in arguments.pairs_of(given["at"], "--at", "experts=8").items()
@@ -63,11 +62,9 @@ def report(
     levels = arguments.pairs_of(given["level"], "--level", "family=pythia")
     asked = {n: None if given[n] is None else arguments.amount_of(given[n], f"--{n}") for n in ASKED}
     asked["unique"] = asked["unique"] or at.pop("U", None)
-    checks = {
-        n: _printed(given[n], verb) for n, verb in (("comparison", "compare"), ("backtest", "backtest"))
-    }
+    checks = {n: read(given[n], n) if given[n] else None for n in ("comparison", "backtest")}
     own = arguments.law_of(law) if law else None
-    found = {name: _loaded(path, own) for name, path in _named(fits).items()}
+    found = {name: arguments.fit_in(path, own) for name, path in _named(fits).items()}
     typed = command(
         "report", fits, {**given, "law": law, "quick": quick, "seed": None if quick else seed, "o": output}
     )
@@ -96,31 +93,3 @@ def _named(fits: tuple[str, ...]) -> dict[str, str]:
     if len(set(fits)) < len(fits):
         raise ValueError("a fit is named twice; name each once")
     return {stem if stems.count(stem) == 1 else path: path for stem, path in zip(stems, fits, strict=True)}
-
-
-def _loaded(path: str, law):
-    """The fit in a file; of the law that is given where it is of none of the package."""
-    from bayescale.storage import load
-
-    try:
-        return load(path)
-    except ValueError:
-        if law is None:
-            raise
-        return load(path, law=law)
-
-
-def _printed(path: str | None, verb: str) -> dict[str, Any] | None:
-    if path is None:
-        return None
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {path}; give what `bayescale {verb} --json` printed")
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is not JSON ({error}); give what `bayescale {verb} --json` printed"
-        ) from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is not what `bayescale {verb} --json` printed")
-    return found

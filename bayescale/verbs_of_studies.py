@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import MODEL, as_json, modelling, reading, seed
-from bayescale.printed import print_json, print_table
+from bayescale.options import MODEL, as_csv, as_json, modelling, reading, seed
+from bayescale.printed import print_json, print_table, write_rows
 
 
 @click.command()
@@ -46,8 +46,9 @@ from bayescale.printed import print_json, print_table
 @click.option("--double", is_flag=True, help="Double precision from the first step on.")
 @seed
 @reading
+@as_csv
 @as_json
-def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
+def bootstrap(runs: str, csv: str | None, as_json: bool, seed: int, **options: Any) -> None:
     """Refit a law to resampled runs, and give each number its interval."""
     import jax
 
@@ -101,6 +102,8 @@ def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
         )
     rows = words.of_study(study, quantities, kind=said["interval"], level=said["level"])
     findings = findings_of_study(study)
+    if csv:
+        write_rows(csv, rows)
     if as_json:
         return print_json(
             {
@@ -139,6 +142,8 @@ def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
     click.secho(study.verdict, bold=True, fg=None if study.converged else "red")
     if own["out"]:
         click.echo(f"the study is in {own['out']}")
+    if csv:
+        click.echo(f"the table is in {csv}")
 
 
 def _watched(quiet: bool, size: int):

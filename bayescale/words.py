@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpyro.distributions import Distribution
 
 from bayescale import models
 from bayescale.columns import label
@@ -15,6 +14,7 @@ from bayescale.forecast import complete
 from bayescale.infer.study import Quantity, Study
 from bayescale.intervals import Interval
 from bayescale.law import Law
+from bayescale.priors import prior_in_words
 from bayescale.quantiles import Number
 
 COMPUTE = ("C", "N", "D")  # what a forecast goes beyond: compute where it is known
@@ -47,12 +47,6 @@ def describe(one: Mapping[str, Any]) -> str:
     priors = [f"  {name:<9} {prior}" for name, prior in one["priors"].items()]
     head = "priors, where the reference run is 1 and so is the least response measured:"
     return "\n".join([one["name"], "", one["text"], "", head, *priors, "", f"source: {one['source']}"])
-
-
-def prior_in_words(prior: Distribution) -> str:
-    """A prior by name and parameters, as LogNormal(-1.6, 1)."""
-    values = [float(np.asarray(getattr(prior, name))) for name in prior.arg_constraints]
-    return f"{type(prior).__name__}({', '.join(f'{v:.4g}' for v in values)})"
 
 
 def of_fit(fit: Fit) -> dict[str, Any]:
@@ -146,7 +140,8 @@ def of_predictions(
         beyond = beyond_runs(fit, {c: float(v[i]) for c, v in completed.items()})
         # A point fit has no spread: one number is no interval.
         low, high = (q5, q95) if len(draws) > 1 else (math.nan, math.nan)
-        rows.append({"point": point, "q5": low, "q50": q50, "q95": high, "beyond": beyond})
+        at = {c: float(v[i]) for c, v in columns.items()}
+        rows.append({"point": point, **at, "q5": low, "q50": q50, "q95": high, "beyond": beyond})
     return rows
 
 

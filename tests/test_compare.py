@@ -1,5 +1,6 @@
 """Comparisons: which law is found, what is said where none is, and what flips."""
 
+import csv
 import json
 
 import jax
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 
 from bayescale import models, noise, plot_of_checks
 from bayescale.check import compared
+from bayescale.check.as_data import read
 from bayescale.check.compare import compare, names_of
 from bayescale.check.compared import Comparison
 from bayescale.check.loo import Predictive
@@ -278,6 +280,10 @@ def test_the_command_line_compares(tmp_path):
         "--no-support",
         "--figure",
         str(tmp_path / "which.png"),
+        "--csv",
+        str(tmp_path / "models.csv"),
+        "-o",
+        str(tmp_path / "comparison.json"),
     ]
     plain = CliRunner().invoke(main, given, catch_exceptions=False)
     assert plain.exit_code == 0, plain.output
@@ -290,6 +296,14 @@ def test_the_command_line_compares(tmp_path):
     assert told["models"][0]["prior_sensitivity"].keys() >= {"E", "alpha"}
     assert told["models"][1]["left_out"]["run"]["behind"] > 10
     assert told["models"][1]["left_out"]["future"]["of"] == "the largest runs from the small ones"
+    assert read(tmp_path / "comparison.json", "comparison") == told
+    assert f"what was found is in {tmp_path / 'comparison.json'}" in plain.output
+    with (tmp_path / "models.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["model"] for row in rows] == ["power_floor in C", "constant"]
+    assert float(rows[1]["left_out.run.behind"]) == told["models"][1]["left_out"]["run"]["behind"]
+    assert rows[0]["trouble"] == ""
+    assert not [name for name in rows[0] if name.startswith("prior")]
     missing = CliRunner().invoke(main, ["compare", str(path), "--law", "nothing"])
     assert missing.exit_code == 2
     assert "there is no law 'nothing'" in missing.output

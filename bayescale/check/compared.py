@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from jax import Array, random
 
+from bayescale.check.as_data import of_comparison
 from bayescale.check.finding import Finding, sorted_by_severity
 from bayescale.check.findings import findings as findings_of_fit
-from bayescale.check.loo import stacking
+from bayescale.check.loo import said_of, stacking
 from bayescale.check.ranking import Candidate, Ranking
 from bayescale.check.relevance import DECISIVE
 from bayescale.forecast import meant
@@ -169,6 +170,10 @@ class Comparison:
             return f"A law, but see the findings: {said}"
         return f"A consistent law: {said}" if self.support else f"A law, by all runs: {said}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as plain values, for JSON; numbers may be nan or infinite."""
+        return of_comparison(self)
+
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What there is to say of the comparison, the most severe first."""
@@ -286,10 +291,3 @@ class Comparison:
         for name in self.best:
             for one in findings_of_fit(self[name].evidence.fit):
                 yield Finding(one.code, one.severity, f"{name}: {one.message}", one.number, one.action)
-
-
-def said_of(unit: str) -> str:
-    """What is predicted, in words."""
-    return {"run": "one run left out", "future": "the largest runs from the small ones"}.get(
-        unit, f"one {unit} left out"
-    )

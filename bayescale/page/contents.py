@@ -8,11 +8,12 @@ import jax
 import numpy as np
 from jax import random
 
-from bayescale import parallel, words
+from bayescale import parallel
 from bayescale.columns import MEANINGS, label
 from bayescale.fit import Fit
 from bayescale.page import reproduce
 from bayescale.page.tables import table
+from bayescale.priors import prior_in_words
 from bayescale.summary import HEADINGS
 
 PRIOR_DRAWS = 20_000  # the 5% and 95% quantiles are good to two digits
@@ -27,8 +28,9 @@ METHODS = {
 
 
 def section(id: str, title: str, **parts: list) -> dict[str, Any]:
-    """A section of the page: texts, tables, lists and codes, in that order."""
-    return {"id": id, "title": title, "texts": [], "tables": [], "lists": [], "codes": []} | parts
+    """A section of the page: texts, figures, tables, lists and codes, in that order."""
+    empty: dict[str, list] = {"texts": [], "figures": [], "tables": [], "lists": [], "codes": []}
+    return {"id": id, "title": title} | empty | parts
 
 
 def fitted(fits: Mapping[str, Fit]) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def parameters(fits: Mapping[str, Fit]) -> dict[str, Any]:
                 list(HEADINGS),
                 [["–" if one == "nan" else one for one in c] for c in summary.cells()],
                 summary.verdict,
+                data=summary.to_dict()["rows"],
             )
         )
         tables.append(_priors(fit, name))
@@ -74,23 +77,28 @@ def parameters(fits: Mapping[str, Fit]) -> dict[str, Any]:
 
 def _priors(fit: Fit, name: str) -> dict[str, Any]:
     law, before, after = fit.model.law, prior(fit), fit.centre()
-    rows = []
+    rows, data = [], []
     for p in law.parameters:
-        ends = [_short(q) for q in np.quantile(before[p], (0.05, 0.5, 0.95))]
-        one = len(after[p]) == 1
-        learnt = [_short(q) for q in np.quantile(after[p], (0.05, 0.5, 0.95))]
+        one, told_before, told_after = len(after[p]) == 1, _quantiles(before[p]), _quantiles(after[p])
+        ends, learnt = ([_short(q) for q in told.values()] for told in (told_before, told_after))
         contraction = None if fit.method == "published" else fit.summary()[p].contraction
         told = ["", learnt[1], ""] if one else learnt
+        told_after = {"q50": told_after["q50"]} if one else told_after
+        said = {"parameter": p, "prior, relative": prior_in_words(law.priors[p])}
+        data.append(said | {"prior": told_before, "posterior": told_after, "contraction": contraction})
         rows.append(
             [
                 p,
-                words.prior_in_words(law.priors[p]),
+                prior_in_words(law.priors[p]),
                 *ends,
                 *told,
                 "" if contraction is None else f"{contraction:.2f}",
             ]
         )
-    rows += [[p, words.prior_in_words(q), *[""] * 7] for p, q in fit.model.noise.priors.items()]
+    rows += [[p, prior_in_words(q), *[""] * 7] for p, q in fit.model.noise.priors.items()]
+    data += [
+        {"parameter": p, "prior, relative": prior_in_words(q)} for p, q in fit.model.noise.priors.items()
+    ]
     headings = [
         "",
         "prior, relative",
@@ -101,7 +109,11 @@ def _priors(fit: Fit, name: str) -> dict[str, Any]:
         "Priors are relative to the reference run, where each covariate is 1 and so is the least response measured; "
         "the quantiles are in natural units."
     )
-    return table(f"{name}: priors against posteriors", headings, rows, note)
+    return table(f"{name}: priors against posteriors", headings, rows, note, data=data)
+
+
+def _quantiles(values: np.ndarray) -> dict[str, float]:
+    return dict(zip(("q5", "q50", "q95"), np.quantile(values, (0.05, 0.5, 0.95)).tolist(), strict=True))
 
 
 def _short(value: float) -> str:
@@ -135,16 +147,20 @@ def runs(fits: Mapping[str, Fit]) -> dict[str, Any]:
         table_of, several = fit.runs, len(different) > 1
         columns = {table_of.kind: np.asarray(table_of.response, float)}
         columns |= {c: np.asarray(v, float) for c, v in table_of.columns.items()}
+        ends = {c: np.quantile(v, (0, 0.5, 1)).tolist() for c, v in columns.items()}
         rows = [
-            [
-                f"{c}, {MEANINGS[c][0]}" if c in MEANINGS else c,
-                *(label(q) for q in np.quantile(v, (0, 0.5, 1))),
-            ]
-            for c, v in columns.items()
+            [f"{c}, {MEANINGS[c][0]}" if c in MEANINGS else c, *map(label, three)]
+            for c, three in ends.items()
+        ]
+        data = [
+            {"column": c, **dict(zip(("least", "median", "most"), three, strict=True))}
+            for c, three in ends.items()
         ]
         rows += [[f"factor {by}", f"{len(levels)} levels", "", ""] for by, levels in table_of.levels.items()]
         caption = f"{len(table_of)} runs of {table_of.source}" + (f", of {name}" if several else "")
-        tables.append(table(caption, ["", "least", "median", "most"], rows, f"SHA-256 of these runs: {hash}"))
+        data += [{"column": by, "levels": len(levels)} for by, levels in table_of.levels.items()]
+        note = f"SHA-256 of these runs: {hash}"
+        tables.append(table(caption, ["", "least", "median", "most"], rows, note, data=data))
         if table_of.notes:
             title = "How the table was read, and what was left out" + (f": {name}" if several else "")
             lists.append({"title": title, "items": list(table_of.notes)})

@@ -16,6 +16,7 @@ from matplotlib.text import Text
 from bayescale.columns import label
 from bayescale.fit import Fit
 from bayescale.page.explore import factors_of
+from bayescale.plot_of_checks import against_truth, calibration, coverage, evidence, predictive, skill
 from bayescale.plot_of_decisions import regret
 from bayescale.plot_of_levels import forest
 from bayescale.plot_of_losses import loss_curves
@@ -52,6 +53,56 @@ def figures(
             for one in (drawn if len(fits) <= FULL or not drawn else [drawn[0], drawn[-1]])
         ]
     return found
+
+
+def of_comparison(said: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is drawn of a comparison: the evidence, and what is predicted unseen, of each model."""
+    names = ", ".join(str(one["model"]) for one in said["models"])
+    found = [
+        _image_or_why(
+            lambda: _of(evidence(said)),
+            "Evidence of each model less that of the first, with three standard errors",
+            f"Log evidence of {names}, in nats more than the first.",
+        )
+    ]
+    for unit, own in said["models"][0]["left_out"].items():
+        found.append(
+            _image_or_why(
+                lambda unit=unit: _of(predictive(said, unit)),
+                f"Log predictive density of {own['of']}, less that of the first model, with two standard errors",
+                f"Log predictive density of {own['of']}, of {names}, in nats more than the first.",
+            )
+        )
+    return found
+
+
+def of_backtest(said: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is drawn of a back-test: forecasts against what came, and how well they did."""
+    total, count = said["total"], len(said["each"])
+    held = ", ".join(f"{share}% intervals held {total[f'cover{share}']:.0%}" for share in (50, 90))
+    by = f"decades of {said['by']}" if said["by_gap"] else said["by"]
+    return [
+        _image_or_why(
+            lambda: _of(against_truth(said)),
+            "What was measured and what had been predicted, with 90% intervals, by what was known",
+            f"{count} forecasts against what was measured, and the line where both are the same.",
+        ),
+        _image_or_why(
+            lambda: _of(calibration(said)),
+            "Where what came lay in its forecast: level where forecasts are as sure as they should be",
+            f"Histogram of the probability integral transform of {count} forecasts.",
+        ),
+        _image_or_why(
+            lambda: _of(coverage(said)),
+            "How often 50% and 90% intervals held, by how far forecasts reached; dotted, how often they should",
+            f"Coverage by {by}; in all the {held} of the time.",
+        ),
+        _image_or_why(
+            lambda: _of(skill(said)),
+            "Skill: the share of the error of the best baseline that the law saves; below 0 it does worse",
+            f"Skill by {by}; in all {total['skill']:.2f}.",
+        ),
+    ]
 
 
 def _image_or_why(draw: Callable[[], Figure], caption: str, alt: str, *folded: bool) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def parts(
     """Everything that the page says; see `report` for the arguments."""
     cases = {name: explore.cases_of(fit, name, question.levels) for name, fit in fits.items()}
     asked, refused = _answered(fits, cases, question)
-    checks = of_checks.sections(comparison, backtest)
+    checks = of_checks.sections(comparison, backtest, fits)
     of_fits, unchecked = of_findings.of_fits(fits, checked or {}, key)
     found = [*of_findings.told(of_fits, asked, fits), *of_checks.findings(comparison, backtest)]
     explored = _explored(fits, cases, question, asked)

@@ -9,6 +9,8 @@ from typing import Any
 
 import jax
 
+from bayescale.check.backtested import Backtest
+from bayescale.check.compared import Comparison
 from bayescale.check.findings import Finding
 from bayescale.fit import Fit
 from bayescale.page.answers import BOUNDS, Question
@@ -30,8 +32,8 @@ def report(
     unique: float | None = None,
     at: Mapping[str, float] | None = None,
     title: str | None = None,
-    comparison: Mapping[str, Any] | None = None,
-    backtest: Mapping[str, Any] | None = None,
+    comparison: Comparison | Mapping[str, Any] | None = None,
+    backtest: Backtest | Mapping[str, Any] | None = None,
     checked: Mapping[str, Iterable[Finding]] | None = None,
     deep: bool = True,
     seed: int = 0,
@@ -52,8 +54,8 @@ def report(
         unique: the tokens there are to train on, for a law with repeated data.
         at: further covariates of a law, column -> the value they are held at; by default those of the reference run.
         title: of the page.
-        comparison: what `bayescale compare --json` printed, or `words_of_comparisons.of_comparison` of a comparison.
-        backtest: what `bayescale backtest --json` printed, or `words_of_comparisons.of_backtest` of a back-test.
+        comparison: of laws for the same runs; or what `bayescale compare -o` wrote, read by `check.as_data.read`.
+        backtest: of a law on the same runs; or what `bayescale backtest -o` wrote, read in the same way.
         checked: name of a fit -> its findings, such as `all_findings` gives; by default they are found here.
         deep: whether to look for those too that take refits, some seconds to a minute for each fit; the page says
             where that was left out.
@@ -74,8 +76,8 @@ def report(
     question = Question(compute, target, inference, unique or held.pop("U", None), held, levels)
     given = {
         "title": title,
-        "comparison": comparison,
-        "backtest": backtest,
+        "comparison": comparison.to_dict() if isinstance(comparison, Comparison) else comparison,
+        "backtest": backtest.to_dict() if isinstance(backtest, Backtest) else backtest,
         "checked": checked,
         "key": jax.random.key(seed) if deep else None,
         "command": command,

@@ -14,7 +14,7 @@ from bayescale.law import Law, irrelevant
 from bayescale.model import Model
 from bayescale.noise import Noise
 from bayescale.pooling import Effect, Pooling
-from bayescale.words import prior_in_words
+from bayescale.priors import prior_in_words
 
 _WHERE = re.compile(r"where (.*): \d+ of \d+ rows left out")  # a note of the table
 FUNCTIONS = {"nuts": "nuts", "laplace": "laplace", "map": "optimize", "maximum_likelihood": "optimize"}
