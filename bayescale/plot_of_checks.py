@@ -1,6 +1,6 @@
 """Figures of comparisons and back-tests; each panel takes and returns matplotlib Axes.
 
-Each is of a `Comparison` or a `Backtest`, or of what the command line wrote of it: see `check.as_data.read`.
+Each is of a `Comparison` or a `Backtest`, or of what was written of it, as `load_check` gives it.
 """
 
 import textwrap
@@ -22,6 +22,7 @@ from bayescale.plot_themes import theme_of
 BINS = 10  # of the probability integral transform
 LINEAR = 3.0  # nats, up to where the axis of differences is linear
 NAME = 26  # letters of a line of the name of a model
+FEW = 100  # forecasts; of more the intervals are pale, or they would hide each other
 MANY = 6  # levels whose names have room below an axis
 Compared = Comparison | Mapping[str, Any]
 Tested = Backtest | Mapping[str, Any]
@@ -47,7 +48,7 @@ def comparison(found: Compared) -> Figure:
 def evidence(found: Compared, axes: Axes | None = None) -> Axes:
     """The log evidence of each candidate less that of the first, with three standard errors; hollow where in doubt."""
     models = _plain(found)["models"]
-    axes = made(axes, 5.2, _height(models))
+    axes = made(axes, 4.4, _height(models))
     for row, one in enumerate(models):
         _bar(axes, row, -_number(one["behind"]), 3 * _number(one["error"]), hollow=bool(one["trouble"]))
     return _differences(axes, models, "log evidence", "± 3 errors; hollow: in doubt")
@@ -67,7 +68,7 @@ def predictive(found: Compared, unit: str, axes: Axes | None = None) -> Axes:
     models = _plain(found)["models"]
     if unit not in (known := models[0]["left_out"]):
         raise ValueError(f"no {unit} was left out; there is {', '.join(known) or 'nothing that was'}")
-    axes = made(axes, 5.2, _height(models))
+    axes = made(axes, 4.4, _height(models))
     for row, one in enumerate(models):
         own = one["left_out"][unit]
         _bar(axes, row, -_number(own["behind"]), 2 * _number(own["error"]), hollow=own["doubtful"] > 0)
@@ -135,23 +136,24 @@ def backtest(found: Tested) -> Figure:
 
 def against_truth(found: Tested, axes: Axes | None = None) -> Axes:
     """The median and the 90% interval of each forecast against what was measured, by fold."""
-    said, axes = _plain(found), made(axes, 6.5, 5.5)
+    said, axes = _plain(found), made(axes, 7.0, 5.2)
     theme = theme_of(axes)
-    names = list(dict.fromkeys(one["fold"] for one in said["each"]))
+    names, few = list(dict.fromkeys(one["fold"] for one in said["each"])), len(said["each"]) <= FEW
     for k, name in enumerate(names):
         mine = [one for one in said["each"] if one["fold"] == name]
         truth, low, middle, high = (
             np.array([one[column] for one in mine], float) for column in ("measured", "q5", "q50", "q95")
         )
-        axes.errorbar(
+        colour = theme.colours[k % len(theme.colours)]
+        axes.vlines(truth, low, high, color=colour, linewidth=0.8, alpha=0.7 if few else 0.25)
+        axes.plot(
             truth,
             middle,
-            yerr=(middle - low, high - middle),
-            fmt=MARKERS[k % len(MARKERS)],
-            color=theme.colours[k % len(theme.colours)],
-            markersize=4.5,
-            linewidth=0.8,
-            alpha=0.8,
+            MARKERS[k % len(MARKERS)],
+            color=colour,
+            markersize=4.5 if few else 3.5,
+            markeredgewidth=0,
+            alpha=0.85,
             label=f"{name} ({len(mine)})",
         )
     truth, middle = (np.array([one[column] for one in said["each"]], float) for column in ("measured", "q50"))
@@ -173,7 +175,7 @@ def against_truth(found: Tested, axes: Axes | None = None) -> Axes:
 
 def calibration(found: Tested, axes: Axes | None = None) -> Axes:
     """The histogram of the probability integral transform, and where 95% of the bars of as many runs would be."""
-    each, axes = _plain(found)["each"], made(axes, 5.0, 3.0)
+    each, axes = _plain(found)["each"], made(axes, 4.4, 2.8)
     edges, theme = np.linspace(0, 1, BINS + 1), theme_of(axes)
     runs = len({one["run"] for one in each})  # forecasts of one run in several folds are not independent
     low, high = binom.ppf((0.025, 0.975), runs, 1 / BINS) / runs * BINS
@@ -191,7 +193,7 @@ def calibration(found: Tested, axes: Axes | None = None) -> Axes:
 
 def coverage(found: Tested, axes: Axes | None = None) -> Axes:
     """How often the 50% and the 90% intervals held, by how far forecasts reached; dotted, how often they should."""
-    said, axes = _plain(found), made(axes, 5.0, 3.0)
+    said, axes = _plain(found), made(axes, 4.4, 2.8)
     theme, rows = theme_of(axes), _rows(said)
     for k, (share, name) in enumerate(((0.9, "cover90"), (0.5, "cover50"))):
         colour = theme.colours[(2, 0)[k]]
@@ -205,7 +207,7 @@ def coverage(found: Tested, axes: Axes | None = None) -> Axes:
 
 def skill(found: Tested, axes: Axes | None = None) -> Axes:
     """The skill over the best baseline with its standard error, by how far forecasts reached."""
-    said, axes = _plain(found), made(axes, 5.0, 3.0)
+    said, axes = _plain(found), made(axes, 4.4, 2.8)
     theme, rows = theme_of(axes), _rows(said)
     values = np.array([_number(row["skill"]) for row in rows])
     error = np.nan_to_num([_number(row["skill_error"]) for row in rows])

@@ -19,14 +19,6 @@ def print_json(value: dict) -> None:
     click.echo(json.dumps(plain(value), indent=2, allow_nan=False, default=str))
 
 
-def write_json(file: str | Path, value: dict) -> None:
-    """Write what `print_json` prints."""
-    from bayescale.words import plain
-
-    text = json.dumps(plain(value), indent=2, allow_nan=False, default=str)
-    Path(file).write_text(f"{text}\n", encoding="utf-8")
-
-
 def print_table(headings: list[str], rows: list[tuple], title: str | None = None) -> None:
     """Print a table, the first column to the left and the others to the right."""
     from rich.console import Console

@@ -10,7 +10,7 @@ import click
 
 from bayescale import arguments
 from bayescale.options import as_csv, as_json, comparing, csv_of, reading, seed, writable
-from bayescale.printed import print_json, print_table, write_json, write_rows
+from bayescale.printed import print_json, print_table, write_rows
 
 FORMATS = (".png", ".pdf", ".svg", ".jpg")
 
@@ -87,7 +87,7 @@ def compare(
             **own,
         )
     told = found.to_dict()
-    _keep(told, output, csv, figure)
+    _keep(found, told, output, csv, figure)
     if as_json:
         return print_json(told)
     title = f"{len(table)} runs, log marginal likelihood in nats, all models as likely before"
@@ -146,7 +146,7 @@ def backtest(
     with _said(as_json) as report:
         found = run(jax.random.key(seed), tried, table, by=hold_out, report=report, **own)
     told = found.to_dict()
-    _keep(told, output, csv, figure)
+    _keep(found, told, output, csv, figure)
     if as_json:
         return print_json(told)
     unit = "the loss" if table.kind == "loss" else "the share of successes"
@@ -211,7 +211,7 @@ def relevance(
         )
     found = run(jax.random.key(seed), tried[0], table, covariate, prior=dist.Normal(0.0, scale), draws=draws)
     told = found.to_dict()
-    _keep(told, None, csv)
+    _keep(found, told, None, csv)
     if as_json:
         return print_json(told)
     for finding in found.findings:
@@ -239,12 +239,15 @@ def _given(runs: str, quiet: bool, options: dict[str, Any], factor: str | None =
     return table, arguments.models_of(table.kind, irrelevant=(), **own)
 
 
-def _keep(told: dict[str, Any], output: str | None, csv: str | None, figure: str | None = None) -> None:
+def _keep(
+    found, told: dict[str, Any], output: str | None, csv: str | None, figure: str | None = None
+) -> None:
     """Write what was found to the files that were asked for."""
+    from bayescale.check.as_data import save_check
     from bayescale.words_of_comparisons import rows_of
 
     if output:
-        write_json(output, told)
+        save_check(found, output)
     if csv:
         write_rows(csv, rows_of(told))
     if figure:

@@ -136,10 +136,10 @@ def _draw_check(
         raise ValueError(f"{kind} is of a fit, a file .nc, and not of {path}")
     _writable(output, folder=False)
     from bayescale import plot_of_checks
-    from bayescale.check.as_data import read
+    from bayescale.check.as_data import load_check
     from bayescale.plot_themes import style
 
-    found = read(path, CHECKS[kind] if kind else None)
+    found = load_check(path, CHECKS[kind] if kind else None)
     draw = plot_of_checks.comparison if found["of"] == "comparison" else plot_of_checks.backtest
     with style("dark" if dark else "light"):
         draw(found).savefig(output, dpi=dpi)

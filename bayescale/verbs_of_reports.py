@@ -50,7 +50,7 @@ def report(
     """Write a page of what fits say: one file, for a browser, that loads nothing."""
     import jax
 
-    from bayescale.check.as_data import read
+    from bayescale.check.as_data import load_check
     from bayescale.page.answers import Question
     from bayescale.page.report import write
     from bayescale.page.reproduce import command
@@ -62,7 +62,7 @@ def report(
     levels = arguments.pairs_of(given["level"], "--level", "family=pythia")
     asked = {n: None if given[n] is None else arguments.amount_of(given[n], f"--{n}") for n in ASKED}
     asked["unique"] = asked["unique"] or at.pop("U", None)
-    checks = {n: read(given[n], n) if given[n] else None for n in ("comparison", "backtest")}
+    checks = {n: load_check(given[n], n) if given[n] else None for n in ("comparison", "backtest")}
     own = arguments.law_of(law) if law else None
     found = {name: arguments.fit_in(path, own) for name, path in _named(fits).items()}
     typed = command(
@@ -81,9 +81,8 @@ def report(
         click.secho(said["warned"], bold=True, fg="red")
     for text in (*said["unanswered"], *said["unchecked"]):
         click.echo(text)
-    counts = [one["severity"] for one in said["findings"]]
-    if counts:
-        click.echo(", ".join(f"{counts.count(s)} {s}" for s in dict.fromkeys(counts)) + " among the findings")
+    if said["counted"]:
+        click.echo(f"Findings: {said['counted']}.")
     click.echo(f"the report is in {output}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayescale import models
+from bayescale.check.as_data import plain
 from bayescale.columns import label
 from bayescale.fit import Fit
 from bayescale.forecast import complete
@@ -108,24 +109,6 @@ def with_error(value: Mapping[str, float]) -> str:
 def of_findings(findings: Iterable) -> list[dict[str, Any]]:
     """Findings for JSON."""
     return [plain(vars(finding)) for finding in findings]
-
-
-def plain(value: Any, *, infinite: bool = False) -> Any:
-    """The value with numbers that JSON lacks as null; with `infinite`, as of decisions, inf as "inf" and "-inf".
-
-    What is infinite is out of reach, and what is null is not known.
-    """
-    if isinstance(value, Mapping):
-        return {str(k): plain(v, infinite=infinite) for k, v in value.items()}
-    if isinstance(value, str) or value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, Sequence):
-        return [plain(v, infinite=infinite) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value) if infinite and math.isinf(value) else None
-    return value
 
 
 def of_predictions(

@@ -8,10 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from bayescale import plot_of_checks
-from bayescale.check.as_data import of_runs, read
+from bayescale.check.as_data import load_check, of_runs, plain, save_check
 from bayescale.cli import main
-from bayescale.printed import write_json
-from bayescale.words import plain
 from bayescale.words_of_comparisons import MODELS, of_left_out, of_models, rows_of
 from tests.made import RUNS, backtested, compared
 
@@ -19,16 +17,16 @@ from tests.made import RUNS, backtested, compared
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("checks")
-    write_json(path / "comparison.json", compared().to_dict())
-    write_json(path / "backtest.json", backtested().to_dict())
+    save_check(compared(), path / "comparison.json")
+    save_check(backtested(), path / "backtest.json")
     return path
 
 
 @pytest.mark.parametrize(("name", "make"), [("comparison", compared), ("backtest", backtested)])
 def test_what_is_read_is_what_was_found(name, make, folder):
-    found = read(folder / f"{name}.json", name)
+    found = load_check(folder / f"{name}.json", name)
     assert found == plain(make().to_dict())
-    assert found == read(folder / f"{name}.json")
+    assert found == load_check(folder / f"{name}.json")
     assert found["verdict"] == make().verdict
     assert [one["code"] for one in found["findings"]] == [one.code for one in make().findings]
 
@@ -60,7 +58,7 @@ def test_a_file_draws_what_the_object_draws(draw, make, folder):
         draw(found).savefig(file, format="png", dpi=50)
         return file.getvalue()
 
-    assert image(make()) == image(read(folder / f"{name}.json"))
+    assert image(make()) == image(load_check(folder / f"{name}.json"))
 
 
 def test_the_figures_say_what_was_found():
@@ -79,7 +77,7 @@ def test_the_figures_say_what_was_found():
 
 
 def test_the_tables_of_a_file_and_of_an_object_are_the_same(folder):
-    found, file = compared().to_dict(), read(folder / "comparison.json")
+    found, file = compared().to_dict(), load_check(folder / "comparison.json")
     assert of_models(found) == of_models(file)
     assert of_left_out(found) == of_left_out(file)
     rows = dict(zip(MODELS, of_models(found)[1], strict=True))
@@ -106,7 +104,7 @@ def test_what_is_no_such_file_is_refused(name, of, message, folder):
     for other, text in {"list.json": "[]", "text.json": "so", "other.json": '{"of": "fit"}'}.items():
         (folder / other).write_text(text)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        read(folder / name, of)
+        load_check(folder / name, of)
 
 
 # ---- `bayescale plot`

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from scipy.stats import norm
 
 from bayescale import models, noise, plot_of_checks
-from bayescale.check.as_data import read
+from bayescale.check.as_data import load_check
 from bayescale.check.backtest import _chosen, backtest, of_folds
 from bayescale.check.backtested import Backtest
 from bayescale.check.folds import Fold, folds
@@ -285,7 +285,7 @@ def test_the_command_line_tests(tmp_path):
     told = json.loads(CliRunner().invoke(main, [*given, "--json"], catch_exceptions=False).stdout)
     assert told["total"]["skill"] > 0
     assert told["by_fold"][0]["forecasts"].startswith("C up to ")
-    assert read(tmp_path / "tested.json") == told
+    assert load_check(tmp_path / "tested.json") == told
     assert len(told["each"]) == told["total"]["count"]
     with (tmp_path / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))

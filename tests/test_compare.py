@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from bayescale import models, noise, plot_of_checks
 from bayescale.check import compared
-from bayescale.check.as_data import read
+from bayescale.check.as_data import load_check
 from bayescale.check.compare import compare, names_of
 from bayescale.check.compared import Comparison
 from bayescale.check.loo import Predictive
@@ -96,7 +96,7 @@ def test_doubt_about_one_that_is_far_behind_costs_its_own_bayes_factors_only():
         candidate("a", 60.0), candidate("b", 50.0), candidate("far", 20.0, off=0.5), candidate("null", 0.0)
     )
     assert set(found.probabilities) == {"a", "b", "null"}
-    assert found.verdict.startswith("A law, by all runs: a (1), 10.0 nats")
+    assert found.verdict.startswith("A law, by all runs: a (probability above 0.99), 10.0 nats")
     (only,) = found.findings
     assert (only.code, only.severity) == ("EVIDENCE", "note")
     assert "far: bridge sampling says 20.000" in only.message
@@ -116,13 +116,17 @@ def test_a_conclusion_that_flips_is_found_and_taken_back():
     three = (candidate("a", 9.0), candidate("b", 3.0), candidate("null", 0.0))
     found = comparison(*three, x=(candidate("b", 4.0), candidate("a", 1.0)))
     assert [f.code for f in found.findings] == ["SUPPORT"]
-    assert found.verdict == "Inconsistent: a (1) by all runs, but not by the middle of them"
+    assert (
+        found.verdict == "Inconsistent: a (probability above 0.99) by all runs, but not by the middle of them"
+    )
     weak = comparison(*three, x=(candidate("b", 4.0), candidate("a", 3.5)))
     assert [(f.code, f.severity) for f in weak.findings] == [("SUPPORT_WEAK", "note")]
     assert weak.verdict.startswith("A consistent law: a")
     same = comparison(*three, x=(candidate("a", 6.0), candidate("b", 1.0)))
     assert same.findings == ()
-    assert same.verdict.startswith("A consistent law: a (1), 6.0 nats (error 0.01) before b")
+    assert same.verdict.startswith(
+        "A consistent law: a (probability above 0.99), 6.0 nats (error 0.01) before b"
+    )
     unknown = comparison(*three, x=(candidate("a", 6.0), candidate("b", 5.0, off=0.5)))
     assert [f.code for f in unknown.findings] == ["SUPPORT_UNKNOWN"]
 
@@ -130,7 +134,7 @@ def test_a_conclusion_that_flips_is_found_and_taken_back():
 def test_one_candidate_alone_is_no_crash():
     found = comparison(candidate("null", 1.0), x=(candidate("null", 0.5),))
     assert found.findings == ()
-    assert found.verdict == "No evidence of a law: null has the probability 1"
+    assert found.verdict == "No evidence of a law: null has the probability above 0.99"
 
 
 def test_a_lead_that_hangs_on_a_prior_is_found():
@@ -159,7 +163,9 @@ def test_a_law_with_the_evidence_that_predicts_worse_is_found():
     assert only.number == pytest.approx(6.2)
     assert "a has the evidence, but b predicts one run left out better, by 6.2 nats" in only.message
     assert found.stacking["b"] == pytest.approx(1.0, abs=1e-6)
-    assert found.verdict.startswith("Inconsistent: a (1) by the evidence, but another predicts better")
+    assert found.verdict.startswith(
+        "Inconsistent: a (probability above 0.99) by the evidence, but another predicts better"
+    )
     few = {unit: Predictive(unit, one.pointwise[:4], one.pareto_k[:4]) for unit, one in ahead.items()}
     less = {unit: Predictive(unit, one.pointwise[:4], one.pareto_k[:4]) for unit, one in behind.items()}
     told = comparison(candidate("a", 9.0, predictive=less), candidate("b", 3.0, predictive=few), null="c")
@@ -296,7 +302,7 @@ def test_the_command_line_compares(tmp_path):
     assert told["models"][0]["prior_sensitivity"].keys() >= {"E", "alpha"}
     assert told["models"][1]["left_out"]["run"]["behind"] > 10
     assert told["models"][1]["left_out"]["future"]["of"] == "the largest runs from the small ones"
-    assert read(tmp_path / "comparison.json", "comparison") == told
+    assert load_check(tmp_path / "comparison.json", "comparison") == told
     assert f"what was found is in {tmp_path / 'comparison.json'}" in plain.output
     with (tmp_path / "models.csv").open() as file:
         rows = list(csv.DictReader(file))

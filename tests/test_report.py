@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 import bayescale as bs
 from bayescale import models, noise, parallel, storage
-from bayescale.check.as_data import read
+from bayescale.check.as_data import load_check, save_check
 from bayescale.check.findings import Finding, findings
 from bayescale.cli import main
 from bayescale.columns import label
@@ -33,7 +33,6 @@ from bayescale.model import Model
 from bayescale.page import explore, figures, of_findings, report, reproduce
 from bayescale.page.answers import BOUNDS
 from bayescale.pooling import Pooling
-from bayescale.printed import write_json
 from bayescale.recipe import law_in
 from bayescale.runs import Runs
 from tests.made import backtested, compared
@@ -466,6 +465,26 @@ def test_a_page_too_large_to_be_mailed_is_refused(tmp_path, undrawn, monkeypatch
     assert not (tmp_path / "report.html").exists()
 
 
+def test_figures_that_matter_less_are_left_out_of_a_page_that_would_be_too_large(tmp_path, monkeypatch):
+    def drawn(draw, caption, alt):
+        image = {"light": f"data:image/png;base64,{'A' * 100_000}", "dark": "data:,", "width": 9, "height": 9}
+        return {**image, "caption": caption, "alt": alt}
+
+    monkeypatch.setattr(figures, "image", drawn)
+    fits = {name: fit_of() for name in "ab"}
+    whole = written(fits, tmp_path, compute=BUDGET)
+    assert whole.count("<img") == 14
+    assert "<details>" in whole
+    monkeypatch.setattr(report, "FOLDED", 1_400_000)
+    some = written(fits, tmp_path, compute=BUDGET)
+    assert (some.count("<img"), "<details>" in some) == (12, False)
+    assert "2 more would make this page too large to be mailed; bayescale plot FIT --kind all" in seen(some)
+    monkeypatch.setattr(report, "LARGEST", 1_000_000)
+    few = written(fits, tmp_path, compute=BUDGET)
+    assert few.count("<img") == 4
+    assert "10 more would make" in seen(few)
+
+
 def test_of_many_fits_fewer_figures_are_drawn(monkeypatch):
     monkeypatch.setattr(figures, "image", lambda draw, caption, alt: {})
     one = figures.figures({"a": fit_of(by="corpus")}, {"corpus": "x"}, {"a": (BUDGET, {})})
@@ -556,9 +575,9 @@ def test_a_comparison_and_a_back_test_have_sections_with_figures(tmp_path, undra
         *("What", "Where", "How", "Skill:"),
     ]
     # What was written to files makes the same page.
-    write_json(tmp_path / "comparison.json", comparison.to_dict())
-    write_json(tmp_path / "backtest.json", backtest.to_dict())
-    stored = {name: read(tmp_path / f"{name}.json") for name in ("comparison", "backtest")}
+    save_check(comparison, tmp_path / "comparison.json")
+    save_check(backtest, tmp_path / "backtest.json")
+    stored = {name: load_check(tmp_path / f"{name}.json") for name in ("comparison", "backtest")}
     assert written(fit_of(), tmp_path, compute=BUDGET, **stored) == text
 
 

@@ -4,7 +4,8 @@ Numbers may be nan or infinite; a file of JSON has null for them.
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,39 @@ VERBS = {"comparison": "compare", "backtest": "backtest"}  # what each is made b
 QUANTILES = {"q5": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 
 
-def read(file: str | Path, of: str | None = None) -> dict[str, Any]:
-    """What `bayescale compare` or `bayescale backtest` wrote with -o, or printed with --json.
+def plain(value: Any, *, infinite: bool = False) -> Any:
+    """The value with numbers that JSON lacks as null; with `infinite`, as of decisions, inf as "inf" and "-inf".
+
+    What is infinite is out of reach, and what is null is not known.
+    """
+    if isinstance(value, Mapping):
+        return {str(k): plain(v, infinite=infinite) for k, v in value.items()}
+    if isinstance(value, str) or value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Sequence):
+        return [plain(v, infinite=infinite) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value) if infinite and math.isinf(value) else None
+    return value
+
+
+def save_check(found: "Comparison | Backtest", file: str | Path) -> None:
+    """Write a comparison or a back-test as JSON, for a report and for figures.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    path = Path(file)
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{path} was not written: there is no folder {path.absolute().parent}")
+    text = json.dumps(plain(found.to_dict()), indent=2, allow_nan=False)
+    path.write_text(f"{text}\n", encoding="utf-8")
+
+
+def load_check(file: str | Path, of: str | None = None) -> dict[str, Any]:
+    """A comparison or a back-test as plain values: what `save_check` wrote, or `-o` and `--json` on the command line.
 
     Args:
         file: the file.

@@ -148,11 +148,9 @@ class Comparison:
         """One sentence: which law, if any, and the probabilities behind it."""
         if self.trouble:
             return f"No verdict: {self.trouble[0]}"
-        names = ", ".join(f"{name} ({self.probabilities[name]:.2g})" for name in self.best)
+        names = ", ".join(f"{name} (probability {_share(self.probabilities[name])})" for name in self.best)
         if self.null in self.best:
-            return (
-                f"No evidence of a law: {self.null} has the probability {self.probabilities[self.null]:.2g}"
-            )
+            return f"No evidence of a law: {self.null} has the probability {_share(self.probabilities[self.null])}"
         codes = {one.code for one in self.findings}
         if "SUPPORT" in codes:
             return f"Inconsistent: {names} by all runs, but not by the middle of them"
@@ -218,7 +216,9 @@ class Comparison:
                 continue
             lead, flips = others.lead(self.best[0]), not set(others.best) & set(self.best)
             apart = (
-                f"is {lead:+.1f} nats from the best other" if np.isfinite(lead) else "is in doubt, far behind"
+                f"is {abs(lead):.1f} nats {'before' if lead > 0 else 'behind'} the best other"
+                if np.isfinite(lead)
+                else "is in doubt, far behind"
             )
             yield Finding(
                 "SUPPORT" if flips else "SUPPORT_WEAK",
@@ -291,3 +291,7 @@ class Comparison:
         for name in self.best:
             for one in findings_of_fit(self[name].evidence.fit):
                 yield Finding(one.code, one.severity, f"{name}: {one.message}", one.number, one.action)
+
+
+def _share(probability: float) -> str:
+    return "above 0.99" if probability > 0.99 else f"{probability:.2g}"

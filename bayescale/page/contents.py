@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -63,16 +64,25 @@ def parameters(fits: Mapping[str, Fit]) -> dict[str, Any]:
         summary = fit.summary()
         tables.append(
             table(
-                f"{name}: {summary.title}",
+                f"{name}: {_of(fit)}",
                 list(HEADINGS),
                 [["–" if one == "nan" else one for one in c] for c in summary.cells()],
-                summary.verdict,
+                _sentence(summary.verdict),
                 data=summary.to_dict()["rows"],
             )
         )
         tables.append(_priors(fit, name))
     text = "The contraction is 1 where the data taught all that is known of a parameter, 0 where they taught nothing."
     return section("parameters", "Parameters", texts=[text], tables=tables)
+
+
+def _of(fit: Fit) -> str:
+    """What the parameters are of; the source without its folder, which only matters to who makes the fit again."""
+    source = Path(fit.runs.source).name or fit.runs.source
+    natural = "" if fit.model.law.natural is not None else ", relative to the reference run"
+    return (
+        f"law {fit.model.law.name}, {fit.model.noise.name} noise, {len(fit.runs)} runs of {source}{natural}"
+    )
 
 
 def _priors(fit: Fit, name: str) -> dict[str, Any]:
@@ -171,7 +181,7 @@ def methods(fits: Mapping[str, Fit]) -> dict[str, Any]:
     """Laws, noise, how the draws were made, and with which versions."""
     texts, codes = [], []
     for name, fit in fits.items():
-        texts.append(f"{name}: {METHODS.get(fit.method, fit.method)}{_how(fit)}. {fit.verdict}.")
+        texts.append(f"{name}: {METHODS.get(fit.method, fit.method)}{_how(fit)}. {_sentence(fit.verdict)}")
     for law in {fit.model.law.name: fit.model.law for fit in fits.values()}.values():
         text = getattr(law.mean, "__globals__", {}).get("__doc__") or ""
         codes.append({"title": f"The law {law.name}", "text": f"{text.strip()}\n\nSource: {law.source}"})
@@ -182,6 +192,10 @@ def methods(fits: Mapping[str, Fit]) -> dict[str, Any]:
     rows += [["Python of this report", *[".".join(map(str, sys.version_info[:3]))] * len(fits)]]
     tables = [table("Versions that made the fits", ["", *fits], rows)]
     return section("methods", "Methods and versions", texts=texts, tables=tables, codes=codes)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _how(fit: Fit) -> str:

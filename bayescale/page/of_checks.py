@@ -65,7 +65,7 @@ def _of_runs(said: Mapping[str, Any], fits: Mapping[str, Fit]) -> list[str]:
     """Of which runs it is, and where these are others than those of the fits."""
     same = any(of_runs(fit.runs)["hash"] == said["hash"] for fit in fits.values())
     other = "" if same else " These are other runs than those of this report."
-    return [f"Of {said['count']} runs of {Path(said['source']).name}.{other}"]
+    return [f"It is of {said['count']} runs of {Path(said['source']).name}.{other}"]
 
 
 def _comparison(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _comparison(said: Mapping[str, Any]) -> dict[str, Any]:
         note = "± is the standard error; ? stands where some densities are in doubt."
         tables.append(table(title, headings, rows, note, data=rows_of(said)))
     support = [f"Without {left_out}: {one['said']}" for left_out, one in said["support"].items()]
-    lists = [{"title": "Without some of the runs", "items": support}] if support else []
+    lists = [{"title": "Without the ends of the design", "items": support}] if support else []
     texts = [f"{said['verdict']}."]
     drawn = figures.of_comparison(said)
     return section("comparison", "Comparison of laws", texts=texts, figures=drawn, tables=tables, lists=lists)

@@ -41,6 +41,7 @@ def parts(
     checks = of_checks.sections(comparison, backtest, fits)
     of_fits, unchecked = of_findings.of_fits(fits, checked or {}, key)
     found = [*of_findings.told(of_fits, asked, fits), *of_checks.findings(comparison, backtest)]
+    found.sort(key=lambda one: -SEVERITIES.index(one["severity"]))
     explored = _explored(fits, cases, question, asked)
     sources = list(dict.fromkeys(Path(fit.runs.source).name or fit.runs.source for fit in fits.values()))
     laws = list(dict.fromkeys(fit.model.law.name for fit in fits.values()))
@@ -64,6 +65,7 @@ def parts(
         "decisions": _decisions(cases, question, asked),
         "numbers": [{"fit": n, **one.decision.to_dict()} for n in fits for one in asked[n]],
         "figures": figures.figures(fits, question.levels, _budgets(cases, question, asked)),
+        "spared": 0,  # figures that there is no room for
         "sections": [
             contents.fitted(fits),
             contents.parameters(fits),
@@ -136,7 +138,7 @@ def _asked(fits, question: Question, cases: dict[str, list[Case]]) -> str:
 def _counted(told: list[dict[str, Any]]) -> str:
     counts = [(sum(one["severity"] == s for one in told), s) for s in reversed(SEVERITIES)]
     said = [f"{n} {s}" if s == "severe" or n == 1 else f"{n} {s}s" for n, s in counts if n]
-    return f"{len(told)} in all: {', '.join(said)}." if told else ""
+    return " and ".join([", ".join(said[:-1]), said[-1]] if said[1:] else said)
 
 
 def _decisions(cases, question: Question, asked) -> list[dict[str, Any]]:

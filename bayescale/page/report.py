@@ -17,8 +17,21 @@ from bayescale.page.answers import BOUNDS, Question
 from bayescale.page.parts import parts
 from bayescale.provenance import version
 
-FIRST = ("title", "asked", "answers", "warned", "numbers", "findings", "unchecked", "trouble", "unanswered")
-FOLDED = 3_000_000  # bytes of a page that has room for figures that are folded
+FIRST = (
+    *(
+        "title",
+        "asked",
+        "answers",
+        "warned",
+        "numbers",
+        "counted",
+        "findings",
+        "unchecked",
+        "trouble",
+        "unanswered",
+    ),
+)
+FOLDED = 4_000_000  # bytes of a page that has room for figures that are folded
 LARGEST = 5_000_000  # bytes of a page that can be mailed
 
 
@@ -54,8 +67,8 @@ def report(
         unique: the tokens there are to train on, for a law with repeated data.
         at: further covariates of a law, column -> the value they are held at; by default those of the reference run.
         title: of the page.
-        comparison: of laws for the same runs; or what `bayescale compare -o` wrote, read by `check.as_data.read`.
-        backtest: of a law on the same runs; or what `bayescale backtest -o` wrote, read in the same way.
+        comparison: of laws for the same runs; or what `bayescale compare -o` wrote, as `load_check` gives it.
+        backtest: of a law on the same runs; or what `bayescale backtest -o` wrote, in the same way.
         checked: name of a fit -> its findings, such as `all_findings` gives; by default they are found here.
         deep: whether to look for those too that take refits, some seconds to a minute for each fit; the page says
             where that was left out.
@@ -92,9 +105,12 @@ def write(
     named = _named(fits)
     page = parts(named, question.of(named), file=Path(file).name, **given)
     text = _rendered(page)
-    if len(text.encode()) > FOLDED:  # what few would unfold is left out first
-        page["figures"] = [one for one in page["figures"] if not one.get("folded")]
-        text = _rendered(page)
+    # What few would unfold is left out first, and then all but the first figure of a fit and the last.
+    for most, spared in ((FOLDED, lambda one: one.get("folded")), (LARGEST, lambda one: one.get("rank"))):
+        if len(text.encode()) > most and any(map(spared, page["figures"])):
+            page["spared"] += sum(map(bool, map(spared, page["figures"])))
+            page["figures"] = [one for one in page["figures"] if not spared(one)]
+            text = _rendered(page)
     if (size := len(text.encode())) > LARGEST:
         raise ValueError(f"the page would take {size / 1e6:.1f} MB; take fewer fits into one report")
     Path(file).write_text(text, encoding="utf-8", newline="\n")
