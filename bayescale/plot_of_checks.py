@@ -168,7 +168,14 @@ def against_truth(found: Tested, axes: Axes | None = None) -> Axes:
     response = "loss" if said["runs"]["kind"] == "loss" else "share of successes"
     axes.set_xlabel(f"{response} measured")
     axes.set_ylabel(f"{response} predicted, with 90% interval")
-    legend(axes, beside=False, fontsize=8, loc="upper left", title="known runs (runs predicted)")
+    legend(
+        axes,
+        beside=False,
+        fontsize=8,
+        loc="upper left",
+        title="known runs (runs predicted)",
+        markerscale=1 if few else 1.7,
+    )
     bare(axes)
     return axes
 

@@ -561,7 +561,8 @@ def test_a_comparison_and_a_back_test_have_sections_with_figures(tmp_path, undra
         f"{backtest.verdict}.",
         "C up to 3.47e19",
         f"The same with a drift of {backtest.drift:.3g} a decade",
-        "Of 12 runs of runs.csv.",
+        "Compared on 12 runs of runs.csv.",
+        "Tested on 12 runs of runs.csv.",
         *(
             f"{one.message[:1].upper()}{one.message[1:]}."
             for one in (*comparison.findings, *backtest.findings)
@@ -571,8 +572,8 @@ def test_a_comparison_and_a_back_test_have_sections_with_figures(tmp_path, undra
     assert "other runs" not in page
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", text)
     assert [caption.partition(" ")[0] for caption in captions if "size at this budget" not in caption] == [
-        *("Evidence", "Log", "Log"),
-        *("What", "Where", "How", "Skill:"),
+        *("Evidence", "How", "How"),
+        *("Forecasts,", "Calibration:", "Coverage:", "Skill:"),
     ]
     # What was written to files makes the same page.
     save_check(comparison, tmp_path / "comparison.json")
@@ -584,7 +585,7 @@ def test_a_comparison_and_a_back_test_have_sections_with_figures(tmp_path, undra
 def test_a_comparison_of_other_runs_is_called_so(tmp_path, undrawn):
     other = RUNS.replace(response=np.asarray(RUNS.response) + 0.01, source="others.csv")
     page = seen(written(fit_of(), tmp_path, compute=BUDGET, comparison=compared(other)))
-    assert "Of 12 runs of others.csv. These are other runs than those of this report." in page
+    assert "Compared on 12 runs of others.csv. These are other runs than those of this report." in page
 
 
 def test_every_table_is_there_as_csv_with_its_numbers_in_full(tmp_path, undrawn):

@@ -48,7 +48,8 @@ def sections(comparison: Said, backtest: Said, fits: Mapping[str, Fit]) -> list[
     for said, verb, of in ((comparison, "compare", _comparison), (backtest, "backtest", _backtest)):
         if said is not None:
             found.append(_read(said, verb, of))
-            found[-1]["texts"] += _of_runs(said["runs"], fits)
+            done = "Compared" if verb == "compare" else "Tested"
+            found[-1]["texts"].append(f"{done} on {_of_runs(said['runs'], fits)}")
     return found
 
 
@@ -61,11 +62,11 @@ def _read(said: Mapping[str, Any], verb: str, of: Callable) -> dict[str, Any]:
         raise ValueError(f"this is not what `bayescale {verb} -o` writes ({error!r} in it)") from None
 
 
-def _of_runs(said: Mapping[str, Any], fits: Mapping[str, Fit]) -> list[str]:
+def _of_runs(said: Mapping[str, Any], fits: Mapping[str, Fit]) -> str:
     """Of which runs it is, and where these are others than those of the fits."""
     same = any(of_runs(fit.runs)["hash"] == said["hash"] for fit in fits.values())
     other = "" if same else " These are other runs than those of this report."
-    return [f"It is of {said['count']} runs of {Path(said['source']).name}.{other}"]
+    return f"{said['count']} runs of {Path(said['source']).name}.{other}"
 
 
 def _comparison(said: Mapping[str, Any]) -> dict[str, Any]:
