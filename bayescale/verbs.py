@@ -6,21 +6,52 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import MODEL, as_csv, as_json, csv_of, modelling, reading, seed, writable
+from bayescale.options import (
+    MODEL,
+    as_csv,
+    as_json,
+    csv_of,
+    examples,
+    law_file,
+    level,
+    modelling,
+    reading,
+    seed,
+    writable,
+)
 from bayescale.printed import print_json, print_table, show, write_rows
 
 METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale fit runs.csv --law chinchilla",
+        "bayescale fit runs.csv --law chinchilla --vary E,B --by corpus -o fit.nc",
+        "bayescale fit runs.csv --law power_floor --along C --noise log_normal",
+    )
+)
 @click.argument("runs")
-@modelling("Student-t and beta-binomial where nothing is said.")
-@click.option("--method", type=click.Choice(METHODS), default="nuts", show_default=True)
-@click.option("--chains", type=click.IntRange(1), default=4, show_default=True)
-@click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Draws of each chain.")
-@click.option("--warmup", type=click.IntRange(1), default=500, show_default=True)
+@modelling("By default student_t and beta_binomial.")
 @click.option(
-    "--target", type=float, default=0.95, show_default=True, help="Acceptance probability aimed at."
+    "--method",
+    type=click.Choice(METHODS),
+    default="nuts",
+    show_default=True,
+    help="Draws of the posterior, or points: its mode, the maximum of the likelihood, the normal about the mode.",
+)
+@click.option("--chains", type=click.IntRange(1), default=4, show_default=True, help="Chains of NUTS.")
+@click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Draws of each chain.")
+@click.option(
+    "--warmup", type=click.IntRange(1), default=500, show_default=True, help="Iterations before the draws."
+)
+@click.option(
+    "--target-accept",
+    "target",
+    type=float,
+    default=0.95,
+    show_default=True,
+    help="Acceptance probability that NUTS aims at.",
 )
 @click.option(
     "--quick",
@@ -43,10 +74,11 @@ METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
 def fit(
     runs: str, output: str, csv: str | None, as_json: bool, seed: int, quick: bool, **options: Any
 ) -> None:
-    """Fit a law to a table of runs, check the fit, and write it.
+    """Fit a law to a table of runs, check the fit, and keep it.
 
-    Where runs of one size, model or training run hang together, the fit is made anew with a shock for each of them,
-    unless --effect says what there is.
+    RUNS is a file (CSV, TSV, JSON lines or Parquet) or the name of a data set. Where runs of one size, model or
+    training run hang together, the fit is made anew with a shock for each of them, unless --effect says what there
+    is.
     """
     from bayescale import words
     from bayescale.storage import save
@@ -106,14 +138,29 @@ def _infer(
         return nuts(key, model, table, report=report, **sampler)
 
 
-@click.command()
-@click.argument("path", metavar="FIT", type=click.Path())
-@click.option("--at", required=True, multiple=True, help="A point, as N=7e10,D=1.4e12; may be repeated.")
-@click.option(
-    "--kind", type=click.Choice(["mean", "new_run", "new_level"]), default="mean", show_default=True
+@click.command(
+    epilog=examples(
+        "bayescale predict fit.nc --at N=7e10,D=1.4e12",
+        "bayescale predict fit.nc --at N=7B,D=140B --at N=70B,D=1.4T --kind new_run --level corpus=web",
+    )
 )
-@click.option("--level", multiple=True, help="The level of a factor, as family=pythia; may be repeated.")
-@click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
+@click.argument("path", metavar="FIT", type=click.Path())
+@click.option(
+    "--at",
+    required=True,
+    multiple=True,
+    metavar="POINT",
+    help="A point, as N=7e10,D=1.4e12; may be repeated.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["mean", "new_run", "new_level"]),
+    default="mean",
+    show_default=True,
+    help="The law itself; what a run would measure; what a run of a level not seen would.",
+)
+@level
+@law_file
 @seed
 @as_csv
 @as_json
@@ -127,7 +174,7 @@ def predict(
     csv: str | None,
     as_json: bool,
 ) -> None:
-    """Predict the response at points, with its interval."""
+    """Predict the loss, or the success, at points, with intervals."""
     import jax
 
     from bayescale import words

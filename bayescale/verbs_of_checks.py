@@ -5,17 +5,23 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_json, csv_of, reading, seed
+from bayescale.options import along, as_json, csv_of, examples, reading, seed
 from bayescale.printed import print_json, write_csv
 
 FIT = ".nc"  # what a file of a fit ends in
 COLUMNS = ("code", "severity", "number", "message", "action")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale check runs.csv --law chinchilla",
+        "bayescale check fit.nc",
+        "bayescale check fit.nc --csv found.csv",
+    )
+)
 @click.argument("files", metavar="RUNS|FIT...", nargs=-1, required=True)
 @click.option("--law", help="The law that tables are meant for; or the file of the law of a fit.")
-@click.option("--along", help="Column of a law in one axis: N, D, C or another.")
+@along
 @seed
 @reading
 @csv_of("the findings")
@@ -29,10 +35,11 @@ def check(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Say what a careful statistician would of a table of runs, or of a fit (.nc).
+    """Say what a careful statistician would of a table, or of a fit.
 
-    Of a table: whether its design can teach a law, and whether columns are what they are taken for. Of a fit all that,
-    what its draws tell, and what it would be without the ends of the design or resampled by groups.
+    RUNS is a table, a file or the name of a data set, and FIT what `bayescale fit` wrote (.nc). Of a table: whether
+    its design can teach a law, and whether columns are what they are taken for. Of a fit all that, what its draws
+    tell, and what it would be without the ends of the design or resampled by groups.
     """
     from bayescale import words
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_csv, as_json, comparing, csv_of, reading, seed, writable
+from bayescale.options import as_csv, as_json, comparing, csv_of, examples, reading, seed, writable
 from bayescale.printed import print_json, print_table, write_rows
 
 FORMATS = (".png", ".pdf", ".svg", ".jpg")
@@ -26,7 +26,10 @@ draws = click.option(
     "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Draws of each chain."
 )
 figure = click.option(
-    "--figure", callback=_drawable, type=click.Path(dir_okay=False), help="File of a figure, as which.png."
+    "--figure",
+    callback=_drawable,
+    type=click.Path(dir_okay=False),
+    help="File of a figure, as which.png, .pdf or .svg.",
 )
 
 
@@ -36,17 +39,31 @@ def _kept(example: str) -> Callable:
     return click.option("-o", "--output", callback=writable, type=click.Path(dir_okay=False), help=said)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale compare runs.csv --law chinchilla --law coupled --law power_floor --along C",
+        "bayescale compare runs.csv --law chinchilla --noise student_t --noise log_normal --figure which.png",
+        "bayescale compare runs.csv --law chinchilla --law coupled -o comparison.json",
+    )
+)
 @click.argument("runs")
-@comparing
+@comparing("; repeat it for each law.", "; repeat it, and every law is taken with every noise.")
 @click.option(
     "--no-support", is_flag=True, help="Do not repeat the comparison without the ends of the design."
 )
 @click.option(
     "--no-predictive", is_flag=True, help="Leave no runs out: evidence alone, in a third of the time."
 )
-@click.option("--cluster", help="Factor of which one level after the other is left out.")
-@click.option("--future", help="Covariate along which small runs predict large ones.")
+@click.option(
+    "--cluster",
+    metavar="FACTOR",
+    help="Factor of which one level after the other is left out; by default run, model or size.",
+)
+@click.option(
+    "--future",
+    metavar="COLUMN",
+    help="Covariate along which small runs predict large ones; by default C, D or N.",
+)
 @click.option(
     "--third", is_flag=True, help="Ask sequential Monte Carlo too; takes hundreds of times as long."
 )
@@ -68,7 +85,11 @@ def compare(
     figure: str | None,
     **options: Any,
 ) -> None:
-    """Say which law the runs speak for, if any, by model evidence and by what is predicted unseen."""
+    """Say which law the runs speak for, if any.
+
+    By model evidence, and by how each law predicts what it is not shown. RUNS is a file (CSV, TSV, JSON lines or
+    Parquet) or the name of a data set; a constant is always among the laws.
+    """
     import jax
 
     from bayescale import words_of_comparisons as words
@@ -108,16 +129,28 @@ def compare(
     _said_where(output, csv, figure)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale backtest runs.csv --law chinchilla --figure tested.png",
+        "bayescale backtest runs.csv --law chinchilla --hold-out corpus -o backtest.json",
+    )
+)
 @click.argument("runs")
-@comparing
+@comparing("; repeat it for each law.", "; repeat it, and every law is taken with every noise.")
 @click.option(
     "--hold-out",
     default="C",
     show_default=True,
+    metavar="COLUMN|FACTOR",
     help="Covariate whose largest runs are predicted from the small ones, or factor whose levels are, in turn.",
 )
-@click.option("--cutoffs", type=click.IntRange(1), default=8, show_default=True, help="How many folds.")
+@click.option(
+    "--cutoffs",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="The most folds along a covariate.",
+)
 @draws
 @_kept("backtest")
 @figure
@@ -135,7 +168,11 @@ def backtest(
     figure: str | None,
     **options: Any,
 ) -> None:
-    """Fit the small runs, predict the large ones, and score the predictions."""
+    """Fit the small runs, predict the large ones, score the forecasts.
+
+    Or leave out one corpus, or another factor, after the other. RUNS is a file (CSV, TSV, JSON lines or Parquet) or the
+    name of a data set; of several laws each fold takes the one that its known runs speak for.
+    """
     import jax
 
     from bayescale import words_of_comparisons as words
@@ -172,10 +209,15 @@ def backtest(
     _said_where(output, csv, figure)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale relevance runs.csv gpus --law chinchilla",
+        "bayescale relevance runs.csv gpus --law power_floor --along C",
+    )
+)
 @click.argument("runs")
 @click.argument("covariate")
-@comparing
+@comparing(".", ".")
 @click.option(
     "--scale",
     type=click.FloatRange(0, min_open=True),
@@ -198,7 +240,11 @@ def relevance(
     draws: int,
     **options: Any,
 ) -> None:
-    """Say whether a covariate matters given those of a law, as the number of GPUs at fixed compute."""
+    """Say whether one more covariate matters, given a law.
+
+    As the number of GPUs at fixed compute. RUNS is a file (CSV, TSV, JSON lines or Parquet) or the name of a data set,
+    and COVARIATE one of its columns.
+    """
     import jax
     import numpyro.distributions as dist
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_json
+from bayescale.options import as_json, examples, hold, law_file, level
 from bayescale.printed import print_json
 
 if TYPE_CHECKING:
@@ -44,32 +44,48 @@ ALONG = ("C", "N", "D", "D/N")  # what losses are drawn against where all is dra
 AHEAD = 10.0  # times the compute of the largest run, where nobody says for which budget
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale plot fit.nc -o fit.png",
+        "bayescale plot fit.nc --kind isoflop --compute 1e21,1e22 -o isoflop.svg",
+        "bayescale plot fit.nc --kind all -o figures/",
+        "bayescale plot comparison.json -o which.png",
+        "bayescale plot backtest.json -o tested.png --dark",
+    )
+)
 @click.argument("path", metavar="FIT|COMPARISON|BACKTEST", type=click.Path())
 @click.option(
     "--kind",
     type=click.Choice([*KINDS, *CHECKS, ALL]),
     help="What is drawn; by default the summary of a fit, or all that a comparison or a back-test has.",
 )
-@click.option("--covariate", help="What it is drawn against: N, D, C, D/N or another column.")
-@click.option("--compute", help="Budgets in FLOP, as 1e22,1e23.")
+@click.option(
+    "--covariate", metavar="COLUMN", help="What it is drawn against: N, D, C, D/N or another column."
+)
+@click.option("--compute", metavar="FLOP", help="Budgets in FLOP, as 1e22,1e23.")
 @click.option(
     "--band", type=click.Choice(["mean", "new_run"]), help="Bands of the mean curve, or of a new run."
 )
-@click.option("--hold", multiple=True, help="A further covariate of the law, as U=1e11; may be repeated.")
-@click.option("--level", multiple=True, help="The level of a factor, as corpus=web; may be repeated.")
-@click.option("--parameter", help="Which parameters, as alpha,beta.")
-@click.option("--by", help="The factor of a forest.")
+@hold
+@level
+@click.option("--parameter", metavar="PARAMETERS", help="Which parameters, as alpha,beta.")
+@click.option("--by", metavar="FACTOR", help="The factor of a forest.")
 @click.option(
     "--relative", is_flag=True, default=None, help="A forest of what levels differ in from the typical one."
 )
-@click.option("--study", type=click.Path(), help="Folder of a bootstrap of the same runs.")
+@click.option(
+    "--study", type=click.Path(), help="Folder of a bootstrap of the same runs, as bootstrap --out made it."
+)
 @click.option("--target", help="What the next runs are to tell, as N@1e24; --compute is what they may take.")
 @click.option("--dark", is_flag=True, help="For a dark page.")
-@click.option("--dpi", type=click.IntRange(30, 1200), default=150, show_default=True)
-@click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
+@click.option("--dpi", type=click.IntRange(30, 1200), default=150, show_default=True, help="Dots to an inch.")
+@law_file
 @click.option(
-    "-o", "--output", required=True, help="File, as loss.png, .pdf or .svg; with --kind all a folder."
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    help="File, as loss.png, .pdf or .svg; with --kind all a folder.",
 )
 @as_json
 def plot(
@@ -82,9 +98,10 @@ def plot(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Draw a fit: losses, curves of equal compute, contours, residuals, parameters, decisions.
+    """Draw a fit, a comparison or a back-test.
 
-    Lines are medians over the draws and bands 90% intervals, dashed beyond the runs.
+    FIT is what `bayescale fit` wrote (.nc), and COMPARISON and BACKTEST are what compare and backtest wrote with -o
+    (.json). Lines are medians over the draws and bands 90% intervals, dashed beyond the runs.
     """
     given = {name: value for name, value in options.items() if value not in (None, ())}
     if path.endswith(CHECKED) or kind in CHECKS:

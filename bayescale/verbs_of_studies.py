@@ -7,14 +7,20 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import MODEL, as_csv, as_json, modelling, reading, seed
+from bayescale.options import MODEL, as_csv, as_json, examples, modelling, reading, seed
 from bayescale.printed import print_json, print_table, write_rows
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale bootstrap runs.csv --law chinchilla --cluster size --compute 5.76e23",
+        "bayescale bootstrap runs.csv --law chinchilla --replicates 1M --out study/ --workers 8",
+        "bayescale bootstrap runs.csv --law chinchilla --replicates 2M --out study/ --resume",
+    )
+)
 @click.argument("runs")
-@modelling("Huber's and binomial where nothing is said.")
-@click.option("--replicates", default="4096", show_default=True, help="How many, as 1000000 or 1M.")
+@modelling("By default huber and binomial.")
+@click.option("--replicates", default="4096", show_default=True, help="How many refits, as 1000000 or 1M.")
 @click.option(
     "--kind",
     type=click.Choice(["pairs", "bayesian", "residual", "wild", "parametric"]),
@@ -23,22 +29,46 @@ from bayescale.printed import print_json, print_table, write_rows
     help="What is resampled.",
 )
 @click.option(
-    "--cluster", multiple=True, help="Factor whose levels are resampled as a whole; may be repeated."
+    "--cluster",
+    multiple=True,
+    metavar="FACTOR",
+    help="Factor whose levels are resampled as a whole; may be repeated.",
 )
-@click.option("--signs", type=click.Choice(["rademacher", "webb"]), default="rademacher", show_default=True)
-@click.option("--priors", is_flag=True, help="Let the priors count.")
+@click.option(
+    "--signs",
+    type=click.Choice(["rademacher", "webb"]),
+    default="rademacher",
+    show_default=True,
+    help="What residuals are multiplied with where the kind is wild.",
+)
+@click.option("--priors", is_flag=True, help="Let the priors count, which a bootstrap leaves out otherwise.")
 @click.option("--errors", is_flag=True, help="Standard errors in each replicate, for studentised intervals.")
 @click.option(
     "--interval",
     type=click.Choice(["percentile", "basic", "bca", "studentised"]),
     default="percentile",
     show_default=True,
+    help="Kind of the intervals.",
 )
-@click.option("--level", type=click.FloatRange(0, 1, True, True), default=0.95, show_default=True)
-@click.option("--compute", help="Budget in FLOP, as 5.76e23: the best N, D and D/N for it too.")
-@click.option("--at", multiple=True, help="A point, as N=7e10,D=1.4e12: the loss there too; may be repeated.")
 @click.option(
-    "--out", type=click.Path(file_okay=False), help="Folder of the study, from which it can be resumed."
+    "--probability",
+    "level",
+    type=click.FloatRange(0, 1, True, True),
+    default=0.95,
+    show_default=True,
+    help="Of the intervals.",
+)
+@click.option(
+    "--compute", metavar="FLOP", help="Budget in FLOP, as 5.76e23: the best N, D and D/N for it too."
+)
+@click.option(
+    "--at",
+    multiple=True,
+    metavar="POINT",
+    help="A point, as N=7e10,D=1.4e12: the loss there too; may be repeated.",
+)
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False), help="Folder of the study, from which it can be resumed."
 )
 @click.option("--resume", is_flag=True, help="Go on with the study in --out.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that share the work.")
@@ -49,7 +79,10 @@ from bayescale.printed import print_json, print_table, write_rows
 @as_csv
 @as_json
 def bootstrap(runs: str, csv: str | None, as_json: bool, seed: int, **options: Any) -> None:
-    """Refit a law to resampled runs, and give each number its interval."""
+    """Refit a law to resampled runs: an interval for each number.
+
+    RUNS is a file (CSV, TSV, JSON lines or Parquet) or the name of a data set.
+    """
     import jax
 
     from bayescale import words, workers

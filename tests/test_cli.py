@@ -140,7 +140,7 @@ def test_bad_cells_are_named_by_file_row_and_column(table):
         (["--law", "./nothing.py"], "there is no such file"),
         (["--law", "chinchilla", "--name", "N"], "--name is 'N'; write it as N=params_total"),
         (["--law", "chinchilla", "-o", "/nowhere/fit.nc"], "there is no folder /nowhere"),
-        (["--law", "chinchilla", "--target", "1.5"], "the target acceptance is 1.5"),
+        (["--law", "chinchilla", "--target-accept", "1.5"], "the target acceptance is 1.5"),
         (["--law", "chinchilla", "--noise", "huber", "--delta", "-1"], "Huber's delta is -1.0"),
     ],
 )

@@ -693,11 +693,11 @@ def fit_file(tmp_path):
 
 def test_the_verb_writes_the_page(fit_file, tmp_path, undrawn):
     page = tmp_path / "page.html"
-    options = ["--compute", "1e22", "--target", "2.1", "-o", str(page)]
+    options = ["--compute", "1e22", "--loss", "2.1", "-o", str(page)]
     done = CliRunner().invoke(main, ["report", fit_file, *options], catch_exceptions=False)
     assert done.exit_code == 0
     assert "Spend 1e22 FLOP on" in done.output
-    assert f"bayescale report {fit_file} --compute 1e22 --target 2.1 --seed 0 -o {page}" in seen(
+    assert f"bayescale report {fit_file} --compute 1e22 --loss 2.1 --seed 0 -o {page}" in seen(
         page.read_text()
     )
     told = json.loads(CliRunner().invoke(main, ["report", fit_file, *options, "--json"]).output)
@@ -731,8 +731,8 @@ def test_the_verb_checks_with_refits_unless_it_is_to_be_quick(fit_file, tmp_path
         (["nothing.nc"], "there is no file nothing.nc"),
         (["FIT", "FIT"], "a fit is named twice; name each once"),
         (["FIT", "--compute", "much"], "--compute is 'much'; it is a positive number, such as 7e10 or 70B"),
-        (["FIT", "--target", "nan"], "--target is 'nan'; it is a positive number"),
-        (["FIT", "--at", "U=-3"], "--at is '-3'; it is a positive number"),
+        (["FIT", "--loss", "nan"], "--loss is 'nan'; it is a positive number"),
+        (["FIT", "--hold", "U=-3"], "--hold is '-3'; it is a positive number"),
         (["FIT", "-o", "no/where.html"], "no/where.html: there is no folder"),
         (
             ["FIT", "--comparison", "none.json"],

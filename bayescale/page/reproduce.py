@@ -181,7 +181,7 @@ def _typed(fit: Fit) -> str:
         "by": [p.by for p in model.pooling],
         "effect": [e.by for e in model.effects or ()] or ["none"],
         "method": fit.method,
-        **_sampled(fit),
+        **{{"target": "target-accept"}.get(name, name): value for name, value in _sampled(fit).items()},
         "seed": seed,
     }
     if fit.method == "laplace":  # as many chains as there are by default, of which it has none
