@@ -62,7 +62,11 @@ seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed
 def reading(function: Callable) -> Callable:
     """The options of a verb that reads a table of runs."""
     options = [
-        click.option("--response", metavar="COLUMN", help="Column of the loss or of the successes; by default a usual name."),
+        click.option(
+            "--response",
+            metavar="COLUMN",
+            help="Column of the loss or of the successes; by default a usual name.",
+        ),
         click.option(
             "--factor",
             "factors",
