@@ -35,7 +35,7 @@ CODES = (
 )
 WITHIN = {"N": 2e9, "D": 4e10}, {"N": 1e9, "D": 8e10}  # two runs within the range of the clean ones
 # Of the planted tables; of the question that laws answer apart the noise has a say too.
-LEAST = {code: 0.85 if code == "MODELSENS" else 0.95 for code in CODES}
+LEAST = {code: 0.8 if code == "MODELSENS" else 0.95 for code in CODES}
 MOST = 0.05  # of clean tables
 BEYOND = {"N": 1e10, "D": 1.7e12}, {"N": 1e11, "D": 3.3e11}  # two that are far out
 DESIGNS = {
@@ -244,17 +244,17 @@ def rate(fired: int, of: int) -> dict[str, Any]:
     }
 
 
-def measured(asked: dict[str, Callable[[int], set[str]]], count: int) -> Iterator[tuple[str, list[set[str]]]]:
+def measured(asked: dict[str, Callable[[int], set[str]]], seeds: range) -> Iterator[tuple[str, list[set[str]]]]:
     """What each of some functions of a seed finds, one after the other, said as it comes."""
     import jax
 
     for name, one in asked.items():
         jax.clear_caches()  # each compiled function takes memory maps, of which a process has so many
         began = time.perf_counter()
-        found = [one(seed) for seed in range(count)]
+        found = [one(seed) for seed in seeds]
         counts = Counter(code for codes in found for code in codes)
         said = ", ".join(f"{code} {times}" for code, times in counts.most_common())
-        print(f"{name}: {count} tables, {time.perf_counter() - began:.0f} s: {said or 'nothing'}", flush=True)
+        print(f"{name}: {len(seeds)} tables, {time.perf_counter() - began:.0f} s: {said or 'nothing'}", flush=True)
         yield name, found
 
 
@@ -265,18 +265,20 @@ def main() -> None:
     )
     parser.add_argument("--clean", type=int, default=34, help="tables of each clean design")
     parser.add_argument("--planted", type=int, default=60, help="tables with each fault")
+    parser.add_argument("--first", type=int, default=1000, help="seed: limits were chosen on those from 0")
     parser.add_argument(
         "--only", nargs="*", default=None, help="designs and codes, for a look; nothing is written"
     )
     given = parser.parse_args()
+    many, few = (range(given.first, given.first + count) for count in (given.planted, given.clean))
     designs = {name: (lambda seed, name=name: clean(name, seed)) for name in DESIGNS}
     planted = faults()
     if given.only is not None:
-        list(measured({n: f for n, f in designs.items() if n in given.only}, given.clean))
-        list(measured({n: f for n, f in planted.items() if n in given.only}, given.planted))
+        list(measured({n: f for n, f in designs.items() if n in given.only}, few))
+        list(measured({n: f for n, f in planted.items() if n in given.only}, many))
         return
-    without = dict(measured(designs, given.clean))
-    within = dict(measured(planted, given.planted))
+    without = dict(measured(designs, few))
+    within = dict(measured(planted, many))
     every = [codes for found in without.values() for codes in found]
     results = record.header(f"python benchmarks/findings.py --clean {given.clean} --planted {given.planted}")
     results["designs"] = {
