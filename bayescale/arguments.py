@@ -135,6 +135,26 @@ def models_of(kind: str, *, law, noise, along, **options) -> list:
     ]
 
 
+def table_and_models(runs: str, options: dict, factor: str | None = None) -> tuple:
+    """The table and the models that the options of a verb that makes several models describe.
+
+    Args:
+        runs: the file, or the name of a data set.
+        options: what is said of the models and of how the table is read.
+        factor: what else groups runs, where it is no column of numbers.
+    """
+    names = ("law", "along", "noise", "delta", "noise_scale", "vary", "by", "effect")
+    own = {name: options.pop(name) for name in names}
+    grouped = [*own["by"], *(name for name in own["effect"] if name != "none")]
+    table = table_of(runs, **options)
+    if factor and "/" not in factor and factor not in table.columns:
+        grouped.append(factor)
+    if missing := [name for name in grouped if name not in table.levels]:
+        options["factors"] = (*options["factors"], *missing)
+        table = table_of(runs, **options)
+    return table, models_of(table.kind, irrelevant=(), **own)
+
+
 def amount_of(text: str, option: str) -> float:
     """A positive amount such as "7e10" or "70B"."""
     from bayescale.columns import number

@@ -23,7 +23,7 @@ BINS = 10  # of the probability integral transform
 LINEAR = 3.0  # nats, up to where the axis of differences is linear
 NAME = 26  # letters of a line of the name of a model
 FEW = 100  # forecasts; of more the intervals are pale, or they would hide each other
-MANY = 6  # levels whose names have room below an axis
+MANY = 20  # levels whose names have room below an axis
 Compared = Comparison | Mapping[str, Any]
 Tested = Backtest | Mapping[str, Any]
 
@@ -186,7 +186,14 @@ def calibration(found: Tested, axes: Axes | None = None) -> Axes:
     edges, theme = np.linspace(0, 1, BINS + 1), theme_of(axes)
     runs = len({one["run"] for one in each})  # forecasts of one run in several folds are not independent
     low, high = binom.ppf((0.025, 0.975), runs, 1 / BINS) / runs * BINS
-    axes.axhspan(low, high, color=theme.muted, alpha=0.2, linewidth=0, label=f"95% of bars of {runs} runs")
+    axes.axhspan(
+        low,
+        high,
+        color=theme.muted,
+        alpha=0.2,
+        linewidth=0,
+        label=f"95% of such bars, by chance ({runs} runs)",
+    )
     pit = [one["pit"] for one in each]
     axes.hist(pit, edges.tolist(), density=True, color=theme.colours[0], alpha=0.7)
     axes.axhline(1, color=theme.muted, linewidth=1)
@@ -206,7 +213,8 @@ def coverage(found: Tested, axes: Axes | None = None) -> Axes:
         colour = theme.colours[(2, 0)[k]]
         axes.axhline(share, color=colour, linewidth=1, linestyle=":")
         held = [_number(row[name]) for row in rows]
-        axes.plot(range(len(rows)), held, f"{MARKERS[k]}-", color=colour, label=f"{share:.0%} intervals")
+        line = "-" if said["by_gap"] else ""  # levels have no order
+        axes.plot(range(len(rows)), held, f"{MARKERS[k]}{line}", color=colour, label=f"{share:.0%} intervals")
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("share that held")
     return _by_distance(said, rows, axes)
@@ -219,8 +227,15 @@ def skill(found: Tested, axes: Axes | None = None) -> Axes:
     values = np.array([_number(row["skill"]) for row in rows])
     error = np.nan_to_num([_number(row["skill_error"]) for row in rows])
     axes.axhline(0, color=theme.muted, linewidth=1)
+    line = "-" if said["by_gap"] else ""
     axes.errorbar(
-        range(len(rows)), values, yerr=error, fmt="s-", color=theme.colours[1], capsize=3, label="± its error"
+        range(len(rows)),
+        values,
+        yerr=error,
+        fmt=f"s{line}",
+        color=theme.colours[1],
+        capsize=3,
+        label="± its error",
     )
     low = np.nanmin(values - error, initial=0.0)
     axes.set_ylim(max(-1.05, low - 0.1), 1.05)  # what is worse than that is not told apart
@@ -236,16 +251,24 @@ def _rows(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _by_distance(said: Mapping[str, Any], rows: list[Mapping[str, Any]], axes: Axes) -> Axes:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     far = bool(said["by_gap"])
-    names = [_short(row["forecasts"]) if far else textwrap.fill(row["forecasts"], 10) for row in rows]
-    few = len(rows) <= MANY
-    ticks = [f"{name}\nn = {row['count']}" if few else "" for name, row in zip(names, rows, strict=True)]
-    axes.set_xticks(range(len(rows)), ticks, fontsize=8)
+    names = [_short(row["forecasts"], said["by"]) for row in rows]
+    ticks = [f"{name}\nn = {row['count']}" if far else name for name, row in zip(names, rows, strict=True)]
+    turned = (
+        {} if far else {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    )  # names of levels are long
+    step = -(-len(rows) // MANY)
+    axes.set_xticks(range(0, len(rows), step), ticks[::step], fontsize=8, **turned)
     axes.set_xlim(-0.5, len(rows) - 0.5)
-    axes.set_xlabel(f"decades of {said['by']} beyond the known runs" if far else f"by {said['by']}")
+    axes.set_xlabel(f"decades of {said['by']} beyond the known runs" if far else f"{said['by']} left out")
     legend(axes, beside=False, fontsize=8)
     bare(axes)
     return axes
 
 
-def _short(said: str) -> str:
-    return said.replace(" decades", "").replace("beyond", ">").replace(" to ", "–").replace("without ", "")
+def _short(said: str, by: str) -> str:
+    return (
+        said.removeprefix(f"without {by} ")
+        .replace(" decades", "")
+        .replace("beyond", ">")
+        .replace(" to ", "–")
+    )

@@ -267,22 +267,11 @@ def relevance(
 
 
 def _given(runs: str, quiet: bool, options: dict[str, Any], factor: str | None = None):
-    """The table and the models that the options of `comparing` and `reading` describe."""
-    own = {
-        name: options.pop(name)
-        for name in ("law", "along", "noise", "delta", "noise_scale", "vary", "by", "effect")
-    }
-    grouped = [*own["by"], *(name for name in own["effect"] if name != "none")]
-    table = arguments.table_of(runs, **options)
-    if factor and "/" not in factor and factor not in table.columns:
-        grouped.append(factor)
-    if missing := [name for name in grouped if name not in table.levels]:
-        options["factors"] = (*options["factors"], *missing)
-        table = arguments.table_of(runs, **options)
+    table, tried = arguments.table_and_models(runs, options, factor)
     if not quiet:
         for note in table.notes:
             click.echo(f"note: {note}")
-    return table, arguments.models_of(table.kind, irrelevant=(), **own)
+    return table, tried
 
 
 def _keep(

@@ -235,7 +235,7 @@ def test_of_several_models_each_fold_chooses_by_its_known_runs():
     runs = Runs.make({"C": runs.columns["C"], "loss": loss}, response="loss")
     found = backtest(jax.random.key(0), [constant, POWER], runs, cutoffs=2, **SHORT)
     assert [one.model for one in found.forecasts] == ["constant", "power_floor"]
-    assert set(found.rivals) == {"last", "best so far", "log-linear in C", "power law in C"}
+    assert set(found.rivals) == {"the last run", "the best so far", "log-linear in C", "power law in C"}
 
 
 def test_a_law_whose_evidence_is_in_doubt_is_chosen_only_where_all_are(monkeypatch):

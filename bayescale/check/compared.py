@@ -273,18 +273,21 @@ class Comparison:
 
     def _not_told(self):
         """Where densities of what was left out are not to be believed."""
-        for one in self.candidates:
-            for unit, own in one.predictive.items():
-                if own.doubtful:
-                    why = own.trouble[0] if own.trouble else "Pareto-k above 0.7"
-                    yield Finding(
-                        "LEFT_OUT_DOUBTFUL",
-                        "note",
-                        f"what {one.name} says of {said_of(unit)} is in doubt for {own.doubtful} of "
-                        f"{len(own.pointwise)}: {why}",
-                        float(own.doubtful),
-                        "Take no difference from it",
-                    )
+        for unit in self.candidates[0].predictive:
+            every = {one.name: one.predictive[unit] for one in self.candidates}
+            said = [
+                f"of {name} for {own.doubtful} of {len(own.pointwise)} ({(*own.trouble, 'Pareto-k above 0.7')[0]})"
+                for name, own in every.items()
+                if own.doubtful
+            ]
+            if said:
+                yield Finding(
+                    "LEFT_OUT_DOUBTFUL",
+                    "note",
+                    f"the densities of {said_of(unit)} are in doubt, those {'; '.join(said)}",
+                    float(sum(own.doubtful for own in every.values())),
+                    "Take no difference from them",
+                )
 
     def _of_the_best(self):
         """What there is to say of the fits that the runs speak for."""

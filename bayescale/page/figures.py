@@ -84,10 +84,11 @@ def of_backtest(said: Mapping[str, Any]) -> list[dict[str, Any]]:
     shares = {share: total[f"cover{share}"] for share in (50, 90)}
     held = ", ".join(f"{share}% intervals held {of or 0:.0%} of the time" for share, of in shares.items())
     by = f"decades of {said['by']}" if said["by_gap"] else said["by"]
+    along = "how far they reached" if said["by_gap"] else f"the {said['by']} that was left out"
     return [
         _image_or_why(
             lambda: _of(against_truth(said)),
-            "Forecasts, with 90% intervals, against what was measured, by how much was known; on the line they agree",
+            "Forecasts, with 90% intervals, against what was measured, by what was known; on the line they agree",
             f"{count} forecasts against what was measured, and the line where both are the same.",
         )
         | {"whole": True},
@@ -99,12 +100,12 @@ def of_backtest(said: Mapping[str, Any]) -> list[dict[str, Any]]:
         ),
         _image_or_why(
             lambda: _of(coverage(said)),
-            "Coverage: how often 50% and 90% intervals held, by how far they reached; dotted, how often they should",
+            f"Coverage: how often 50% and 90% intervals held, by {along}; dotted, how often they should",
             f"Coverage by {by}; in all the {held}.",
         ),
         _image_or_why(
             lambda: _of(skill(said)),
-            "Skill: by which share the law is nearer than the best baseline; below 0 the baseline is nearer",
+            f"Skill: by which share the law is nearer than the best baseline, by {along}; below 0 it is farther off",
             f"Skill by {by}; in all {total['skill']:.2f}.",
         ),
     ]

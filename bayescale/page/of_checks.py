@@ -19,13 +19,14 @@ Said = Mapping[str, Any] | None
 def findings(comparison: Said, backtest: Said) -> list[dict[str, Any]]:
     """Their findings, as those of a fit."""
     pairs = (("the comparison", comparison), ("the back-test", backtest))
-    return [told(one, of) for of, said in pairs for one in (said or {}).get("findings", ())]
+    names = {str(one["model"]).partition(" ")[0] for one in (comparison or {}).get("models", ())}
+    return [told(one, of, names) for of, said in pairs for one in (said or {}).get("findings", ())]
 
 
 def told(finding: Mapping[str, Any], of: str, names: Collection[str] = ()) -> dict[str, Any]:
     """A finding as texts; `of` says what it is about, and `names` are words that keep their small letters."""
     message = str(finding.get("message", "")).rstrip(".")
-    if message.partition(" ")[0] not in names:
+    if message.partition(" ")[0].rstrip(":") not in names:
         message = message[:1].upper() + message[1:]
     number, severity = finding.get("number"), finding.get("severity")
     return {

@@ -40,7 +40,8 @@ def parts(
     asked, refused = _answered(fits, cases, question)
     checks = of_checks.sections(comparison, backtest, fits)
     of_fits, unchecked = of_findings.of_fits(fits, checked or {}, key)
-    found = [*of_findings.told(of_fits, asked, fits), *of_checks.findings(comparison, backtest)]
+    of_answers = of_findings.told(of_fits, asked, fits)
+    found = [*of_answers, *of_checks.findings(comparison, backtest)]
     found.sort(key=lambda one: -SEVERITIES.index(one["severity"]))
     explored = _explored(fits, cases, question, asked)
     sources = list(dict.fromkeys(Path(fit.runs.source).name or fit.runs.source for fit in fits.values()))
@@ -57,7 +58,7 @@ def parts(
             for one in asked[n]
         ],
         "unanswered": [*refused, *explored.pop("unset")],
-        "warned": of_findings.warned(found) if any(asked.values()) else "",
+        "warned": of_findings.warned(of_answers) if any(asked.values()) else "",
         "counted": _counted(found),
         "findings": found,
         "unchecked": unchecked,
