@@ -440,8 +440,8 @@ def test_no_script_and_no_style_but_its_own_and_no_address(hostile):
     addresses = [v for _, attributes in tags.found for a, v in attributes if a in ("src", "href", "srcset")]
     assert all(address.startswith(("data:image/", "data:text/csv;", "#")) for address in addresses)
     images = [dict(attributes) for name, attributes in tags.found if name == "img"]
-    # One has levels, the other no regret; the pairs of both are left out for their size. Then the comparison.
-    assert len(images) == 7 + 5 + 3
+    # One has levels, the other no regret. Then the comparison.
+    assert len(images) == 8 + 6 + 3
     assert all(len(one["alt"]) > 20 for one in images)
     assert len(hostile.encode()) < 4_000_000
 
@@ -563,13 +563,14 @@ def test_a_comparison_and_a_back_test_have_sections_with_figures(tmp_path, undra
         f"The same with a drift of {backtest.drift:.3g} a decade",
         "Compared on 12 runs of runs.csv.",
         "Tested on 12 runs of runs.csv.",
-        *(
-            f"{one.message[:1].upper()}{one.message[1:]}."
-            for one in (*comparison.findings, *backtest.findings)
-        ),
+        *(f"{one.message[1:]}." for one in (*comparison.findings, *backtest.findings)),
+        " chinchilla has the evidence",  # names keep their small letters
+        " The evidence of constant",
     ):
         assert said in page
     assert "other runs" not in page
+    assert "comparison = bs.load_check('comparison.json')" in page
+    assert f"compute={BUDGET!r}, comparison=comparison, backtest=backtest)" in page
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", text)
     assert [caption.partition(" ")[0] for caption in captions if "size at this budget" not in caption] == [
         *("Evidence", "How", "How"),
@@ -599,7 +600,7 @@ def test_every_table_is_there_as_csv_with_its_numbers_in_full(tmp_path, undrawn)
         assert kind == "data:text/csv;charset=utf-8;base64"
         tables[file] = list(csv.DictReader(io.StringIO(base64.b64decode(data).decode())))
     # All but that of the sliders, which is made of what they answer.
-    assert text.count("<caption>") - 1 == text.count("CSV</a></caption>")
+    assert text.count("<caption>") - 1 == text.count("CSV</a></span></caption>")
     optimum = compute_optimal(fit_of(by="corpus"), BUDGET, bounds=BOUNDS, centre=True, strict=False)
     (split,) = [rows for rows in tables.values() if "unit" in rows[0] and "of" not in rows[0]]
     assert [float(row["median"]) for row in split] == [optimum.interval(row["quantity"])[1] for row in split]

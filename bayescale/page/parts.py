@@ -38,6 +38,7 @@ def parts(
     """Everything that the page says; see `report` for the arguments."""
     cases = {name: explore.cases_of(fit, name, question.levels) for name, fit in fits.items()}
     asked, refused = _answered(fits, cases, question)
+    beside = {n: s for n, s in (("comparison", comparison), ("backtest", backtest)) if s is not None}
     checks = of_checks.sections(comparison, backtest, fits)
     of_fits, unchecked = of_findings.of_fits(fits, checked or {}, key)
     of_answers = of_findings.told(of_fits, asked, fits)
@@ -73,7 +74,7 @@ def parts(
             contents.runs(fits),
             *checks,
             contents.methods(fits),
-            contents.reproduction(fits, _codes(fits, question, asked, command, file)),
+            contents.reproduction(fits, _codes(fits, question, asked, [*beside], command, file)),
         ],
     }
     own = {"answer": "Answer" if said["answers"] else "Question", "findings": "Findings"}
@@ -218,13 +219,17 @@ def _without_start(fits, refused, question: Question, asked) -> list[str]:
 # ---- To reproduce it
 
 
-def _codes(fits, question: Question, asked, command: str | None, file: str) -> list[dict[str, str]]:
+def _codes(
+    fits, question: Question, asked, beside: list[str], command: str | None, file: str
+) -> list[dict[str, str]]:
     given = {n: getattr(question, n) for n in ("compute", "target", "inference", "unique")}
     given |= {"at": dict(question.at) or None, **question.levels}
     options = "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
+    options += "".join(f", {name}={name}" for name in beside)
     lines = ["import bayescale as bs", ""]
     for name in fits:
         lines += [f"fit = bs.load('fit.nc')  # {name}", *(one.call for one in asked[name])]
+    lines += [f"{name} = bs.load_check('{name}.json')" for name in beside]
     fitted = "fit" if len(fits) == 1 else "fits"
     python = "\n".join([*lines, f"bs.report({fitted}, {file!r}{options})"])
     typed = [{"title": "This report, on the command line", "text": command}] if command else []
