@@ -48,17 +48,17 @@ def sections(comparison: Said, backtest: Said, fits: Mapping[str, Fit]) -> list[
     found = []
     for said, verb, of in ((comparison, "compare", _comparison), (backtest, "backtest", _backtest)):
         if said is not None:
-            found.append(_read(said, verb, of))
-            done = "Compared" if verb == "compare" else "Tested"
-            found[-1]["texts"].append(f"{done} on {_of_runs(said['runs'], fits)}")
+            found.append(_read(said, verb, of, fits))
     return found
 
 
-def _read(said: Mapping[str, Any], verb: str, of: Callable) -> dict[str, Any]:
+def _read(said: Mapping[str, Any], verb: str, of: Callable, fits: Mapping[str, Fit]) -> dict[str, Any]:
     try:
         if not all(isinstance(one, Mapping) for one in said.get("findings", ())):
             raise TypeError("findings")
-        return of(said)
+        found, done = of(said), "Compared" if verb == "compare" else "Tested"
+        found["texts"].append(f"{done} on {_of_runs(said['runs'], fits)}")
+        return found
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"this is not what `bayescale {verb} -o` writes ({error!r} in it)") from None
 
@@ -71,7 +71,7 @@ def _of_runs(said: Mapping[str, Any], fits: Mapping[str, Fit]) -> str:
 
 
 def _comparison(said: Mapping[str, Any]) -> dict[str, Any]:
-    headings, rows = list(MODELS), of_models(said)
+    headings, rows = MODELS, of_models(said)
     troubles = {one["model"]: "; ".join(map(str, one["trouble"])) for one in said["models"] if one["trouble"]}
     note = " ".join(f"{name} is in doubt: {why}." for name, why in troubles.items())
     title = "Log marginal likelihood in nats, all models as likely before"

@@ -35,8 +35,8 @@ FORMS |= {"cost of repeating": ".1%", "share saved": ".1%"}
 
 def table(
     caption: str,
-    headings: list[str],
-    rows: list[list[Any]],
+    headings: Sequence[str],
+    rows: Sequence[Sequence[Any]],
     note: str = "",
     *,
     data: Sequence[Mapping[str, Any]] | None = None,
