@@ -253,7 +253,7 @@ def test_the_chinchilla_points(points):
     assert "runs of one size hang together" in found["CLUSTER"].message
     assert found["OUTLIER"].number == pytest.approx(2.8, abs=0.2)
     assert "row 1 (N 1.73B, D 875M)" in found["OUTLIER"].message
-    assert "at both ends of D/N" in found["SUPPORT"].message
+    assert "at either end of D/N" in found["SUPPORT"].message
 
 
 def test_a_floor_of_three_runs_is_that_of_the_prior():
