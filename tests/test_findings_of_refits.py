@@ -161,8 +161,7 @@ def test_a_law_that_hangs_on_the_ends():
     assert (found.code, found.severity) == ("SUPPORT", "severe")
     assert found.number > 2
     assert (
-        "hangs on the ends of the design: without a share of 0.1 of the runs at both ends of C it is"
-        in found.message
+        "hangs on the ends of the design: without 10% of the runs at either end of C it is" in found.message
     )
     assert "instead of" in found.message
 
