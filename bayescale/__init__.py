@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from bayescale import noise as noise
     from bayescale import plot as plot
     from bayescale import plot_of_checks as plot_of_checks
+    from bayescale.check.as_data import load_check as load_check
+    from bayescale.check.as_data import save_check as save_check
     from bayescale.check.backtest import backtest as backtest
     from bayescale.check.backtested import Backtest as Backtest
     from bayescale.check.clusters import widen as widen
@@ -151,6 +153,7 @@ _HOMES = {
     "isoflop": "decide.isoflop",
     "laplace": "infer.optimize",
     "load": "storage",
+    "load_check": "check.as_data",
     "load_study": "infer.bootstrap",
     "log_evidence": "infer.evidence",
     "narrow": "check.replicates",
@@ -174,6 +177,7 @@ _HOMES = {
     "rivals": "decide.better",
     "rule_of_thumb": "decide.rules",
     "save": "storage",
+    "save_check": "check.as_data",
     "quantile_residuals": "check.quantile_residuals",
     "sensitivity": "check.sensitivity",
     "speedup": "decide.gain",

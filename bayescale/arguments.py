@@ -3,9 +3,7 @@
 Everything is imported where it is needed, so that help and mistakes cost nothing.
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
 
 def table_of(runs: str, *, response, factors, where, names, vocabulary, separator, keep_duplicates):
@@ -149,6 +147,26 @@ def models_of(kind: str, *, law, noise, along, **options) -> list:
     ]
 
 
+def table_and_models(runs: str, options: dict, factor: str | None = None) -> tuple:
+    """The table and the models that the options of a verb that makes several models describe.
+
+    Args:
+        runs: the file, or the name of a data set.
+        options: what is said of the models and of how the table is read.
+        factor: what else groups runs, where it is no column of numbers.
+    """
+    names = ("law", "along", "noise", "delta", "noise_scale", "vary", "by", "effect")
+    own = {name: options.pop(name) for name in names}
+    grouped = [*own["by"], *(name for name in own["effect"] if name != "none")]
+    table = table_of(runs, **options)
+    if factor and "/" not in factor and factor not in table.columns:
+        grouped.append(factor)
+    if missing := [name for name in grouped if name not in table.levels]:
+        options["factors"] = (*options["factors"], *missing)
+        table = table_of(runs, **options)
+    return table, models_of(table.kind, irrelevant=(), **own)
+
+
 def amount_of(text: str, option: str) -> float:
     """A positive amount such as "7e10" or "70B"."""
     from bayescale.columns import number
@@ -174,23 +192,6 @@ def point_of(text: str, option: str = "--at") -> dict[str, float]:
         if value is None:
             raise ValueError(f"{option} {name}={cell}: {cell} is not a number; write it as 7e10 or 70B")
         found[name] = value
-    return found
-
-
-def printed_in(path: str | None, verb: str) -> dict[str, Any] | None:
-    """What a verb printed as JSON, in a file; None where there is none."""
-    if path is None:
-        return None
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {path}; give what `bayescale {verb} --json` printed")
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is not JSON ({error}); give what `bayescale {verb} --json` printed"
-        ) from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is not what `bayescale {verb} --json` printed")
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_csv, as_json, as_tested
+from bayescale.options import as_csv, as_json, as_tested, examples, hold, law_file, level
 from bayescale.words_of_decisions import answer
 
 PRICES = ("price", "peak", "utilisation", "serving_price", "serving_peak", "serving_utilisation")
@@ -17,20 +17,16 @@ def _deciding(function: Callable) -> Callable:
     """The options of every verb that asks fits."""
     options = [
         click.argument("fits", metavar="FIT...", nargs=-1, required=True),
-        click.option("--level", multiple=True, help="The level of a factor, as corpus=web; may be repeated."),
-        click.option(
-            "--centre", is_flag=True, help="The parameters that levels differ from, instead of a level."
-        ),
-        click.option(
-            "--hold", multiple=True, help="A further covariate of the law, as experts=8; may be repeated."
-        ),
-        click.option("--law", help="The file of the law, where it is not one of `bayescale laws`."),
+        level,
+        click.option("--centre", is_flag=True, help="Of the typical level, which the others differ from."),
+        hold,
+        law_file,
         click.option(
             "--probability",
             type=click.FloatRange(0, 1, True, True),
             default=0.9,
             show_default=True,
-            help="Of the intervals.",
+            help="Probability of the intervals.",
         ),
         as_csv,
         as_json,
@@ -53,11 +49,19 @@ def _priced(function: Callable) -> Callable:
     return functools.reduce(lambda f, option: option(f), reversed(options), function)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale allocate fit.nc --compute 5.76e23,1e25 --ratio 20",
+        "bayescale allocate fit.nc --compute 1e24 --inference 2T --level corpus=web",
+        "bayescale allocate fit.nc --money 1e6 --price 2 --peak 9.89e14 --utilisation 0.4",
+    )
+)
 @_deciding
-@click.option("--compute", help="Budgets in FLOP, as 1e24,1e25.")
+@click.option("--compute", metavar="FLOP", help="Budgets in FLOP, as 1e24,1e25.")
 @click.option("--money", help="Budgets in the money of --price, instead of --compute.")
-@click.option("--ratio", type=float, help="What a rule of so many tokens for each parameter wastes too.")
+@click.option(
+    "--ratio", type=float, help="Beside it what a rule of so many tokens for each parameter wastes, as 20."
+)
 @click.option("--unique", help="Unique tokens, as 1e11 or 100B, for a law in U.")
 @click.option("--inference", help="Tokens of inference, as 2e12 or 2T, which the budget pays for too.")
 @click.option(
@@ -66,7 +70,11 @@ def _priced(function: Callable) -> Callable:
 @as_tested
 @_priced
 def allocate(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
-    """Split budgets into parameters and tokens."""
+    """Split a budget into parameters and tokens.
+
+    FIT is what `bayescale fit` wrote; of several each is asked. A budget is of training, and with --inference of
+    serving too.
+    """
     from bayescale.decide.allocate import compute_optimal
     from bayescale.decide.apart import Asked, apart
     from bayescale.decide.data_limited import data_limited_optimal
@@ -112,14 +120,24 @@ def allocate(fits, level, centre, hold, law, probability, csv, as_json, **option
     answer(found, probability, csv, as_json, apart=differ)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale target fit.nc --loss 1.95,1.9",
+        "bayescale target fit.nc --loss 1.95 --hold N=70B",
+        "bayescale target fit.nc --loss 1.95 --inference 2T",
+    )
+)
 @_deciding
 @click.option("--loss", required=True, help="Losses to reach, in nats for each token, as 1.95,1.9.")
 @click.option("--inference", help="Tokens of inference, as 2e12 or 2T: the model that is cheapest with them.")
 @as_tested
 @_priced
 def target(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
-    """Say what a loss takes: compute; or, with --hold N=7e10 or D=1.4e12, tokens or parameters."""
+    """Say what a loss takes: compute, tokens or parameters.
+
+    The least compute, and the model that it is of; with --hold N=7e10 or --hold D=1.4e12 the tokens or the parameters.
+    FIT is what `bayescale fit` wrote; of several each is asked.
+    """
     from bayescale.decide.apart import Asked, apart
     from bayescale.decide.inference import inference_optimal
     from bayescale.decide.invert import compute_for, data_for, params_for
@@ -145,7 +163,13 @@ def target(fits, level, centre, hold, law, probability, csv, as_json, **options:
     answer(found, probability, csv, as_json, apart=differ)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale gain fit.nc --of N=70B,D=1.4T --over N=280B,D=300B",
+        "bayescale gain fit.nc --of corpus=web --over corpus=code --compute 1e21,1e23",
+        "bayescale gain ours.nc theirs.nc --compute 1e22",
+    )
+)
 @_deciding
 @click.option("--of", "of", required=False, help="A run, as N=7e10,D=1.4e12, or a level, as corpus=web.")
 @click.option(
@@ -153,7 +177,7 @@ def target(fits, level, centre, hold, law, probability, csv, as_json, **options:
 )
 @click.option("--compute", help="The compute of the first recipe, in FLOP, as 1e21,1e23.")
 def gain(fits, level, centre, hold, law, probability, csv, as_json, of, over, compute) -> None:
-    """Say how much compute one recipe, or one run, saves over another.
+    """Say how much compute one recipe, or run, saves over another.
 
     Two fits, or two levels of one (--of corpus=web --over corpus=code), are compared at each --compute. Two runs
     (--of N=7e10,D=1.4e12 --over N=2.8e11,D=3e11) are compared by the law of each fit, and fits that do not agree which
@@ -230,9 +254,11 @@ def _runs(of: str, over: str, loaded: list) -> tuple[dict[str, float], dict[str,
 
 def _tested(options: dict[str, Any], *without: str) -> dict[str, Any] | None:
     """What a back-test said, for questions that know what to do with a drift."""
+    from bayescale.check.as_data import load_check
+
     if options["backtest"] and (given := [name for name in without if options[name]]):
         raise ValueError(f"--backtest has no say where --{given[0]} is given; leave one of them out")
-    return arguments.printed_in(options["backtest"], "backtest")
+    return load_check(options["backtest"], "backtest") if options["backtest"] else None
 
 
 def _prices(options: dict[str, Any]):

@@ -18,7 +18,7 @@ from bayescale.decide.gain import relative_efficiency
 from bayescale.decide.invert import compute_for, data_for, params_for
 from bayescale.decide.predict import predict_loss
 from bayescale.storage import save
-from bayescale.words_of_comparisons import of_backtest
+from bayescale.words import plain
 from tests.made import BESIROGLU, RUNS, closed_form, fit_of, some
 from tests.test_backtest import by_hand
 
@@ -36,6 +36,7 @@ def record(drift, by="C", law="chinchilla"):
     plain = [{"forecasts": said, "count": count, "cover90": share} for said, count, share, _ in rows]
     wider = [{"forecasts": said, "count": count, "cover90": share} for said, count, _, share in rows]
     return {
+        "of": "backtest",
         "by": by,
         "drift": drift,
         "by_gap": plain,
@@ -142,7 +143,7 @@ def test_the_loss_of_a_split_drifts_and_the_split_does_not():
 
 def test_what_became_of_forecasts_over_such_a_gap_is_said():
     (plain,) = predict_loss(FIT, {"C": 20 * MOST, "N": 1e10}).findings
-    assert "bayescale backtest RUNS --law chinchilla --json > tested.json" in plain.action
+    assert "bayescale backtest RUNS --law chinchilla -o tested.json" in plain.action
     assert "--backtest tested.json, or backtest= in Python" in plain.action
     (one,) = predict_loss(FIT, {"C": 20 * MOST, "N": 1e10}, backtest=record(0.02)).findings
     assert (
@@ -168,7 +169,7 @@ def test_what_became_of_forecasts_over_such_a_gap_is_said():
         "See how forecasts over such a gap did in a back-test (bayescale backtest RUNS --law chinchilla)"
     )
     along = fit_of(models.load("power").along("D"), {"A": 26.58, "alpha": 0.05})
-    assert "bayescale backtest RUNS --law power --along D --hold-out D --json" in (
+    assert "bayescale backtest RUNS --law power --along D --hold-out D -o" in (
         data_for(along, 1.5).findings[0].action
     )
 
@@ -177,7 +178,7 @@ def test_the_record_of_a_back_test_is_that_of_what_is_printed_of_it():
     found = by_hand(0.02, off=0.05)
     fit = fit_of(models.load("power_floor").along("C"), {"E": 1.6, "A": 95.18, "alpha": 0.0941})
     known = record_of(found, fit)
-    assert known == record_of(json.loads(json.dumps(of_backtest(found), default=str)), fit)
+    assert known == record_of(json.loads(json.dumps(plain(found.to_dict()))), fit)
     assert known.drift == found.drift
     assert known.at(1.2).count == next(r for r in found.by_gap if r.said == "1 to 1.5 decades").ours.count
     assert (
@@ -197,7 +198,7 @@ def test_the_record_of_a_back_test_is_that_of_what_is_printed_of_it():
             record(0.02) | {"by": "corpus", "by_gap": [], "with_drift": {"by_gap": []}},
             "left out levels of corpus",
         ),
-        ({"verdict": "so"}, "this is not what `bayescale backtest --json` prints"),
+        ({"verdict": "so"}, "this is not what `bayescale backtest -o` writes"),
         (
             record(0.02, by="N"),
             "the back-test went along N, and this needs one along C: bayescale backtest --hold-out C",

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from jax import Array
 from scipy.stats import binom
 
+from bayescale.check.as_data import of_backtest
 from bayescale.check.discrepancy import drift_of, drifted
 from bayescale.check.finding import Finding, sorted_by_severity
 from bayescale.check.forecasts import Forecast, Forecasts, Row
@@ -248,6 +250,10 @@ class Backtest:
                 if self.drift
                 else "Take them for too narrow",
             )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The back-test as plain values, for JSON; numbers may be nan."""
+        return of_backtest(self)
 
     @property
     def verdict(self) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bayescale.check.backtested import Backtest, distance_of, gap_of
 from bayescale.fit import Fit
 
-Tested = Backtest | Mapping[str, Any]  # a back-test, or what `bayescale backtest --json` printed of one
+Tested = Backtest | Mapping[str, Any]  # a back-test, or what `bayescale backtest -o` wrote of one
 
 
 @dataclass(frozen=True)
@@ -80,19 +80,13 @@ def record_of(backtest: Tested, fit: Fit) -> Record:
     """The record of the law of a fit.
 
     Args:
-        backtest: a back-test, or what `bayescale backtest --json` printed of one.
+        backtest: a back-test, or what `bayescale backtest -o` wrote of one.
         fit: the fit whose answers it is for.
 
     Raises:
         ValueError: it left out levels, is of other laws, or is no back-test.
     """
-    if isinstance(backtest, Backtest):
-        laws = {one.model for one in backtest.forecasts}
-        pairs = zip(backtest.by_gap, backtest.widened.by_gap, strict=True)
-        held = [Held(row.said, row.ours.count, row.ours.cover90, wide.ours.cover90) for row, wide in pairs]
-        found = Record(backtest.by, backtest.drift, tuple(held))
-    else:
-        found, laws = _read(backtest)
+    found, laws = _read(backtest.to_dict() if isinstance(backtest, Backtest) else backtest)
     if not found.held:
         raise ValueError(f"the back-test left out levels of {found.by}; a drift in decades needs a covariate")
     if fit.model.law.name not in laws:
@@ -113,7 +107,7 @@ def _read(said: Mapping[str, Any]) -> tuple[Record, set[str]]:
             one["model"] for one in said["by_fold"]
         }
     except (LookupError, TypeError, ValueError) as error:
-        raise ValueError(f"this is not what `bayescale backtest --json` prints ({error!r} in it)") from None
+        raise ValueError(f"this is not what `bayescale backtest -o` writes ({error!r} in it)") from None
 
 
 def _share(value: float | None) -> float:

@@ -46,7 +46,7 @@ def compute_optimal(
         at: further covariates of the law, column -> the value they are held at.
         bounds: the least and the most parameters considered.
         flop: the FLOP of training for each token, of N; 6N by default. It is traced by JAX.
-        backtest: a back-test of the law along C, or what `bayescale backtest --json` printed of it: beyond the runs the
+        backtest: a back-test of the law along C, or what `bayescale backtest -o` wrote of it: beyond the runs the
             loss gets its drift; N and D do not, since all splits of a budget drift alike.
         centre: whether to take the parameters that levels differ from, instead of those of a level.
         strict: whether it is an error that the optimum of a draw is at a bound; if not, that draw is not a number.

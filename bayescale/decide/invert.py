@@ -49,7 +49,7 @@ def compute_for(
         loss: the loss, in nats for each token: a number, or one for each draw, (draws,).
         at: further covariates of the law, column -> the value they are held at.
         flop: the FLOP of training for each token, of N; 6N by default.
-        backtest: a back-test of the law along C, or what `bayescale backtest --json` printed of it: the answer gets its
+        backtest: a back-test of the law along C, or what `bayescale backtest -o` wrote of it: the answer gets its
             drift, by which draws beyond the runs need more or less.
         centre: whether to take the parameters that levels differ from, instead of those of a level.
         levels: the level of each factor by which parameters differ, as corpus="web".

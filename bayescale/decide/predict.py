@@ -29,7 +29,7 @@ def predict_loss(
         kind: "mean", the curve of the law at the named levels; "new_run", a run on that curve with noise and shocks of
             its own; "new_level", a run of a level not seen yet of every factor that is not named.
         key: the random key of the last two.
-        backtest: a back-test of the law, or what `bayescale backtest --json` printed of it: beyond the runs the loss
+        backtest: a back-test of the law, or what `bayescale backtest -o` wrote of it: beyond the runs the loss
             gets its drift.
         levels: the level of each factor by which parameters differ; for "new_level" of those to be kept.
 

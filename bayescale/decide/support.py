@@ -187,7 +187,7 @@ def _untested(question: str, law: Law, along: str) -> str:
     if question not in TESTED:
         return f"See how forecasts over such a gap did in a back-test ({command})"
     return (
-        f"Test the law over such a gap ({command} --json > tested.json), and give the answer the drift that forecasts "
+        f"Test the law over such a gap ({command} -o tested.json), and give the answer the drift that forecasts "
         "call for: --backtest tested.json, or backtest= in Python"
     )
 
