@@ -82,7 +82,7 @@ def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
             click.echo(f"note: {note}")
     with (
         workers.of(said["workers"], said["dask"]) as (executor, in_flight),
-        _watched(as_json, BLOCK) as report,
+        watched(as_json, BLOCK) as report,
     ):
         study = run(
             jax.random.key(seed),
@@ -141,7 +141,8 @@ def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
         click.echo(f"the study is in {own['out']}")
 
 
-def _watched(quiet: bool, size: int):
+def watched(quiet: bool, size: int):
+    """A bar of the blocks that are there, of so many replicates each, where somebody looks."""
     if quiet or not sys.stderr.isatty():
         return contextlib.nullcontext()
     from bayescale.progress import bar_of_blocks

@@ -244,7 +244,9 @@ def rate(fired: int, of: int) -> dict[str, Any]:
     }
 
 
-def measured(asked: dict[str, Callable[[int], set[str]]], seeds: range) -> Iterator[tuple[str, list[set[str]]]]:
+def measured(
+    asked: dict[str, Callable[[int], set[str]]], seeds: range
+) -> Iterator[tuple[str, list[set[str]]]]:
     """What each of some functions of a seed finds, one after the other, said as it comes."""
     import jax
 
@@ -254,7 +256,10 @@ def measured(asked: dict[str, Callable[[int], set[str]]], seeds: range) -> Itera
         found = [one(seed) for seed in seeds]
         counts = Counter(code for codes in found for code in codes)
         said = ", ".join(f"{code} {times}" for code, times in counts.most_common())
-        print(f"{name}: {len(seeds)} tables, {time.perf_counter() - began:.0f} s: {said or 'nothing'}", flush=True)
+        print(
+            f"{name}: {len(seeds)} tables, {time.perf_counter() - began:.0f} s: {said or 'nothing'}",
+            flush=True,
+        )
         yield name, found
 
 
