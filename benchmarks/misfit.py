@@ -24,7 +24,7 @@ SIGMA, NU = 0.005, 3.0
 AHEAD = (22.0, 23.0)  # log10 of FLOP
 RATIO = 20.0
 AHEAD_BY = 5.0  # nats
-# Of papers: Besiroglu et al. 2024; Kaplan et al. 2020 (their Nc = 6.4e13, Dc = 1.8e13); the others are made so that they
+# The first as Besiroglu et al. 2024 found it; the others are made so that they
 # lie close to it over these runs.
 TRUTHS: dict[str, tuple[str, dict[str, float]]] = {
     "chinchilla": ("chinchilla", {"E": 1.82, "A": 482.0, "B": 2085.0, "alpha": 0.348, "beta": 0.366}),
