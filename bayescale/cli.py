@@ -19,6 +19,7 @@ from bayescale.verbs_of_decisions import allocate, gain, target
 from bayescale.verbs_of_design import design, isoflop
 from bayescale.verbs_of_plots import plot
 from bayescale.verbs_of_reports import report
+from bayescale.verbs_of_simulations import calibrate, simulate
 from bayescale.verbs_of_studies import bootstrap
 
 # The verbs in the order in which they are needed.
@@ -190,6 +191,6 @@ def demo(output: str, seed: int, as_json: bool) -> None:
 
 for verb in (
     *(fit, check, bootstrap, compare, backtest, relevance, predict),
-    *(allocate, target, gain, design, isoflop, plot, report),
+    *(allocate, target, gain, design, isoflop, simulate, calibrate, plot, report),
 ):
     main.add_command(verb)

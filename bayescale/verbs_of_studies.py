@@ -116,7 +116,7 @@ def bootstrap(runs: str, csv: str | None, as_json: bool, seed: int, **options: A
             click.echo(f"note: {note}")
     with (
         workers.of(said["workers"], said["dask"]) as (executor, in_flight),
-        _watched(as_json, BLOCK) as report,
+        watched(as_json, BLOCK) as report,
     ):
         study = run(
             jax.random.key(seed),
@@ -179,7 +179,8 @@ def bootstrap(runs: str, csv: str | None, as_json: bool, seed: int, **options: A
         click.echo(f"the table is in {csv}")
 
 
-def _watched(quiet: bool, size: int):
+def watched(quiet: bool, size: int):
+    """A bar of the blocks that are there, of so many replicates each, where somebody looks."""
     if quiet or not sys.stderr.isatty():
         return contextlib.nullcontext()
     from bayescale.progress import bar_of_blocks

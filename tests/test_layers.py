@@ -42,7 +42,7 @@ LAYERS = (
     ("words_of_decisions",),
     ("page",),
     ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_decisions", "verbs_of_design"),
-    ("verbs_of_checks", "verbs_of_plots", "verbs_of_reports"),
+    ("verbs_of_checks", "verbs_of_plots", "verbs_of_reports", "verbs_of_simulations"),
     ("cli",),
     ("demo",),
     ("__main__",),
@@ -52,7 +52,18 @@ LATE = {("fit", "summary"), ("cli", "demo")}
 # Inside infer, whose files build on each other.
 INFER = (
     *("newton", "chart", "density", "tracing", "powers", "partials", "terms", "objective", "refit", "point"),
-    *("mode", "optimize", "nuts", "many", "pointwise", "bridge", "importance", "tempered", "evidence"),
+    *(
+        "mode",
+        "optimize",
+        "nuts",
+        "many",
+        "pointwise",
+        "simulated",
+        "bridge",
+        "importance",
+        "tempered",
+        "evidence",
+    ),
     *("resample", "plan"),
     *("replicates", "parcel", "study", "bootstrap"),
 )
