@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from bayescale.check.as_data import save_check as save_check
     from bayescale.check.backtest import backtest as backtest
     from bayescale.check.backtested import Backtest as Backtest
+    from bayescale.check.calibrated import Calibration as Calibration
+    from bayescale.check.calibration import calibrate as calibrate
     from bayescale.check.clusters import widen as widen
     from bayescale.check.compare import compare as compare
     from bayescale.check.compared import Comparison as Comparison
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from bayescale.check.replicates import findings_of_study as findings_of_study
     from bayescale.check.replicates import narrow as narrow
     from bayescale.check.sensitivity import sensitivity as sensitivity
+    from bayescale.check.simulate import Simulated as Simulated
+    from bayescale.check.simulate import simulate as simulate
     from bayescale.decide import flops as flops
     from bayescale.decide.allocate import compute_optimal as compute_optimal
     from bayescale.decide.allocate import split as split
@@ -80,6 +84,7 @@ if TYPE_CHECKING:
     from bayescale.infer.optimize import laplace as laplace
     from bayescale.infer.optimize import optimize as optimize
     from bayescale.infer.resample import Resampling as Resampling
+    from bayescale.infer.simulated import truth_of as truth_of
     from bayescale.infer.study import Study as Study
     from bayescale.law import Law as Law
     from bayescale.law import irrelevant as irrelevant
@@ -103,6 +108,7 @@ _DEEPER = {"flops": "decide.flops"}
 _HOMES = {
     "Asked": "decide.apart",
     "Backtest": "check.backtested",
+    "Calibration": "check.calibrated",
     "Comparison": "check.compared",
     "CrossCheck": "decide.cross_check",
     "Curve": "decide.decision",
@@ -123,6 +129,7 @@ _HOMES = {
     "Resampling": "infer.resample",
     "Rivals": "decide.better",
     "Runs": "runs",
+    "Simulated": "check.simulate",
     "Study": "infer.study",
     "Surface": "decide.surface",
     "Target": "decide.targets",
@@ -131,7 +138,7 @@ _HOMES = {
     "backtest": "check.backtest",
     "better": "decide.better",
     "bootstrap": "infer.bootstrap",
-    "overlap_budget": "tasks.overlap",
+    "calibrate": "check.calibration",
     "compare": "check.compare",
     "compute_equivalent_gain": "decide.gain",
     "compute_for": "decide.invert",
@@ -161,6 +168,7 @@ _HOMES = {
     "nuts": "infer.nuts",
     "optimize": "infer.optimize",
     "overlap": "tasks.overlap",
+    "overlap_budget": "tasks.overlap",
     "parabola": "decide.parabola",
     "parabola_bias": "decide.parabola",
     "params_for": "decide.invert",
@@ -168,6 +176,7 @@ _HOMES = {
     "predict_loss": "decide.predict",
     "predictable": "tasks.verdict",
     "published": "check.published",
+    "quantile_residuals": "check.quantile_residuals",
     "regret": "decide.efficiency",
     "relative_efficiency": "decide.gain",
     "relevance": "check.relevance",
@@ -178,11 +187,12 @@ _HOMES = {
     "rule_of_thumb": "decide.rules",
     "save": "storage",
     "save_check": "check.as_data",
-    "quantile_residuals": "check.quantile_residuals",
     "sensitivity": "check.sensitivity",
+    "simulate": "check.simulate",
     "speedup": "decide.gain",
     "split": "decide.allocate",
     "surface": "decide.surface",
+    "truth_of": "infer.simulated",
     "verdict": "tasks.verdict",
     "widen": "check.clusters",
 }

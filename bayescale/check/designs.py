@@ -45,7 +45,8 @@ def ray(rng: np.random.Generator, runs: int, decades: tuple[float, float]) -> Co
 
 def scattered(rng: np.random.Generator, runs: int, decades: tuple[float, float]) -> Columns:
     """Any compute, at 5 to 500 tokens for each parameter."""
-    ratio = np.exp(rng.uniform(*np.log(RATIOS), runs))
+    low, high = np.log(RATIOS).tolist()
+    ratio = np.exp(rng.uniform(low, high, runs))
     N = np.sqrt(10 ** rng.uniform(*decades, runs) / (6 * ratio))
     return {"N": N, "D": ratio * N}
 
