@@ -28,6 +28,7 @@ PARTS = {
     "To fit": ("fit", "bootstrap", "predict"),
     "To check": ("check", "compare", "backtest", "relevance"),
     "To decide": ("allocate", "target", "gain", "design", "isoflop"),
+    "To try the tool": ("simulate", "calibrate"),
     "To show": ("plot", "report"),
 }
 

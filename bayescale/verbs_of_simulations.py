@@ -6,15 +6,19 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import MODEL, as_csv, as_json, modelling, reading, seed
+from bayescale.options import MODEL, as_csv, as_json, examples, modelling, reading, seed
 from bayescale.printed import print_json, print_table, write_csv
 
 NAMES = ("isoflop", "ladder", "ray", "random", "overtrained", "checkpoints")
 
 
-@click.group()
+@click.group(
+    epilog=examples(
+        "bayescale simulate runs --law chinchilla -o runs.csv", "bayescale simulate suite -o evals.csv"
+    )
+)
 def simulate() -> None:
-    """Write tables whose truth is known, and the truth beside them."""
+    """Write a table whose truth is known, and the truth."""
 
 
 def _written(function):
@@ -51,7 +55,14 @@ def _planned(function):
     return function
 
 
-@simulate.command("runs")
+@simulate.command(
+    "runs",
+    epilog=examples(
+        "bayescale simulate runs --law chinchilla --truth E=1.82,A=482,B=2085,alpha=.348,beta=.366 -o runs.csv",
+        "bayescale simulate runs --law chinchilla --design checkpoints --shock 0.01 -o runs.csv",
+        "bayescale simulate runs --law power_floor --along C --break-at 3e21 --ahead 5 -o runs.csv",
+    ),
+)
 @click.option("--law", required=True, help="Name of a law, or a file; of a loss, in N, D, C, U and experts.")
 @click.option("--along", help="Column of a law in one axis: N, D or C.")
 @click.option(
@@ -86,14 +97,10 @@ def _planned(function):
 def simulate_runs(
     output: str, law: str, along: str | None, truth: str | None, seed: int, as_json: bool, **options: Any
 ) -> None:
-    r"""Losses of a law on a design, with noise that a model may not know.
+    """Write losses of a law on a design.
 
-    \b
-    bayescale simulate runs --law chinchilla --truth E=1.82,A=482,B=2085,alpha=.348,beta=.366 -o runs.csv
-    bayescale simulate runs --law chinchilla --design checkpoints --shock 0.01 --noise student_t -o runs.csv
-    bayescale simulate runs --law power_floor --along C --break-at 3e21 --ahead 5 -o runs.csv
-
-    Besides the table there is what it was made with, runs.truth.json, and with --ahead the larger runs, runs.ahead.csv.
+    The noise may be such as a fit does not know of. Besides the table there is what it was made with, runs.truth.json,
+    and with --ahead the larger runs, runs.ahead.csv.
     """
     from bayescale.check.simulate import simulate as made_of
 
@@ -112,10 +119,16 @@ def simulate_runs(
     _write(output, made.columns, made.ahead, made.truth, as_json)
 
 
-@simulate.command("suite")
-@click.option("--tasks", type=click.IntRange(1), default=100, show_default=True)
+@simulate.command(
+    "suite",
+    epilog=examples(
+        "bayescale simulate suite --overlap 0.7 -o evals.csv",
+        "bayescale simulate suite --overlap 1 --families 1 --slope 25 -o copies.csv",
+    ),
+)
+@click.option("--tasks", type=click.IntRange(1), default=100, show_default=True, help="How many tasks.")
 @click.option("--families", type=click.IntRange(1), default=20, show_default=True, help="Of tasks.")
-@click.option("--models", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--models", type=click.IntRange(1), default=8, show_default=True, help="How many models.")
 @click.option(
     "--attempts", type=click.IntRange(1), default=4, show_default=True, help="Of a model at a task."
 )
@@ -136,11 +149,9 @@ def simulate_runs(
 )
 @_written
 def simulate_suite(output: str, compute: str, seed: int, as_json: bool, **options: Any) -> None:
-    r"""Successes of models at the tasks of a suite, whose thresholds overlap as much as is said.
+    """Write successes of models at the tasks of a suite.
 
-    \b
-    bayescale simulate suite --overlap 0.7 -o evals.csv
-    bayescale simulate suite --overlap 1 --families 1 --slope 25 -o copies.csv
+    The thresholds of its tasks, in compute, overlap by family as much as is said.
     """
     import numpy as np
 
@@ -174,12 +185,23 @@ def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json:
         click.echo(f"written to {file}")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale calibrate --law chinchilla --replicates 1000 --budget 1e23 --out study/",
+        "bayescale calibrate runs.csv --law chinchilla --effect size",
+    )
+)
 @click.argument("runs", required=False)
 @modelling("Student-t or beta-binomial where nothing is said.")
 @_planned
 @click.option("--replicates", type=click.IntRange(1), default=200, show_default=True, help="How many tables.")
-@click.option("--method", type=click.Choice(["nuts", "laplace"]), default="nuts", show_default=True)
+@click.option(
+    "--method",
+    type=click.Choice(["nuts", "laplace"]),
+    default="nuts",
+    show_default=True,
+    help="How each is fitted.",
+)
 @click.option("--budget", help="FLOP, as 1e23: the best N and D/N for it too, of a law in N and D.")
 @click.option(
     "--at", multiple=True, help="A point, as N=7e10,D=1.4e12: the response there too; may be repeated."
@@ -195,15 +217,13 @@ def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json:
 def calibrate(
     runs: str | None, seed: int, csv: str | None, as_json: bool, replicates: int, method: str, **options: Any
 ) -> None:
-    r"""Try a model: simulate tables from its priors, fit each, and see whether intervals hold the truth.
+    """Try whether the intervals of a model hold the truth.
+
+    Tables are simulated from its priors, and each is fitted.
 
     The design is that of RUNS, whose responses do not matter, or one of --design. Ranks of the truth among the draws
     are even if all is well; the table says how often even ranks would be as far off, how often intervals of 50, 80, 90
     and 95% held the truth, the z-scores, and how much of what was not known a table tells.
-
-    \b
-    bayescale calibrate --law chinchilla --replicates 1000 --budget 1e23 --out study/
-    bayescale calibrate runs.csv --law chinchilla --effect size
     """
     import jax
 

@@ -6,9 +6,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bayescale.cli import PARTS, data, main
+from bayescale.cli import PARTS, data, main, simulate
 
-VERBS = {**main.commands, **{f"data {name}": command for name, command in data.commands.items()}}
+VERBS = {
+    **main.commands,
+    **{f"data {name}": command for name, command in data.commands.items()},
+    **{f"simulate {name}": command for name, command in simulate.commands.items()},
+}
 
 
 def examples(command: click.Command) -> list[list[str]]:
@@ -57,6 +61,7 @@ def test_every_option_has_its_help(name):
 def test_what_prints_a_table_prints_json_and_csv_too(name):
     known = {option.name for option in VERBS[name].params}
     without = {"data check": "csv", "data show": "csv", "demo": "csv", "plot": "csv", "report": "csv"}
-    if name != "data fetch":
+    without |= {"simulate runs": "csv", "simulate suite": "csv"}  # which write a table themselves
+    if name not in ("data fetch", "simulate"):
         assert "as_json" in known
         assert ("csv" in known) == (name not in without)
