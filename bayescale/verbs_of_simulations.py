@@ -74,6 +74,7 @@ def _planned(function):
     type=click.Choice(["log_normal", "student_t", "gaussian"]),
     default="log_normal",
     show_default=True,
+    help="Kind of noise.",
 )
 @click.option(
     "--sigma", type=float, default=0.005, show_default=True, help="Scale of the noise, of the log loss."
