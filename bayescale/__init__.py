@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from bayescale import plot as plot
     from bayescale import plot_of_checks as plot_of_checks
     from bayescale import plot_of_tasks as plot_of_tasks
+    from bayescale.check.as_data import load_check as load_check
+    from bayescale.check.as_data import save_check as save_check
     from bayescale.check.backtest import backtest as backtest
     from bayescale.check.backtested import Backtest as Backtest
+    from bayescale.check.calibrated import Calibration as Calibration
+    from bayescale.check.calibration import calibrate as calibrate
     from bayescale.check.clusters import widen as widen
     from bayescale.check.compare import compare as compare
     from bayescale.check.compared import Comparison as Comparison
@@ -29,9 +33,13 @@ if TYPE_CHECKING:
     from bayescale.check.replicates import findings_of_study as findings_of_study
     from bayescale.check.replicates import narrow as narrow
     from bayescale.check.sensitivity import sensitivity as sensitivity
+    from bayescale.check.simulate import Simulated as Simulated
+    from bayescale.check.simulate import simulate as simulate
     from bayescale.decide import flops as flops
     from bayescale.decide.allocate import compute_optimal as compute_optimal
     from bayescale.decide.allocate import split as split
+    from bayescale.decide.apart import Asked as Asked
+    from bayescale.decide.apart import apart as apart
     from bayescale.decide.better import Rivals as Rivals
     from bayescale.decide.better import better as better
     from bayescale.decide.better import rivals as rivals
@@ -42,12 +50,13 @@ if TYPE_CHECKING:
     from bayescale.decide.decision import Decision as Decision
     from bayescale.decide.decision import curve as curve
     from bayescale.decide.design import design as design
+    from bayescale.decide.design import rival_of as rival_of
     from bayescale.decide.designed import Design as Design
+    from bayescale.decide.effective import effective_compute as effective_compute
     from bayescale.decide.efficiency import efficiency as efficiency
     from bayescale.decide.efficiency import regret as regret
     from bayescale.decide.envelope import envelope as envelope
     from bayescale.decide.gain import compute_equivalent_gain as compute_equivalent_gain
-    from bayescale.decide.gain import effective_compute as effective_compute
     from bayescale.decide.gain import relative_efficiency as relative_efficiency
     from bayescale.decide.gain import speedup as speedup
     from bayescale.decide.inference import Price as Price
@@ -76,6 +85,7 @@ if TYPE_CHECKING:
     from bayescale.infer.optimize import laplace as laplace
     from bayescale.infer.optimize import optimize as optimize
     from bayescale.infer.resample import Resampling as Resampling
+    from bayescale.infer.simulated import truth_of as truth_of
     from bayescale.infer.study import Study as Study
     from bayescale.law import Law as Law
     from bayescale.law import irrelevant as irrelevant
@@ -116,7 +126,9 @@ if TYPE_CHECKING:
 _MODULES = ("data", "models", "noise", "plot", "plot_of_checks", "plot_of_tasks")
 _DEEPER = {"flops": "decide.flops"}
 _HOMES = {
+    "Asked": "decide.apart",
     "Backtest": "check.backtested",
+    "Calibration": "check.calibrated",
     "Comparison": "check.compared",
     "CrossCheck": "decide.cross_check",
     "Curve": "decide.decision",
@@ -138,16 +150,19 @@ _HOMES = {
     "Resampling": "infer.resample",
     "Rivals": "decide.better",
     "Runs": "runs",
+    "Simulated": "check.simulate",
     "Study": "infer.study",
     "Surface": "decide.surface",
     "Target": "decide.targets",
     "aggregated": "tasks.items",
     "all_findings": "check.of_refits",
+    "apart": "decide.apart",
     "backtest": "check.backtest",
     "better": "decide.better",
     "bootstrap": "infer.bootstrap",
     "overlap_budget": "tasks.overlap",
     "companions": "tasks.companions",
+    "calibrate": "check.calibration",
     "compare": "check.compare",
     "compute_equivalent_gain": "decide.gain",
     "compute_for": "decide.invert",
@@ -157,7 +172,7 @@ _HOMES = {
     "data_for": "decide.invert",
     "data_limited_optimal": "decide.data_limited",
     "design": "decide.design",
-    "effective_compute": "decide.gain",
+    "effective_compute": "decide.effective",
     "efficiency": "decide.efficiency",
     "emergence": "tasks.emergence",
     "envelope": "decide.envelope",
@@ -172,6 +187,7 @@ _HOMES = {
     "item_response": "tasks.items",
     "laplace": "infer.optimize",
     "load": "storage",
+    "load_check": "check.as_data",
     "load_study": "infer.bootstrap",
     "log_evidence": "infer.evidence",
     "narrow": "check.replicates",
@@ -186,16 +202,19 @@ _HOMES = {
     "predict_loss": "decide.predict",
     "predictable": "tasks.verdict",
     "published": "check.published",
+    "quantile_residuals": "check.quantile_residuals",
     "regret": "decide.efficiency",
     "relative_efficiency": "decide.gain",
     "relevance": "check.relevance",
     "report": "page.report",
     "revealed_demand": "decide.inference",
+    "rival_of": "decide.design",
     "rivals": "decide.better",
     "rule_of_thumb": "decide.rules",
     "save": "storage",
-    "quantile_residuals": "check.quantile_residuals",
+    "save_check": "check.as_data",
     "sensitivity": "check.sensitivity",
+    "simulate": "check.simulate",
     "speedup": "decide.gain",
     "split": "decide.allocate",
     "surface": "decide.surface",
@@ -212,6 +231,7 @@ _HOMES = {
     "passes": "tasks.passes",
     "suite_scores": "tasks.series",
     "through_loss": "tasks.forecast",
+    "truth_of": "infer.simulated",
     "verdict": "tasks.verdict",
     "widen": "check.clusters",
 }

@@ -49,6 +49,18 @@ def fits_in(paths: tuple[str, ...], law: str | None) -> list:
     return [(name, fit_in(path, own)) for name, path in zip(names, paths, strict=True)]
 
 
+def rival_in(name: str, fit, seed: int, law=None):
+    """The fit in a file; or the law of that name, fitted to the runs of another fit as that was."""
+    import jax
+
+    from bayescale import models
+    from bayescale.decide.design import rival_of
+
+    if name in models.names():
+        return rival_of(jax.random.fold_in(jax.random.key(seed), 1), fit, models.load(name))
+    return fit_in(name, law)
+
+
 def levels_of(fits: list, texts: tuple[str, ...]) -> list[dict[str, str]]:
     """Of levels such as "corpus=web" those that each fit has the factor of, in the order of the fits."""
     levels = pairs_of(texts, "--level", "corpus=web")
@@ -133,6 +145,26 @@ def models_of(kind: str, *, law, noise, along, **options) -> list:
         for one in noise or (None,)
         for name in law
     ]
+
+
+def table_and_models(runs: str, options: dict, factor: str | None = None) -> tuple:
+    """The table and the models that the options of a verb that makes several models describe.
+
+    Args:
+        runs: the file, or the name of a data set.
+        options: what is said of the models and of how the table is read.
+        factor: what else groups runs, where it is no column of numbers.
+    """
+    names = ("law", "along", "noise", "delta", "noise_scale", "vary", "by", "effect")
+    own = {name: options.pop(name) for name in names}
+    grouped = [*own["by"], *(name for name in own["effect"] if name != "none")]
+    table = table_of(runs, **options)
+    if factor and "/" not in factor and factor not in table.columns:
+        grouped.append(factor)
+    if missing := [name for name in grouped if name not in table.levels]:
+        options["factors"] = (*options["factors"], *missing)
+        table = table_of(runs, **options)
+    return table, models_of(table.kind, irrelevant=(), **own)
 
 
 def amount_of(text: str, option: str) -> float:

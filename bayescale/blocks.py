@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-BLOCK = 1024  # records
+BLOCK = 1024  # records, where a study says nothing else
 
 
 class Store(Protocol):
@@ -24,15 +24,16 @@ class Store(Protocol):
         ...
 
     def read(self, number: int) -> np.ndarray:
-        """A block, (1024,)."""
+        """A block, (records,)."""
         ...
 
 
 class Memory:
     """A study that is not kept: the blocks of a `Ledger`, without its folder."""
 
-    def __init__(self):
+    def __init__(self, records: int = BLOCK):
         self._blocks: dict[int, np.ndarray] = {}
+        self._records = records
 
     def missing(self, count: int) -> list[int]:
         """Of the blocks 0 to count - 1 those that are not there."""
@@ -46,10 +47,10 @@ class Memory:
         """
         natural(number)
         dtype = next((other.dtype for other in self._blocks.values()), None)
-        self._blocks[number] = plain(block, number, dtype)
+        self._blocks[number] = plain(block, number, dtype, self._records)
 
     def read(self, number: int) -> np.ndarray:
-        """A copy of a block, (1024,).
+        """A copy of a block, (records,).
 
         Raises:
             ValueError: the block is not there.
@@ -157,13 +158,13 @@ def natural(number: int) -> None:
         raise ValueError(f"the number of a block is {number}; blocks are numbered from 0")
 
 
-def plain(block: Any, number: int, dtype: np.dtype | None) -> np.ndarray:
+def plain(block: Any, number: int, dtype: np.dtype | None, records: int = BLOCK) -> np.ndarray:
     """A copy of a block whose bytes follow from its values: fields side by side, numbers little-endian."""
     said = f"{block.dtype}, {block.shape}" if isinstance(block, np.ndarray) else type(block).__name__
     if not isinstance(block, np.ndarray) or block.dtype.names is None or block.dtype.hasobject:
         raise ValueError(f"block {number} is {said}; a block is a structured array of numbers")
-    if block.shape != (BLOCK,):
-        raise ValueError(f"block {number} is {said}; a block has {BLOCK} records, ({BLOCK},)")
+    if block.shape != (records,):
+        raise ValueError(f"block {number} is {said}; a block has {records} records, ({records},)")
     block = block.astype(_packed(block.dtype))
     if dtype is not None and block.dtype != dtype:
         raise ValueError(f"block {number} has the fields {block.dtype}; the other blocks have {dtype}")

@@ -18,6 +18,7 @@ from bayescale.infer.optimize import optimize
 from bayescale.model import Model
 from bayescale.page.report import report as write_report
 from bayescale.page.reproduce import command
+from bayescale.page.sentences import advice
 from bayescale.pooling import Pooling
 from bayescale.printed import show
 from bayescale.progress import bar
@@ -57,13 +58,19 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     forecast = fit.predict(POINT, kind="new_level", key=key_new)
     optimum = compute_optimal(fit, BUDGET, bounds=WIDE, centre=True)
     split = {"N": optimum["N"], "D": optimum["D"], "tokens per parameter": optimum["D/N"]}
+    split |= {"loss": optimum["loss"]}
     if as_json:
         answer = {
             **words.of_fit(fit),
             "findings": words.of_findings(findings(fit)),
             "least_squares": words.of_fit(naive),
             "forecast": {**POINT, **_quantiles(forecast)},
-            "compute_optimal": {"C": BUDGET, **{name: _quantiles(values) for name, values in split.items()}},
+            "compute_optimal": {
+                "C": BUDGET,
+                **{name: _quantiles(values) for name, values in split.items()},
+                "choice": optimum.choice,
+                "regret": optimum.to_dict()["regret"],
+            },
             "files": [str(folder / name) for name in ("fit.nc", "fit.png", "report.html")],
         }
         click.echo(json.dumps(words.plain(answer), indent=2))
@@ -78,7 +85,9 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     )
     click.echo(f"Compute-optimal split of {BUDGET:.0e} FLOP, for a typical family:")
     for name, values in split.items():
-        click.echo(f"  {name:<21} {_interval(values)}")
+        click.echo(f"  {name:<21} {_interval(values, '.3f' if name == 'loss' else None)}")
+    if chosen := advice(optimum):
+        click.echo(f"  {chosen}")
     click.echo(
         f"\nThe fit is in {folder / 'fit.nc'}, its figure in {folder / 'fit.png'}, and all of it in {page}."
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bayescale.blocks import natural, plain
+from bayescale.blocks import BLOCK, natural, plain
 from bayescale.settings import FORMAT, as_json, check_same, digest_of, read_study
 
 try:
@@ -33,7 +33,7 @@ class Ledger:
 
         study.json              the settings
         manifest.jsonl          {"block":123,"sha256":"..."}, a line for each block written
-        blocks/000/000123.npy   1,024 records; a folder for each 1,000 blocks
+        blocks/000/000123.npy   1,024 records, or as many as the settings say; a folder for each 1,000 blocks
 
     A block counts once its line is there and its bytes have the hash that the line says; any other is computed
     again. One process writes at a time. Made by `open` or `read_only`.
@@ -46,6 +46,7 @@ class Ledger:
     def __init__(self, folder: Path, settings: dict[str, Any], lock: io.BufferedWriter | None):
         self.folder, self.settings = folder, settings
         self._lock = lock
+        self._records = settings.get("records", BLOCK)
         self._hashes, self._end = _manifest(folder / "manifest.jsonl")
         self._dtype: np.dtype | None = None
 
@@ -120,7 +121,7 @@ class Ledger:
         path = self._path(number)
         if self._dtype is None:  # any block that is there says what the others have to be
             any(self._intact(other) for other in self._hashes)
-        block = plain(block, number, self._dtype)
+        block = plain(block, number, self._dtype, self._records)
         held = io.BytesIO()
         np.lib.format.write_array(held, block, allow_pickle=False)
         data = held.getvalue()
@@ -141,7 +142,7 @@ class Ledger:
         self._hashes[number], self._dtype = digest, block.dtype
 
     def read(self, number: int) -> np.ndarray:
-        """A block, (1024,), once its bytes have the hash that they were written with.
+        """A block, (records,), once its bytes have the hash that they were written with.
 
         Raises:
             ValueError: the block is not there, or is damaged.
@@ -158,7 +159,7 @@ class Ledger:
             raise ValueError(f"{damaged} (its bytes are not what was written)")
         try:
             block = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-            block = plain(block, number, self._dtype)
+            block = plain(block, number, self._dtype, self._records)
         except Exception as error:  # the manifest vouches for what is no block: NumPy raises anything
             raise ValueError(f"{damaged} ({error})") from error
         self._dtype = block.dtype

@@ -77,7 +77,7 @@ def answer(decision: Decision, quantity: str, axes: Axes | None = None) -> Axes:
         axes.plot(ends, bar, color=theme.colours[0], linewidth=3.5, solid_capstyle="butt", label=LEVEL)
     axes.axvline(middle, color=theme.ink, linewidth=1.2, label="median" if len(values) > 1 else "estimate")
     if quantity in decision.choice:
-        chosen = decision.choice[quantity]
+        chosen = float(decision.choice[quantity])
         axes.axvline(chosen, color=theme.colours[1], linestyle="--", linewidth=1.5, label="choice")
     axes.yaxis.set_major_locator(NullLocator())
     axes.spines["left"].set_visible(False)

@@ -1,10 +1,11 @@
 """What the command line prints: tables, JSON and fits."""
 
 import csv
+import io
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,44 @@ def write_csv(file: str | Path, headings: Sequence[str], rows: Iterable[Sequence
     path = Path(file)
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"{path}: there is no folder {path.absolute().parent}")
-    with path.open("w", newline="", encoding="utf-8") as opened:
-        writer = csv.writer(opened, lineterminator="\n")
-        writer.writerow(headings)
-        writer.writerows([_cell(value) for value in row] for row in rows)
+    path.write_text(_separated(headings, rows), encoding="utf-8", newline="\n")
+
+
+def write_rows(file: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as they are in JSON: {"low": {"value": 1}} is 1 in the column low.value, and a list is one cell.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    write_csv(file, *_columns(rows))
+
+
+def as_text(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What `write_rows` writes."""
+    return _separated(*_columns(rows))
+
+
+def _separated(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(headings)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _columns(rows: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    """The names of all columns, and the rows in their order."""
+    flat = [dict(_flat(row)) for row in rows]
+    headings = list(dict.fromkeys(name for row in flat for name in row))
+    return headings, [[row.get(name) for name in headings] for row in flat]
+
+
+def _flat(row: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{within}{name}.")
+        else:
+            yield f"{within}{name}", "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def _cell(value: Any) -> Any:

@@ -1,7 +1,8 @@
-"""The few priors that NumPyro has no name for."""
+"""The few priors that NumPyro has no name for, and priors in words."""
 
+import numpy as np
 import numpyro.distributions as dist
-from numpyro.distributions import constraints
+from numpyro.distributions import Distribution, constraints
 from numpyro.distributions.transforms import SigmoidTransform
 
 
@@ -21,3 +22,13 @@ class LogitNormal(dist.TransformedDistribution):
         base = dist.Normal(loc, scale)
         self.loc, self.scale = base.loc, base.scale
         super().__init__(base, SigmoidTransform(), validate_args=validate_args)
+
+
+def prior_in_words(prior: Distribution) -> str:
+    """A prior by name and parameters.
+
+    >>> prior_in_words(dist.LogNormal(-1.6, 1.0))
+    'LogNormal(-1.6, 1)'
+    """
+    values = [float(np.asarray(getattr(prior, name))) for name in prior.arg_constraints]
+    return f"{type(prior).__name__}({', '.join(f'{v:.4g}' for v in values)})"

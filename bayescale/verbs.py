@@ -1,50 +1,91 @@
 """The verbs that fit and predict: `bayescale fit` and `bayescale predict`."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from bayescale import arguments
-from bayescale.options import MODEL, as_json, modelling, reading, seed
-from bayescale.printed import print_json, print_table, show
+from bayescale.options import (
+    MODEL,
+    as_csv,
+    as_json,
+    as_tested,
+    csv_of,
+    examples,
+    law_file,
+    level,
+    modelling,
+    reading,
+    seed,
+    writable,
+)
+from bayescale.printed import print_json, print_table, show, write_rows
 
 METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale fit runs.csv --law chinchilla",
+        "bayescale fit runs.csv --law chinchilla --vary E,B --by corpus -o fit.nc",
+        "bayescale fit runs.csv --law power_floor --along C --noise log_normal",
+    )
+)
 @click.argument("runs")
-@modelling("Student-t and beta-binomial where nothing is said.")
-@click.option("--method", type=click.Choice(METHODS), default="nuts", show_default=True)
-@click.option("--chains", type=click.IntRange(1), default=4, show_default=True)
-@click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Draws of each chain.")
-@click.option("--warmup", type=click.IntRange(1), default=500, show_default=True)
+@modelling("By default student_t and beta_binomial.")
 @click.option(
-    "--target", type=float, default=0.95, show_default=True, help="Acceptance probability aimed at."
+    "--method",
+    type=click.Choice(METHODS),
+    default="nuts",
+    show_default=True,
+    help="Draws of the posterior, or points: its mode, the maximum of the likelihood, the normal about the mode.",
+)
+@click.option("--chains", type=click.IntRange(1), default=4, show_default=True, help="Chains of NUTS.")
+@click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Draws of each chain.")
+@click.option(
+    "--warmup", type=click.IntRange(1), default=500, show_default=True, help="Iterations before the draws."
+)
+@click.option(
+    "--target-accept",
+    "target",
+    type=float,
+    default=0.95,
+    show_default=True,
+    help="Acceptance probability that NUTS aims at.",
 )
 @click.option(
     "--quick",
     is_flag=True,
     help="Leave out the checks that fit anew, and shocks of groups that they would call for.",
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False), default="fit.nc", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    callback=writable,
+    type=click.Path(dir_okay=False),
+    default="fit.nc",
+    show_default=True,
+    help="File of the fit.",
+)
 @seed
 @reading
+@csv_of("the table of parameters")
 @as_json
-def fit(runs: str, output: str, as_json: bool, seed: int, quick: bool, **options: Any) -> None:
-    """Fit a law to a table of runs, check the fit, and write it.
+def fit(
+    runs: str, output: str, csv: str | None, as_json: bool, seed: int, quick: bool, **options: Any
+) -> None:
+    """Fit a law to a table of runs, check the fit, and keep it.
 
-    Where runs of one size, model or training run hang together, the fit is made anew with a shock for each of them,
-    unless --effect says what there is.
+    RUNS is a file (CSV, TSV, JSON lines or Parquet) or the name of a data set. Where runs of one size, model or
+    training run hang together, the fit is made anew with a shock for each of them, unless --effect says what there
+    is.
     """
     from bayescale import words
     from bayescale.storage import save
 
     own = {name: options.pop(name) for name in ("method", "chains", "draws", "warmup", "target")}
     model = {name: options.pop(name) for name in MODEL}
-    if not Path(output).absolute().parent.is_dir():
-        raise FileNotFoundError(f"{output}: there is no folder {Path(output).absolute().parent}")
     table = arguments.table_of(runs, **options)
     if not as_json:
         for note in table.notes:
@@ -52,10 +93,12 @@ def fit(runs: str, output: str, as_json: bool, seed: int, quick: bool, **options
     found = _infer(arguments.model_of(table.kind, **model), table, seed, quiet=as_json, **own)
     found, findings = _checked(found, seed, quick=quick, effect_said=bool(model["effect"]))
     save(found, output)
+    if csv:
+        write_rows(csv, found.summary().to_dict()["rows"])
     if as_json:
         return print_json({**words.of_fit(found), "findings": words.of_findings(findings), "file": output})
     show(found, findings)
-    click.echo(f"the fit is in {output}")
+    click.echo(f"the fit is in {output}" + (f", and the table in {csv}" if csv else ""))
 
 
 def _checked(found, seed: int, *, quick: bool, effect_said: bool):
@@ -96,15 +139,32 @@ def _infer(
         return nuts(key, model, table, report=report, **sampler)
 
 
-@click.command()
-@click.argument("path", metavar="FIT", type=click.Path())
-@click.option("--at", required=True, multiple=True, help="A point, as N=7e10,D=1.4e12; may be repeated.")
-@click.option(
-    "--kind", type=click.Choice(["mean", "new_run", "new_level"]), default="mean", show_default=True
+@click.command(
+    epilog=examples(
+        "bayescale predict fit.nc --at N=7e10,D=1.4e12",
+        "bayescale predict fit.nc --at N=7B,D=140B --at N=70B,D=1.4T --kind new_run --level corpus=web",
+    )
 )
-@click.option("--level", multiple=True, help="The level of a factor, as family=pythia; may be repeated.")
-@click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
+@click.argument("path", metavar="FIT", type=click.Path())
+@click.option(
+    "--at",
+    required=True,
+    multiple=True,
+    metavar="POINT",
+    help="A point, as N=7e10,D=1.4e12; may be repeated.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["mean", "new_run", "new_level"]),
+    default="mean",
+    show_default=True,
+    help="The law itself; what a run would measure; what a run of a level not seen would.",
+)
+@level
+@law_file
+@as_tested
 @seed
+@as_csv
 @as_json
 def predict(
     path: str,
@@ -112,23 +172,33 @@ def predict(
     kind: str,
     level: tuple[str, ...],
     law: str | None,
+    backtest: str | None,
     seed: int,
+    csv: str | None,
     as_json: bool,
 ) -> None:
-    """Predict the response at points, with its interval."""
+    """Predict the loss, or the success, at points, with intervals."""
     import jax
 
     from bayescale import words
-    from bayescale.storage import load
+    from bayescale.check.as_data import load_check
+    from bayescale.check.discrepancy import carried
+    from bayescale.check.record import record_of
 
-    found = load(path, law=arguments.law_of(law) if law else None)
+    found = arguments.fit_in(path, arguments.law_of(law) if law else None)
     points = [arguments.point_of(one) for one in at]
     if len({tuple(sorted(p)) for p in points}) > 1:
         raise ValueError("each --at names the same covariates")
     levels = arguments.pairs_of(level, "--level", "family=pythia")
     columns = {c: [p[c] for p in points] for c in points[0]}
     draws = found.predict(columns, kind=kind, key=jax.random.key(seed), **levels)
-    rows = words.of_predictions(found, columns, draws)
+    tested = load_check(backtest, "backtest") if backtest else None
+    record = record_of(tested, found) if tested else None
+    if record:
+        draws = carried(draws, record.gap(found, columns), record.drift, found.runs.kind)
+    rows = words.of_predictions(found, columns, draws, record)
+    if csv:
+        write_rows(csv, rows)
     if as_json:
         return print_json({"verdict": found.verdict, "kind": kind, "levels": levels, "points": rows})
     print_table(
@@ -136,5 +206,9 @@ def predict(
         [(r["point"], *(f"{r[q]:.4g}" for q in ("q5", "q50", "q95")), r["beyond"]) for r in rows],
         title=f"{found.runs.kind}, {kind}" + (f" at {', '.join(level)}" if level else ""),
     )
+    for row in rows if record else []:
+        click.echo(f"{row['point']}: {row['tested']}")
+    if csv:
+        click.echo(f"the table is in {csv}")
     if not found.converged:
         click.secho(found.verdict, bold=True, fg="red")

@@ -5,20 +5,26 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_csv, as_json, reading, seed
+from bayescale.options import along, as_json, csv_of, examples, reading, seed
 from bayescale.printed import print_json, write_csv
 
 FIT = ".nc"  # what a file of a fit ends in
 COLUMNS = ("code", "severity", "number", "message", "action")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale check runs.csv --law chinchilla",
+        "bayescale check fit.nc",
+        "bayescale check fit.nc --csv found.csv",
+    )
+)
 @click.argument("files", metavar="RUNS|FIT...", nargs=-1, required=True)
 @click.option("--law", help="The law that tables are meant for; or the file of the law of a fit.")
-@click.option("--along", help="Column of a law in one axis: N, D, C or another.")
+@along
 @seed
 @reading
-@as_csv
+@csv_of("the findings")
 @as_json
 def check(
     files: tuple[str, ...],
@@ -29,10 +35,11 @@ def check(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Say what a careful statistician would of a table of runs, or of a fit (.nc).
+    """Say what a careful statistician would of a table, or of a fit.
 
-    Of a table: whether its design can teach a law, and whether columns are what they are taken for. Of a fit all that,
-    what its draws tell, and what it would be without the ends of the design or resampled by groups.
+    RUNS is a table, a file or the name of a data set, and FIT what `bayescale fit` wrote (.nc). Of a table: whether
+    its design can teach a law, and whether columns are what they are taken for. Of a fit all that, what its draws
+    tell, and what it would be without the ends of the design or resampled by groups.
     """
     from bayescale import words
 
@@ -54,6 +61,8 @@ def check(
             click.echo(f"  {finding}")
         if not every:
             click.echo("  nothing found")
+    if csv:
+        click.echo(f"the table is in {csv}")
 
 
 def _of(file: str, law: str | None, along: str | None, seed: int, options: dict[str, Any]):
@@ -62,9 +71,9 @@ def _of(file: str, law: str | None, along: str | None, seed: int, options: dict[
         import jax
 
         from bayescale.check.of_refits import all_findings
-        from bayescale.storage import load
 
-        return all_findings(jax.random.key(seed), load(file, law=arguments.law_of(law) if law else None))
+        own = arguments.law_of(law) if law else None
+        return all_findings(jax.random.key(seed), arguments.fit_in(file, own))
     from bayescale.check.of_runs import findings_of_runs
 
     meant = arguments.placed(law, along) if law else None

@@ -2,58 +2,99 @@
 
 import contextlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bayescale import arguments
-from bayescale.options import as_json, comparing, reading, seed
-from bayescale.printed import print_json, print_table
+from bayescale.options import as_csv, as_json, comparing, csv_of, examples, reading, seed, writable
+from bayescale.printed import print_json, print_table, write_rows
 
 FORMATS = (".png", ".pdf", ".svg", ".jpg")
+
+
+def _drawable(ctx: click.Context, option: click.Parameter, figure: str | None) -> str | None:
+    """Refuse, before anything is worked out, a figure that could not be written."""
+    if figure is not None and Path(figure).suffix not in FORMATS:
+        raise ValueError(f"--figure is {figure!r}; its name ends in one of {', '.join(FORMATS)}")
+    return writable(ctx, option, figure)
+
 
 draws = click.option(
     "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Draws of each chain."
 )
-figure = click.option("--figure", type=click.Path(dir_okay=False), help="File of a figure, as which.png.")
+figure = click.option(
+    "--figure",
+    callback=_drawable,
+    type=click.Path(dir_okay=False),
+    help="File of a figure, as which.png, .pdf or .svg.",
+)
 
 
-@click.command()
+def _kept(example: str) -> Callable:
+    """The option of a file for all that was found."""
+    said = f"File of everything found, as {example}.json, for `bayescale report` and `bayescale plot`."
+    return click.option("-o", "--output", callback=writable, type=click.Path(dir_okay=False), help=said)
+
+
+@click.command(
+    epilog=examples(
+        "bayescale compare runs.csv --law chinchilla --law coupled --law power_floor --along C",
+        "bayescale compare runs.csv --law chinchilla --noise student_t --noise log_normal --figure which.png",
+        "bayescale compare runs.csv --law chinchilla --law coupled -o comparison.json",
+    )
+)
 @click.argument("runs")
-@comparing
+@comparing("; repeat it for each law.", "; repeat it, and every law is taken with every noise.")
 @click.option(
     "--no-support", is_flag=True, help="Do not repeat the comparison without the ends of the design."
 )
 @click.option(
     "--no-predictive", is_flag=True, help="Leave no runs out: evidence alone, in a third of the time."
 )
-@click.option("--cluster", help="Factor of which one level after the other is left out.")
-@click.option("--future", help="Covariate along which small runs predict large ones.")
+@click.option(
+    "--cluster",
+    metavar="FACTOR",
+    help="Factor of which one level after the other is left out; by default run, model or size.",
+)
+@click.option(
+    "--future",
+    metavar="COLUMN",
+    help="Covariate along which small runs predict large ones; by default C, D or N.",
+)
 @click.option(
     "--third", is_flag=True, help="Ask sequential Monte Carlo too; takes hundreds of times as long."
 )
 @draws
+@_kept("comparison")
 @figure
 @seed
 @reading
+@csv_of("the models, with all that the tables say of them,")
 @as_json
 def compare(
     runs: str,
+    csv: str | None,
     as_json: bool,
     seed: int,
     no_support: bool,
     no_predictive: bool,
+    output: str | None,
     figure: str | None,
     **options: Any,
 ) -> None:
-    """Say which law the runs speak for, if any, by model evidence and by what is predicted unseen."""
+    """Say which law the runs speak for, if any.
+
+    By model evidence, and by how each law predicts what it is not shown. RUNS is a file (CSV, TSV, JSON lines or
+    Parquet) or the name of a data set; a constant is always among the laws.
+    """
     import jax
 
     from bayescale import words_of_comparisons as words
     from bayescale.check.compare import compare as run
 
-    _writable(figure)
     own = {name: options.pop(name) for name in ("cluster", "future", "third", "draws")}
     table, tried = _given(runs, as_json, options, own["cluster"])
     with _said(as_json) as report:
@@ -66,82 +107,84 @@ def compare(
             report=report,
             **own,
         )
+    told = found.to_dict()
+    _keep(found, told, output, csv, figure)
     if as_json:
-        _draw(figure, found)
-        return print_json(words.of_comparison(found))
-    best = found.candidates[0].evidence.value
-    print_table(
-        ["model", "log evidence", "error", "behind", "probability", "BIC", "AIC"],
-        [
-            (
-                one.name,
-                f"{one.evidence.value:.2f}" if not one.trouble else "in doubt",
-                f"{one.evidence.error:.2g}",
-                f"{best - one.evidence.value:.2f}" if not one.trouble else "-",
-                f"{found.probabilities[one.name]:.2g}" if one.name in found.probabilities else "-",
-                *("-" if value is None else f"{value:.1f}" for value in (one.bic, one.aic)),
-            )
-            for one in found.candidates
-        ],
-        title=f"{len(table)} runs, log marginal likelihood in nats, all models as likely before",
-    )
-    if units := list(found.candidates[0].predictive):
+        return print_json(told)
+    title = f"{len(table)} runs, log marginal likelihood in nats, all models as likely before"
+    print_table(list(words.MODELS), words.of_models(told), title=title)
+    headings, rows = words.of_left_out(told)
+    if headings:
         print_table(
-            ["model", "stacking weight", *(words.said_of(unit) for unit in units)],
-            [
-                (
-                    one.name,
-                    f"{found.stacking[one.name]:.2f}" if one.name in found.stacking else "-",
-                    *(_left_out(words.of_predictive(found, one, u)) for u in units),
-                )
-                for one in found.candidates
-            ],
+            headings,
+            rows,
             title="Log predictive density of what was left out, in nats behind the first model, ± the standard error; "
             "? where some are in doubt",
         )
-    for left_out, others in found.support.items():
-        click.echo(f"without {left_out}: {words.of_support(others)}")
+    for left_out, others in told["support"].items():
+        click.echo(f"without {left_out}: {others['said']}")
     for finding in found.findings:
         click.echo(str(finding))
     click.secho(found.verdict, bold=True, fg="red" if found.trouble else None)
-    _draw(figure, found)
+    _said_where(output, csv, figure)
 
 
-def _left_out(row: dict[str, Any]) -> str:
-    told = f"{row['behind']:.1f} ± {row['error']:.1f}" if row["behind"] else f"{row['log_score']:.1f} in all"
-    return told + ("?" if row["doubtful"] else "")
-
-
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale backtest runs.csv --law chinchilla --figure tested.png",
+        "bayescale backtest runs.csv --law chinchilla --hold-out corpus -o backtest.json",
+    )
+)
 @click.argument("runs")
-@comparing
+@comparing("; repeat it for each law.", "; repeat it, and every law is taken with every noise.")
 @click.option(
     "--hold-out",
     default="C",
     show_default=True,
+    metavar="COLUMN|FACTOR",
     help="Covariate whose largest runs are predicted from the small ones, or factor whose levels are, in turn.",
 )
-@click.option("--cutoffs", type=click.IntRange(1), default=8, show_default=True, help="How many folds.")
+@click.option(
+    "--cutoffs",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="The most folds along a covariate.",
+)
 @draws
+@_kept("backtest")
 @figure
 @seed
 @reading
+@csv_of("the scores")
 @as_json
-def backtest(runs: str, as_json: bool, seed: int, hold_out: str, figure: str | None, **options: Any) -> None:
-    """Fit the small runs, predict the large ones, and score the predictions."""
+def backtest(
+    runs: str,
+    csv: str | None,
+    as_json: bool,
+    seed: int,
+    hold_out: str,
+    output: str | None,
+    figure: str | None,
+    **options: Any,
+) -> None:
+    """Fit the small runs, predict the large ones, score the forecasts.
+
+    Or leave out one corpus, or another factor, after the other. RUNS is a file (CSV, TSV, JSON lines or Parquet) or the
+    name of a data set; of several laws each fold takes the one that its known runs speak for.
+    """
     import jax
 
     from bayescale import words_of_comparisons as words
     from bayescale.check.backtest import backtest as run
 
-    _writable(figure)
     own = {name: options.pop(name) for name in ("cutoffs", "draws")}
     table, tried = _given(runs, as_json, options, hold_out)
     with _said(as_json) as report:
         found = run(jax.random.key(seed), tried, table, by=hold_out, report=report, **own)
-    told = words.of_backtest(found)
+    told = found.to_dict()
+    _keep(found, told, output, csv, figure)
     if as_json:
-        _draw(figure, found)
         return print_json(told)
     unit = "the loss" if table.kind == "loss" else "the share of successes"
     rows = [told["total"], *told["by_gap"], *told["by_fold"]]
@@ -163,13 +206,18 @@ def backtest(runs: str, as_json: bool, seed: int, hold_out: str, figure: str | N
     for finding in found.findings:
         click.echo(str(finding))
     click.secho(found.verdict, bold=True)
-    _draw(figure, found)
+    _said_where(output, csv, figure)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale relevance runs.csv gpus --law chinchilla",
+        "bayescale relevance runs.csv gpus --law power_floor --along C",
+    )
+)
 @click.argument("runs")
 @click.argument("covariate")
-@comparing
+@comparing(".", ".")
 @click.option(
     "--scale",
     type=click.FloatRange(0, min_open=True),
@@ -180,15 +228,26 @@ def backtest(runs: str, as_json: bool, seed: int, hold_out: str, figure: str | N
 @draws
 @seed
 @reading
+@as_csv
 @as_json
 def relevance(
-    runs: str, covariate: str, as_json: bool, seed: int, scale: float, draws: int, **options: Any
+    runs: str,
+    covariate: str,
+    csv: str | None,
+    as_json: bool,
+    seed: int,
+    scale: float,
+    draws: int,
+    **options: Any,
 ) -> None:
-    """Say whether a covariate matters given those of a law, as the number of GPUs at fixed compute."""
+    """Say whether one more covariate matters, given a law.
+
+    As the number of GPUs at fixed compute. RUNS is a file (CSV, TSV, JSON lines or Parquet) or the name of a data set,
+    and COVARIATE one of its columns.
+    """
     import jax
     import numpyro.distributions as dist
 
-    from bayescale import words_of_comparisons as words
     from bayescale.check.relevance import relevance as run
 
     table, tried = _given(runs, as_json, options)
@@ -197,54 +256,46 @@ def relevance(
             "one law with one noise, given which the covariate may matter; give --law and --noise once"
         )
     found = run(jax.random.key(seed), tried[0], table, covariate, prior=dist.Normal(0.0, scale), draws=draws)
+    told = found.to_dict()
+    _keep(found, told, None, csv)
     if as_json:
-        return print_json(words.of_relevance(found))
+        return print_json(told)
     for finding in found.findings:
         click.echo(str(finding))
     click.secho(found.verdict, bold=True, fg="red" if found.findings else None)
+    _said_where(None, csv)
 
 
 def _given(runs: str, quiet: bool, options: dict[str, Any], factor: str | None = None):
-    """The table and the models that the options of `comparing` and `reading` describe."""
-    own = {
-        name: options.pop(name)
-        for name in ("law", "along", "noise", "delta", "noise_scale", "vary", "by", "effect")
-    }
-    grouped = [*own["by"], *(name for name in own["effect"] if name != "none")]
-    table = arguments.table_of(runs, **options)
-    if factor and "/" not in factor and factor not in table.columns:
-        grouped.append(factor)
-    if missing := [name for name in grouped if name not in table.levels]:
-        options["factors"] = (*options["factors"], *missing)
-        table = arguments.table_of(runs, **options)
+    table, tried = arguments.table_and_models(runs, options, factor)
     if not quiet:
         for note in table.notes:
             click.echo(f"note: {note}")
-    return table, arguments.models_of(table.kind, irrelevant=(), **own)
+    return table, tried
 
 
-def _writable(figure: str | None) -> None:
-    """Refuse, before anything is worked out, a figure that could not be written."""
-    if figure is None:
-        return
-    if not Path(figure).absolute().parent.is_dir():
-        raise FileNotFoundError(f"{figure}: there is no folder {Path(figure).absolute().parent}")
-    if Path(figure).suffix not in FORMATS:
-        raise ValueError(f"--figure is {figure!r}; its name ends in one of {', '.join(FORMATS)}")
+def _keep(
+    found, told: dict[str, Any], output: str | None, csv: str | None, figure: str | None = None
+) -> None:
+    """Write what was found to the files that were asked for."""
+    from bayescale.check.as_data import save_check
+    from bayescale.words_of_comparisons import rows_of
+
+    if output:
+        save_check(found, output)
+    if csv:
+        write_rows(csv, rows_of(told))
+    if figure:
+        from bayescale import plot_of_checks
+
+        draw = plot_of_checks.comparison if told["of"] == "comparison" else plot_of_checks.backtest
+        draw(told).savefig(figure)
 
 
-def _draw(figure: str | None, found: Any) -> None:
-    """Write the figure of a comparison or of a back-test."""
-    if figure is None:
-        return
-    from bayescale import plot_of_checks
-    from bayescale.check.compared import Comparison
-
-    drawn = (
-        plot_of_checks.comparison(found) if isinstance(found, Comparison) else plot_of_checks.backtest(found)
-    )
-    drawn.savefig(figure)
-    click.echo(f"the figure is in {figure}", err=True)
+def _said_where(output: str | None, csv: str | None, figure: str | None = None) -> None:
+    for what, file in (("what was found", output), ("the table", csv), ("the figure", figure)):
+        if file:
+            click.echo(f"{what} is in {file}")
 
 
 def _said(quiet: bool):

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_csv, as_json
+from bayescale.options import as_csv, as_json, as_tested, examples, hold, law_file, level
 from bayescale.words_of_decisions import answer
 
 PRICES = ("price", "peak", "utilisation", "serving_price", "serving_peak", "serving_utilisation")
@@ -17,20 +17,16 @@ def _deciding(function: Callable) -> Callable:
     """The options of every verb that asks fits."""
     options = [
         click.argument("fits", metavar="FIT...", nargs=-1, required=True),
-        click.option("--level", multiple=True, help="The level of a factor, as corpus=web; may be repeated."),
-        click.option(
-            "--centre", is_flag=True, help="The parameters that levels differ from, instead of a level."
-        ),
-        click.option(
-            "--hold", multiple=True, help="A further covariate of the law, as experts=8; may be repeated."
-        ),
-        click.option("--law", help="The file of the law, where it is not one of `bayescale laws`."),
+        level,
+        click.option("--centre", is_flag=True, help="Of the typical level, which the others differ from."),
+        hold,
+        law_file,
         click.option(
             "--probability",
             type=click.FloatRange(0, 1, True, True),
             default=0.9,
             show_default=True,
-            help="Of the intervals.",
+            help="Probability of the intervals.",
         ),
         as_csv,
         as_json,
@@ -53,17 +49,34 @@ def _priced(function: Callable) -> Callable:
     return functools.reduce(lambda f, option: option(f), reversed(options), function)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale allocate fit.nc --compute 5.76e23,1e25 --ratio 20",
+        "bayescale allocate fit.nc --compute 1e24 --inference 2T --level corpus=web",
+        "bayescale allocate fit.nc --money 1e6 --price 2 --peak 9.89e14 --utilisation 0.4",
+    )
+)
 @_deciding
-@click.option("--compute", help="Budgets in FLOP, as 1e24,1e25.")
+@click.option("--compute", metavar="FLOP", help="Budgets in FLOP, as 1e24,1e25.")
 @click.option("--money", help="Budgets in the money of --price, instead of --compute.")
-@click.option("--ratio", type=float, help="What a rule of so many tokens for each parameter wastes too.")
+@click.option(
+    "--ratio", type=float, help="Beside it what a rule of so many tokens for each parameter wastes, as 20."
+)
 @click.option("--unique", help="Unique tokens, as 1e11 or 100B, for a law in U.")
 @click.option("--inference", help="Tokens of inference, as 2e12 or 2T, which the budget pays for too.")
+@click.option(
+    "--bounds", default="1,1e20", show_default=True, help="The least and the most parameters considered."
+)
+@as_tested
 @_priced
 def allocate(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
-    """Split budgets into parameters and tokens."""
-    from bayescale.decide.allocate import WIDE, compute_optimal
+    """Split a budget into parameters and tokens.
+
+    FIT is what `bayescale fit` wrote; of several each is asked. A budget is of training, and with --inference of
+    serving too.
+    """
+    from bayescale.decide.allocate import compute_optimal
+    from bayescale.decide.apart import Asked, apart
     from bayescale.decide.data_limited import data_limited_optimal
     from bayescale.decide.inference import inference_optimal
     from bayescale.decide.rules import rule_of_thumb
@@ -79,54 +92,84 @@ def allocate(fits, level, centre, hold, law, probability, csv, as_json, **option
     )
     if options["unique"] and options["inference"]:
         raise ValueError("--unique and --inference are two questions; ask one at a time")
-    found = []
+    tested = _tested(options, "unique", "inference")
+    least, *most = arguments.amounts_of(options["bounds"], "--bounds")
+    if len(most) != 1:
+        raise ValueError(f"--bounds is {options['bounds']!r}; write the least and the most N as 1e6,1e14")
+    bounds = least, most[0]
+    found, answers = [], {budget: {} for budget in budgets}
     for name, own in _asked(fits, law, level, centre, hold):
         for budget in budgets:
             compute = budget / training.flop if asked["money"] and training else budget
             if options["inference"]:
                 tokens = arguments.amount_of(options["inference"], "--inference")
                 given = budget if asked["money"] or training is None else budget * training.flop
-                wide = {"training": training, "serving": serving, "bounds": WIDE}
+                wide = {"training": training, "serving": serving, "bounds": bounds}
                 one = inference_optimal(own, tokens, budget=given, **wide)
             elif options["unique"]:
                 unique = arguments.amount_of(options["unique"], "--unique")
-                one = data_limited_optimal(own, compute, unique, bounds=WIDE)
+                one = data_limited_optimal(own, compute, unique, bounds=bounds)
+                own = own.holding(U=unique)
             else:
-                one = compute_optimal(own, compute, bounds=WIDE)
+                one = compute_optimal(own, compute, bounds=bounds, backtest=tested)
+            answers[budget][name] = Asked(own, one)
             found.append((name, one))
             if options["ratio"] is not None:
                 found.append((name, rule_of_thumb(compute, options["ratio"], fit=own)))
-    answer(found, probability, csv, as_json)
+    differ = [finding for same in answers.values() for finding in apart(same)]
+    answer(found, probability, csv, as_json, apart=differ)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale target fit.nc --loss 1.95,1.9",
+        "bayescale target fit.nc --loss 1.95 --hold N=70B",
+        "bayescale target fit.nc --loss 1.95 --inference 2T",
+    )
+)
 @_deciding
 @click.option("--loss", required=True, help="Losses to reach, in nats for each token, as 1.95,1.9.")
 @click.option("--inference", help="Tokens of inference, as 2e12 or 2T: the model that is cheapest with them.")
+@as_tested
 @_priced
 def target(fits, level, centre, hold, law, probability, csv, as_json, **options: Any) -> None:
-    """Say what a loss takes: compute; or, with --hold N=7e10 or D=1.4e12, tokens or parameters."""
+    """Say what a loss takes: compute, tokens or parameters.
+
+    The least compute, and the model that it is of; with --hold N=7e10 or --hold D=1.4e12 the tokens or the parameters.
+    FIT is what `bayescale fit` wrote; of several each is asked.
+    """
+    from bayescale.decide.apart import Asked, apart
     from bayescale.decide.inference import inference_optimal
     from bayescale.decide.invert import compute_for, data_for, params_for
 
     training, serving = _prices(options)
-    found = []
+    tested = _tested(options, "inference")
+    losses = arguments.amounts_of(options["loss"], "--loss")
+    found, answers = [], {loss: {} for loss in losses}
     for name, own in _asked(fits, law, level, centre, hold):
-        for loss in arguments.amounts_of(options["loss"], "--loss"):
+        for loss in losses:
             if options["inference"]:
                 tokens = arguments.amount_of(options["inference"], "--inference")
                 one = inference_optimal(own, tokens, loss=loss, training=training, serving=serving)
             elif "N" in own.at:
-                one = data_for(own, loss)
+                one = data_for(own, loss, backtest=tested)
             elif "D" in own.at:
-                one = params_for(own, loss)
+                one = params_for(own, loss, backtest=tested)
             else:
-                one = compute_for(own, loss)
+                one = compute_for(own, loss, backtest=tested)
+            answers[loss][name] = Asked(own, one)
             found.append((name, one))
-    answer(found, probability, csv, as_json)
+    differ = [finding for same in answers.values() for finding in apart(same)]
+    answer(found, probability, csv, as_json, apart=differ)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale gain fit.nc --of N=70B,D=1.4T --over N=280B,D=300B",
+        "bayescale gain fit.nc --of corpus=web --over corpus=code --compute 1e21,1e23",
+        "bayescale gain ours.nc theirs.nc --compute 1e22",
+    )
+)
 @_deciding
 @click.option("--of", "of", required=False, help="A run, as N=7e10,D=1.4e12, or a level, as corpus=web.")
 @click.option(
@@ -134,7 +177,7 @@ def target(fits, level, centre, hold, law, probability, csv, as_json, **options:
 )
 @click.option("--compute", help="The compute of the first recipe, in FLOP, as 1e21,1e23.")
 def gain(fits, level, centre, hold, law, probability, csv, as_json, of, over, compute) -> None:
-    """Say how much compute one recipe, or one run, saves over another.
+    """Say how much compute one recipe, or run, saves over another.
 
     Two fits, or two levels of one (--of corpus=web --over corpus=code), are compared at each --compute. Two runs
     (--of N=7e10,D=1.4e12 --over N=2.8e11,D=3e11) are compared by the law of each fit, and fits that do not agree which
@@ -207,6 +250,15 @@ def _runs(of: str, over: str, loaded: list) -> tuple[dict[str, float], dict[str,
         if missing := [c for c in ("N", "D") if c not in run]:
             raise ValueError(f"{option}: {missing[0]} of the run is missing; write it as N=7e10,D=1.4e12")
     return runs
+
+
+def _tested(options: dict[str, Any], *without: str) -> dict[str, Any] | None:
+    """What a back-test said, for questions that know what to do with a drift."""
+    from bayescale.check.as_data import load_check
+
+    if options["backtest"] and (given := [name for name in without if options[name]]):
+        raise ValueError(f"--backtest has no say where --{given[0]} is given; leave one of them out")
+    return load_check(options["backtest"], "backtest") if options["backtest"] else None
 
 
 def _prices(options: dict[str, Any]):

@@ -5,19 +5,30 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_csv, as_json, reading, seed
+from bayescale.options import as_json, csv_of, examples, hold, law_file, level, reading, seed
 from bayescale.printed import print_json, print_table, write_csv
 
 SHOWN = 12  # candidates in the table that is printed; all of them are in the CSV and in the JSON
 OPTIMUM = ("by", "quantity", "estimate", "low", "high")
 
 
-@click.command()
-@click.argument("fit", type=click.Path())
-@click.option(
-    "--rival", "rivals", multiple=True, help="A fit of another law to the same runs; may be repeated."
+@click.command(
+    epilog=examples(
+        "bayescale design fit.nc --budget 1e21 --target N@1e24 --batch 4",
+        "bayescale design fit.nc --budget 1e21 --target loss@N=70B,D=1.4T --rival coupled",
+        "bayescale design fit.nc --rival coupled.nc --budget 1e20 --target law",
+    )
 )
-@click.option("--budget", required=True, help="For all runs together, in FLOP, as 1e21.")
+@click.argument("fit", metavar="FIT", type=click.Path())
+@click.option(
+    "--rival",
+    "rivals",
+    metavar="FIT",
+    multiple=True,
+    help="A fit of another law to the same runs, or the name of a law, which is then fitted to them as the fit was, in "
+    "half a minute or so; may be repeated.",
+)
+@click.option("--budget", required=True, metavar="FLOP", help="For all runs together, in FLOP, as 1e21.")
 @click.option(
     "--target",
     required=True,
@@ -33,32 +44,38 @@ OPTIMUM = ("by", "quantity", "estimate", "low", "high")
     help="A run there might be, as N=1e9,D=2e10; a grid where none is given.",
 )
 @click.option("--weight", "weights", help="For law: probabilities of the fit and of its rivals, as 0.7,0.3.")
-@click.option("--level", multiple=True, help="The level of a factor, as corpus=web; may be repeated.")
-@click.option("--hold", multiple=True, help="A further covariate of the law, as experts=8; may be repeated.")
-@click.option("--law", help="The file of the law of fits, where it is not one of `bayescale laws`.")
+@level
+@hold
+@law_file
 @seed
-@as_csv
+@csv_of("the table of all candidates")
 @as_json
 def design(
     fit, rivals, budget, target, batch, candidates, weights, level, hold, law, seed, csv, as_json
 ) -> None:
-    """Say which runs to do next, by what each is expected to tell of a target for its compute."""
+    """Say which runs to do next: what each would tell for its compute.
+
+    FIT is what `bayescale fit` wrote. Runs are ranked by how much of the variance of the target each is expected to
+    remove for each FLOP.
+    """
     import jax
 
     from bayescale.columns import label
     from bayescale.decide.design import design as run
+    from bayescale.decide.designed import NOT_ASKED
 
     points = [arguments.point_of(one, "--candidate") for one in candidates]
     if len({tuple(sorted(point)) for point in points}) > 1:
         raise ValueError("each --candidate names the same covariates")
     own = arguments.law_of(law) if law else None
+    first = arguments.fit_in(fit, own)
     found = run(
-        arguments.fit_in(fit, own),
+        first,
         target,
         arguments.amount_of(budget, "--budget"),
         candidates={c: [point[c] for point in points] for c in points[0]} if points else None,
         batch=batch,
-        rivals=[arguments.fit_in(one, own) for one in rivals],
+        rivals=[arguments.rival_in(one, first, seed, own) for one in rivals],
         weights=arguments.amounts_of(weights, "--weight") if weights else None,
         key=jax.random.key(seed),
         at=arguments.held_of(hold),
@@ -71,8 +88,10 @@ def design(
         return print_json(found.to_dict())
     counted = [c for c in found.points if c != "D/N"]
     others = [c for c in rows[0] if c.startswith("removed by")]
+    silent = [] if others or found.target.kind == "law" else ["under rival laws"]
+    headings = [*counted, "D/N", "FLOP", "removed", "for each FLOP", "nested", *others, *silent, "beyond"]
     print_table(
-        [*counted, "D/N", "FLOP", "removed", "for each FLOP", "nested", *others, "beyond", "in the batch"],
+        [*headings, "in the batch"],
         [
             (
                 *(label(row[c]) for c in counted),
@@ -82,6 +101,7 @@ def design(
                 f"{row['per_flop']:.2g}",
                 f"{row['exact']:.2%} ± {row['error']:.2%}" if row["exact"] is not None else "",
                 *(f"{row[c]:.2%}" for c in others),
+                *(NOT_ASKED for _ in silent),
                 f"{row['beyond']:.1f}" if row["beyond"] else "",
                 row["batch"] or "",
             )
@@ -97,34 +117,51 @@ def design(
         click.echo(f"the table is in {csv}")
 
 
-@click.command()
-@click.argument("runs")
-@click.option("--compute", required=True, help="The compute that the optimum is for, in FLOP, as 1e24.")
-@click.option(
-    "--fit", "fits", multiple=True, help="A fit of a law in N and D to compare with; may be repeated."
+@click.command(
+    epilog=examples(
+        "bayescale isoflop runs.csv --compute 1e24",
+        "bayescale isoflop runs.csv --compute 1e24 --fit fit.nc --level corpus=web",
+    )
 )
-@click.option("--law", help="The file of the law of fits, where it is not one of `bayescale laws`.")
-@click.option("--by", help="Column that says the budget of each run; C where nothing is said.")
+@click.argument("runs")
 @click.option(
-    "--tolerance", type=float, default=0.1, show_default=True, help="How far runs of one budget may be apart."
+    "--compute", required=True, metavar="FLOP", help="The compute that the optimum is for, in FLOP, as 1e24."
+)
+@click.option(
+    "--fit",
+    "fits",
+    metavar="FIT",
+    multiple=True,
+    help="A fit of a law in N and D to compare with; may be repeated.",
+)
+@law_file
+@click.option("--by", metavar="COLUMN", help="Column that says the budget of each run; by default C.")
+@click.option(
+    "--tolerance",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="How far runs of one budget may be apart, as a share of it.",
 )
 @click.option(
     "--curves", default="size", show_default=True, help="Factor whose levels are the curves of approach 1."
 )
 @click.option(
-    "--replicates", type=click.IntRange(50), default=1000, show_default=True, help="Of the bootstraps."
+    "--replicates", type=click.IntRange(50), default=1000, show_default=True, help="Refits of the bootstraps."
 )
-@click.option("--level", multiple=True, help="Runs of one level of a factor, as corpus=web.")
+@click.option(
+    "--level", multiple=True, metavar="FACTOR=LEVEL", help="Runs of one level of a factor, as corpus=web."
+)
 @click.option(
     "--probability",
     type=click.FloatRange(0, 1, True, True),
     default=0.9,
     show_default=True,
-    help="Of the intervals.",
+    help="Probability of the intervals.",
 )
 @seed
 @reading
-@as_csv
+@csv_of("the table of the optimum")
 @as_json
 def isoflop(
     runs: str,
@@ -142,7 +179,11 @@ def isoflop(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Find the optimum by approaches 1 and 2 of the literature, with their known bias, and compare it with laws."""
+    """Find the optimum by approaches 1 and 2 of the literature.
+
+    Each with its known bias on such runs, and beside the optimum of laws (--fit). RUNS is a file (CSV, TSV, JSON
+    lines or Parquet) or the name of a data set.
+    """
     import jax
 
     from bayescale import words

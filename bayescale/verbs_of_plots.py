@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_json
+from bayescale.options import as_json, examples, hold, law_file, level
 from bayescale.printed import print_json
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from bayescale.fit import Fit
 
+CHECKED = ".json"  # what a file of a comparison or of a back-test ends in
 FORMATS = (".png", ".pdf", ".svg", ".jpg")
 # Each kind of figure, and the options that have a say in it.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -34,6 +35,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "thresholds": ("by",),
     "steps": ("by",),
 }
+# The kinds that are not of a fit, and what they are of.
+CHECKS = {"evidence": "comparison", "backtest": "backtest"}
 NEEDED = {
     "bootstrap": ("study", "study/"),
     "design": ("target", "N@1e24"),
@@ -43,38 +46,69 @@ ALONG = ("C", "N", "D", "D/N")  # what losses are drawn against where all is dra
 AHEAD = 10.0  # times the compute of the largest run, where nobody says for which budget
 
 
-@click.command()
-@click.argument("path", metavar="FIT", type=click.Path())
-@click.option("--kind", type=click.Choice([*KINDS, ALL]), default="summary", show_default=True)
-@click.option("--covariate", help="What it is drawn against: N, D, C, D/N or another column.")
-@click.option("--compute", help="Budgets in FLOP, as 1e22,1e23.")
+@click.command(
+    epilog=examples(
+        "bayescale plot fit.nc -o fit.png",
+        "bayescale plot fit.nc --kind isoflop --compute 1e21,1e22 -o isoflop.svg",
+        "bayescale plot fit.nc --kind all -o figures/",
+        "bayescale plot comparison.json -o which.png",
+        "bayescale plot backtest.json -o tested.png --dark",
+    )
+)
+@click.argument("path", metavar="FIT|COMPARISON|BACKTEST", type=click.Path())
+@click.option(
+    "--kind",
+    type=click.Choice([*KINDS, *CHECKS, ALL]),
+    help="What is drawn; by default the summary of a fit, or all that a comparison or a back-test has.",
+)
+@click.option(
+    "--covariate", metavar="COLUMN", help="What it is drawn against: N, D, C, D/N or another column."
+)
+@click.option("--compute", metavar="FLOP", help="Budgets in FLOP, as 1e22,1e23.")
 @click.option(
     "--band", type=click.Choice(["mean", "new_run"]), help="Bands of the mean curve, or of a new run."
 )
-@click.option("--hold", multiple=True, help="A further covariate of the law, as U=1e11; may be repeated.")
-@click.option("--level", multiple=True, help="The level of a factor, as corpus=web; may be repeated.")
-@click.option("--parameter", help="Which parameters, as alpha,beta.")
-@click.option("--by", help="The factor of a forest; that of tasks, of thresholds and steps.")
+@hold
+@level
+@click.option("--parameter", metavar="PARAMETERS", help="Which parameters, as alpha,beta.")
+@click.option("--by", metavar="FACTOR", help="The factor of a forest; of thresholds and steps that of tasks.")
 @click.option(
     "--relative", is_flag=True, default=None, help="A forest of what levels differ in from the typical one."
 )
-@click.option("--study", type=click.Path(), help="Folder of a bootstrap of the same runs.")
+@click.option(
+    "--study", type=click.Path(), help="Folder of a bootstrap of the same runs, as bootstrap --out made it."
+)
 @click.option("--target", help="What the next runs are to tell, as N@1e24; --compute is what they may take.")
 @click.option("--dark", is_flag=True, help="For a dark page.")
-@click.option("--dpi", type=click.IntRange(30, 1200), default=150, show_default=True)
-@click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
+@click.option("--dpi", type=click.IntRange(30, 1200), default=150, show_default=True, help="Dots to an inch.")
+@law_file
 @click.option(
-    "-o", "--output", required=True, help="File, as loss.png, .pdf or .svg; with --kind all a folder."
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    help="File, as loss.png, .pdf or .svg; with --kind all a folder.",
 )
 @as_json
 def plot(
-    path: str, kind: str, dark: bool, dpi: int, law: str | None, output: str, as_json: bool, **options: Any
+    path: str,
+    kind: str | None,
+    dark: bool,
+    dpi: int,
+    law: str | None,
+    output: str,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Draw a fit: losses, curves of equal compute, contours, residuals, parameters, decisions.
+    """Draw a fit, a comparison or a back-test.
 
-    Lines are medians over the draws and bands 90% intervals, dashed beyond the runs.
+    FIT is what `bayescale fit` wrote (.nc), and COMPARISON and BACKTEST are what compare and backtest wrote with -o
+    (.json). Lines are medians over the draws and bands 90% intervals, dashed beyond the runs.
     """
     given = {name: value for name, value in options.items() if value not in (None, ())}
+    if path.endswith(CHECKED) or kind in CHECKS:
+        return _draw_check(path, kind, given, output, dark=dark, dpi=dpi, as_json=as_json)
+    kind = kind or "summary"
     if kind != ALL and (foreign := [name for name in given if name not in KINDS[kind]]):
         takes = ", ".join(f"--{name}" for name in KINDS[kind]) or "no such option"
         raise ValueError(f"--{foreign[0]} has no say in {kind}; it takes {takes}")
@@ -83,9 +117,8 @@ def plot(
         raise ValueError(f"{kind} needs --{name}, as --{name} {example}")
     _writable(output, folder=kind == ALL)
     from bayescale.plot_themes import style
-    from bayescale.storage import load
 
-    fit = load(path, law=arguments.law_of(law) if law else None)
+    fit = arguments.fit_in(path, arguments.law_of(law) if law else None)
     files: list[str] = []
     skipped: dict[str, str] = {}
     with style("dark" if dark else "light"):
@@ -110,6 +143,28 @@ def plot(
     click.echo(where)
     if not fit.converged:
         click.secho(fit.verdict, bold=True, fg="red")
+
+
+def _draw_check(
+    path: str, kind: str | None, given: Mapping[str, Any], output: str, *, dark: bool, dpi: int, as_json: bool
+) -> None:
+    """Draw what `bayescale compare -o` or `bayescale backtest -o` wrote."""
+    if given:
+        raise ValueError(f"--{next(iter(given))} has no say in a comparison or a back-test")
+    if kind is not None and kind not in CHECKS:
+        raise ValueError(f"{kind} is of a fit, a file .nc, and not of {path}")
+    _writable(output, folder=False)
+    from bayescale import plot_of_checks
+    from bayescale.check.as_data import load_check
+    from bayescale.plot_themes import style
+
+    found = load_check(path, CHECKS[kind] if kind else None)
+    draw = plot_of_checks.comparison if found["of"] == "comparison" else plot_of_checks.backtest
+    with style("dark" if dark else "light"):
+        draw(found).savefig(output, dpi=dpi)
+    if as_json:
+        return print_json({"verdict": found["verdict"], "files": [output], "left_out": {}})
+    click.echo(f"the figure is in {output}")
 
 
 def _writable(output: str, *, folder: bool) -> None:
@@ -147,23 +202,6 @@ def _everything(fit: "Fit", given: Mapping[str, Any]) -> dict[str, Callable[[], 
     if "threshold" in fit.model.varying:
         found |= {kind: one(kind) for kind in ("thresholds", "steps")}
     return found | {kind: one(kind) for kind, (name, _) in NEEDED.items() if name in given}
-
-
-def _along(fit: "Fit") -> tuple[str, ...]:
-    """The columns that losses are drawn against: those of ALONG and of the law that vary."""
-    import numpy as np
-
-    from bayescale.plot import column
-
-    found = []
-    for covariate in dict.fromkeys((*ALONG, *fit.model.law.covariates)):
-        try:
-            values = column(fit, covariate)
-        except ValueError:  # the runs have no such column
-            continue
-        if np.ptp(values) > 0:
-            found.append(covariate)
-    return tuple(found)
 
 
 def _draw(fit: "Fit", kind: str, given: Mapping[str, Any]) -> "Figure":

@@ -1,44 +1,59 @@
 """The verb that writes a page: `bayescale report`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bayescale import arguments
-from bayescale.options import as_json, seed
+from bayescale.options import as_json, examples, hold, law_file, level, seed, writable
 from bayescale.printed import print_json
 
 ASKED = ("compute", "target", "inference", "unique")
+CALLED = {"target": "loss"}  # options that the page has another name for
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale report fit.nc --compute 1e24",
+        "bayescale report fit.nc --compute 1e24 --loss 1.95 --inference 2T --level corpus=web -o page.html",
+        "bayescale report chinchilla.nc coupled.nc --comparison comparison.json --backtest backtest.json",
+    )
+)
 @click.argument("fits", nargs=-1, required=True, metavar="FIT...", type=click.Path())
 @click.option(
-    "--compute", help="The budget asked about, in FLOP, as 1e24; by default ten times the largest run."
+    "--compute",
+    metavar="FLOP",
+    help="The budget asked about, in FLOP, as 1e24; by default ten times the largest run.",
 )
-@click.option("--target", help="A loss to be reached.")
-@click.option("--inference", help="Tokens to be answered after training, as 2T.")
-@click.option("--unique", help="The tokens there are to train on, as 500B, for a law with repeated data.")
+@click.option("--loss", "target", metavar="LOSS", help="A loss to be reached, as 1.95.")
+@click.option("--inference", metavar="TOKENS", help="Tokens to be answered after training, as 2T.")
 @click.option(
-    "--at", multiple=True, help="A further covariate of the law and its value, as experts=8; may be repeated."
+    "--unique",
+    metavar="TOKENS",
+    help="The tokens there are to train on, as 500B, for a law with repeated data.",
 )
-@click.option("--level", multiple=True, help="The level of a factor, as family=pythia; may be repeated.")
+@hold
+@level
 @click.option("--title", help="Title of the page.")
-@click.option("--comparison", type=click.Path(), help="A file of what `bayescale compare --json` printed.")
-@click.option("--backtest", type=click.Path(), help="A file of what `bayescale backtest --json` printed.")
-@click.option("--tasks", type=click.Path(), help="A file of what `bayescale tasks --json` printed.")
+@click.option(
+    "--comparison", type=click.Path(), help="What `bayescale compare -o` wrote: it is told and drawn too."
+)
+@click.option(
+    "--backtest", type=click.Path(), help="What `bayescale backtest -o` wrote: it is told and drawn too."
+)
+@click.option("--tasks", type=click.Path(), help="What `bayescale tasks --json` printed: it is told too.")
 @click.option(
     "--quick",
     is_flag=True,
     help="Without the findings that take refits, as CLUSTER and SUPPORT; the page says so.",
 )
 @seed
-@click.option("--law", help="The file of the law, where it is not one of `bayescale laws`.")
+@law_file
 @click.option(
     "-o",
     "--output",
+    callback=writable,
     type=click.Path(dir_okay=False),
     default="report.html",
     show_default=True,
@@ -48,28 +63,31 @@ ASKED = ("compute", "target", "inference", "unique")
 def report(
     fits: tuple[str, ...], output: str, law: str | None, quick: bool, seed: int, as_json: bool, **given: Any
 ) -> None:
-    """Write a page of what fits say: one file, for a browser, that loads nothing."""
+    """Write one page of what fits say, for a browser.
+
+    FIT is what `bayescale fit` wrote. The page loads nothing from any network: answers, findings, sliders, figures, and
+    tables that can be taken from it as CSV.
+    """
     import jax
 
+    from bayescale.check.as_data import load_check
     from bayescale.page.answers import Question
     from bayescale.page.report import write
     from bayescale.page.reproduce import command
 
-    if not Path(output).absolute().parent.is_dir():
-        raise FileNotFoundError(f"{output}: there is no folder {Path(output).absolute().parent}")
-    at = {
-        n: arguments.amount_of(v, "--at")
-        for n, v in arguments.pairs_of(given["at"], "--at", "experts=8").items()
+    at = arguments.held_of(given["hold"])
+    levels = arguments.pairs_of(given["level"], "--level", "corpus=web")
+    asked = {
+        n: None if given[n] is None else arguments.amount_of(given[n], f"--{CALLED.get(n, n)}") for n in ASKED
     }
-    levels = arguments.pairs_of(given["level"], "--level", "family=pythia")
-    asked = {n: None if given[n] is None else arguments.amount_of(given[n], f"--{n}") for n in ASKED}
     asked["unique"] = asked["unique"] or at.pop("U", None)
-    verbs = {"comparison": "compare", "backtest": "backtest", "tasks": "tasks"}
-    checks = {n: _printed(given[n], verb) for n, verb in verbs.items()}
+    checks = {n: load_check(given[n], n) if given[n] else None for n in ("comparison", "backtest")}
+    checks["tasks"] = _printed(given["tasks"]) if given["tasks"] else None
     own = arguments.law_of(law) if law else None
-    found = {name: _loaded(path, own) for name, path in _named(fits).items()}
+    found = {name: arguments.fit_in(path, own) for name, path in _named(fits).items()}
+    options = {CALLED.get(name, name): value for name, value in given.items()}
     typed = command(
-        "report", fits, {**given, "law": law, "quick": quick, "seed": None if quick else seed, "o": output}
+        "report", fits, {**options, "law": law, "quick": quick, "seed": None if quick else seed, "o": output}
     )
     question = Question(**asked, at=at, levels=levels)
     key = None if quick else jax.random.key(seed)
@@ -84,9 +102,8 @@ def report(
         click.secho(said["warned"], bold=True, fg="red")
     for text in (*said["unanswered"], *said["unchecked"]):
         click.echo(text)
-    counts = [one["severity"] for one in said["findings"]]
-    if counts:
-        click.echo(", ".join(f"{counts.count(s)} {s}" for s in dict.fromkeys(counts)) + " among the findings")
+    if said["counted"]:
+        click.echo(f"Findings: {said['counted']}.")
     click.echo(f"the report is in {output}")
 
 
@@ -98,29 +115,18 @@ def _named(fits: tuple[str, ...]) -> dict[str, str]:
     return {stem if stems.count(stem) == 1 else path: path for stem, path in zip(stems, fits, strict=True)}
 
 
-def _loaded(path: str, law):
-    """The fit in a file; of the law that is given where it is of none of the package."""
-    from bayescale.storage import load
+def _printed(path: str) -> dict[str, Any]:
+    """What `bayescale tasks --json` printed."""
+    import json
 
-    try:
-        return load(path)
-    except ValueError:
-        if law is None:
-            raise
-        return load(path, law=law)
-
-
-def _printed(path: str | None, verb: str) -> dict[str, Any] | None:
-    if path is None:
-        return None
     if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {path}; give what `bayescale {verb} --json` printed")
+        raise FileNotFoundError(f"there is no file {path}; give what `bayescale tasks --json` printed")
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(
-            f"{path} is not JSON ({error}); give what `bayescale {verb} --json` printed"
+            f"{path} is not JSON ({error}); give what `bayescale tasks --json` printed"
         ) from None
     if not isinstance(found, dict):
-        raise ValueError(f"{path} is not what `bayescale {verb} --json` printed")
+        raise ValueError(f"{path} is not what `bayescale tasks --json` printed")
     return found

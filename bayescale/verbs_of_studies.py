@@ -7,14 +7,20 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import MODEL, as_json, modelling, reading, seed
-from bayescale.printed import print_json, print_table
+from bayescale.options import MODEL, as_csv, as_json, examples, modelling, reading, seed
+from bayescale.printed import print_json, print_table, write_rows
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "bayescale bootstrap runs.csv --law chinchilla --cluster size --compute 5.76e23",
+        "bayescale bootstrap runs.csv --law chinchilla --replicates 1M --out study/ --workers 8",
+        "bayescale bootstrap runs.csv --law chinchilla --replicates 2M --out study/ --resume",
+    )
+)
 @click.argument("runs")
-@modelling("Huber's and binomial where nothing is said.")
-@click.option("--replicates", default="4096", show_default=True, help="How many, as 1000000 or 1M.")
+@modelling("By default huber and binomial.")
+@click.option("--replicates", default="4096", show_default=True, help="How many refits, as 1000000 or 1M.")
 @click.option(
     "--kind",
     type=click.Choice(["pairs", "bayesian", "residual", "wild", "parametric"]),
@@ -23,22 +29,46 @@ from bayescale.printed import print_json, print_table
     help="What is resampled.",
 )
 @click.option(
-    "--cluster", multiple=True, help="Factor whose levels are resampled as a whole; may be repeated."
+    "--cluster",
+    multiple=True,
+    metavar="FACTOR",
+    help="Factor whose levels are resampled as a whole; may be repeated.",
 )
-@click.option("--signs", type=click.Choice(["rademacher", "webb"]), default="rademacher", show_default=True)
-@click.option("--priors", is_flag=True, help="Let the priors count.")
+@click.option(
+    "--signs",
+    type=click.Choice(["rademacher", "webb"]),
+    default="rademacher",
+    show_default=True,
+    help="What residuals are multiplied with where the kind is wild.",
+)
+@click.option("--priors", is_flag=True, help="Let the priors count, which a bootstrap leaves out otherwise.")
 @click.option("--errors", is_flag=True, help="Standard errors in each replicate, for studentised intervals.")
 @click.option(
     "--interval",
     type=click.Choice(["percentile", "basic", "bca", "studentised"]),
     default="percentile",
     show_default=True,
+    help="Kind of the intervals.",
 )
-@click.option("--level", type=click.FloatRange(0, 1, True, True), default=0.95, show_default=True)
-@click.option("--compute", help="Budget in FLOP, as 5.76e23: the best N, D and D/N for it too.")
-@click.option("--at", multiple=True, help="A point, as N=7e10,D=1.4e12: the loss there too; may be repeated.")
 @click.option(
-    "--out", type=click.Path(file_okay=False), help="Folder of the study, from which it can be resumed."
+    "--probability",
+    "level",
+    type=click.FloatRange(0, 1, True, True),
+    default=0.95,
+    show_default=True,
+    help="Of the intervals.",
+)
+@click.option(
+    "--compute", metavar="FLOP", help="Budget in FLOP, as 5.76e23: the best N, D and D/N for it too."
+)
+@click.option(
+    "--at",
+    multiple=True,
+    metavar="POINT",
+    help="A point, as N=7e10,D=1.4e12: the loss there too; may be repeated.",
+)
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False), help="Folder of the study, from which it can be resumed."
 )
 @click.option("--resume", is_flag=True, help="Go on with the study in --out.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that share the work.")
@@ -46,9 +76,13 @@ from bayescale.printed import print_json, print_table
 @click.option("--double", is_flag=True, help="Double precision from the first step on.")
 @seed
 @reading
+@as_csv
 @as_json
-def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
-    """Refit a law to resampled runs, and give each number its interval."""
+def bootstrap(runs: str, csv: str | None, as_json: bool, seed: int, **options: Any) -> None:
+    """Refit a law to resampled runs: an interval for each number.
+
+    RUNS is a file (CSV, TSV, JSON lines or Parquet) or the name of a data set.
+    """
     import jax
 
     from bayescale import words, workers
@@ -82,7 +116,7 @@ def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
             click.echo(f"note: {note}")
     with (
         workers.of(said["workers"], said["dask"]) as (executor, in_flight),
-        _watched(as_json, BLOCK) as report,
+        watched(as_json, BLOCK) as report,
     ):
         study = run(
             jax.random.key(seed),
@@ -101,6 +135,8 @@ def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
         )
     rows = words.of_study(study, quantities, kind=said["interval"], level=said["level"])
     findings = findings_of_study(study)
+    if csv:
+        write_rows(csv, rows)
     if as_json:
         return print_json(
             {
@@ -139,9 +175,12 @@ def bootstrap(runs: str, as_json: bool, seed: int, **options: Any) -> None:
     click.secho(study.verdict, bold=True, fg=None if study.converged else "red")
     if own["out"]:
         click.echo(f"the study is in {own['out']}")
+    if csv:
+        click.echo(f"the table is in {csv}")
 
 
-def _watched(quiet: bool, size: int):
+def watched(quiet: bool, size: int):
+    """A bar of the blocks that are there, of so many replicates each, where somebody looks."""
     if quiet or not sys.stderr.isatty():
         return contextlib.nullcontext()
     from bayescale.progress import bar_of_blocks

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_csv, as_json, reading, seed
+from bayescale.options import as_json, csv_of, examples, reading, seed, writable
 from bayescale.printed import print_json, print_table, write_csv
 
 if TYPE_CHECKING:
@@ -28,8 +28,14 @@ BACKTEST = (
 )
 
 
-@click.command()
-@click.argument("evals")
+@click.command(
+    epilog=examples(
+        "bayescale tasks evals.csv",
+        "bayescale tasks evals.csv --by problem --family topic --at 1e25 --figures figures",
+        "bayescale tasks gadre2024_tasks --loss loss_c4_val --no-overlap --csv backtest.csv",
+    )
+)
+@click.argument("evals", metavar="EVALS")
 @click.option("--by", "task", default="task", show_default=True, help="Factor of the tasks.")
 @click.option("--model", default="model", show_default=True, help="Factor of the models.")
 @click.option(
@@ -50,12 +56,15 @@ BACKTEST = (
 )
 @click.option("--cutoffs", type=click.IntRange(1), default=5, show_default=True, help="How many cutoffs.")
 @click.option(
-    "--save", type=click.Path(dir_okay=False), help="Keep the fit behind the overlap in a file, as items.nc."
+    "--save",
+    callback=writable,
+    type=click.Path(dir_okay=False),
+    help="Keep the fit behind the overlap in a file, as items.nc.",
 )
 @click.option("--figures", type=click.Path(file_okay=False), help="Folder for figures.")
 @seed
 @reading
-@as_csv
+@csv_of("the back-test")
 @as_json
 def tasks(
     evals: str,
@@ -78,8 +87,6 @@ def tasks(
     own = {n: options.pop(n) for n in ("along", "loss", "error", "overlapping", "cutoffs")}
     where = arguments.amount_of(at, "--at") if at else None
     runs, groups = _read(evals, task, model, family, options)
-    if save is not None and not Path(save).absolute().parent.is_dir():
-        raise FileNotFoundError(f"--save {save}: there is no folder {Path(save).absolute().parent}")
     if not as_json:
         for note in runs.notes:
             click.echo(f"note: {note}")

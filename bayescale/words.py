@@ -6,15 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpyro.distributions import Distribution
 
 from bayescale import models
+from bayescale.check.as_data import plain
+from bayescale.check.record import Record
 from bayescale.columns import label
 from bayescale.fit import Fit
 from bayescale.forecast import complete
 from bayescale.infer.study import Quantity, Study
 from bayescale.intervals import Interval
 from bayescale.law import Law
+from bayescale.priors import prior_in_words
 from bayescale.quantiles import Number
 
 COMPUTE = ("C", "N", "D")  # what a forecast goes beyond: compute where it is known
@@ -47,12 +49,6 @@ def describe(one: Mapping[str, Any]) -> str:
     priors = [f"  {name:<9} {prior}" for name, prior in one["priors"].items()]
     head = "priors, where the reference run is 1 and so is the least response measured:"
     return "\n".join([one["name"], "", one["text"], "", head, *priors, "", f"source: {one['source']}"])
-
-
-def prior_in_words(prior: Distribution) -> str:
-    """A prior by name and parameters, as LogNormal(-1.6, 1)."""
-    values = [float(np.asarray(getattr(prior, name))) for name in prior.arg_constraints]
-    return f"{type(prior).__name__}({', '.join(f'{v:.4g}' for v in values)})"
 
 
 def of_fit(fit: Fit) -> dict[str, Any]:
@@ -116,28 +112,10 @@ def of_findings(findings: Iterable) -> list[dict[str, Any]]:
     return [plain(vars(finding)) for finding in findings]
 
 
-def plain(value: Any, *, infinite: bool = False) -> Any:
-    """The value with numbers that JSON lacks as null; with `infinite`, as of decisions, inf as "inf" and "-inf".
-
-    What is infinite is out of reach, and what is null is not known.
-    """
-    if isinstance(value, Mapping):
-        return {str(k): plain(v, infinite=infinite) for k, v in value.items()}
-    if isinstance(value, str) or value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, Sequence):
-        return [plain(v, infinite=infinite) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value) if infinite and math.isinf(value) else None
-    return value
-
-
 def of_predictions(
-    fit: Fit, columns: Mapping[str, Sequence[float]], draws: np.ndarray
+    fit: Fit, columns: Mapping[str, Sequence[float]], draws: np.ndarray, record: Record | None = None
 ) -> list[dict[str, Any]]:
-    """The quantiles of predictions, and how far beyond the runs each point lies."""
+    """The quantiles of predictions, how far beyond the runs each point lies, and what a back-test says of that."""
     completed = {c: np.atleast_1d(v) for c, v in complete(columns).items()}
     rows = []
     for i in range(draws.shape[1]):
@@ -146,7 +124,11 @@ def of_predictions(
         beyond = beyond_runs(fit, {c: float(v[i]) for c, v in completed.items()})
         # A point fit has no spread: one number is no interval.
         low, high = (q5, q95) if len(draws) > 1 else (math.nan, math.nan)
-        rows.append({"point": point, "q5": low, "q50": q50, "q95": high, "beyond": beyond})
+        at = {c: float(v[i]) for c, v in columns.items()}
+        rows.append({"point": point, **at, "q5": low, "q50": q50, "q95": high, "beyond": beyond})
+    if record:
+        for row, gap in zip(rows, record.gap(fit, columns).tolist(), strict=True):
+            row["tested"] = record.said(gap) if gap > 0 else "among the runs, where nothing drifts"
     return rows
 
 

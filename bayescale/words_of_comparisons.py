@@ -1,140 +1,59 @@
-"""What the command line says of comparisons, back-tests and covariates that may not matter, as plain values."""
+"""What the command line and a report say of comparisons and back-tests, out of plain values: the cells of tables."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from bayescale.check.backtested import Backtest
-from bayescale.check.compared import Comparison, said_of
-from bayescale.check.forecasts import Row
-from bayescale.check.ranking import Candidate, Ranking
-from bayescale.check.relevance import Relevance
-from bayescale.infer.evidence import Evidence
-from bayescale.words import of_findings, prior_in_words
-
-
-def of_evidence(of: Evidence) -> dict[str, Any]:
-    """An evidence for JSON."""
-    return {
-        "log_evidence": of.value,
-        "error": of.error,
-        "bridge": of.bridge._asdict(),
-        "importance": {**of.importance._asdict(), "pareto_k": of.pareto_k},
-        "laplace": of.laplace,
-        "tempered": of.tempered and of.tempered._asdict(),
-        "priors": {name: prior_in_words(prior) for name, prior in of.priors.items()},
-        "prior_sensitivity": {
-            ", ".join(block): {"halved": halved.value, "doubled": doubled.value}
-            for block, (halved, doubled) in of.sensitivity.items()
-        },
-        "trouble": of.trouble,
-    }
-
-
-def of_comparison(found: Comparison) -> dict[str, Any]:
-    """A comparison for JSON."""
-
-    def row(one: Candidate) -> dict[str, Any]:
-        return {
-            "model": one.name,
-            **of_evidence(one.evidence),
-            "probability": found.probabilities.get(one.name),
-            "stacking": found.stacking.get(one.name),
-            "left_out": {unit: of_predictive(found, one, unit) for unit in one.predictive},
-            "aic": one.aic,
-            "bic": one.bic,
-        }
-
-    support = {
-        left_out: {
-            "said": of_support(others),
-            "probabilities": others.probabilities,
-            "models": [
-                {
-                    "model": one.name,
-                    "log_evidence": one.evidence.value,
-                    "error": one.evidence.error,
-                    "trouble": one.trouble,
-                }
-                for one in others.candidates
-            ],
-        }
-        for left_out, others in found.support.items()
-    }
-    return {
-        "verdict": found.verdict,
-        "models": [row(one) for one in found.candidates],
-        "support": support,
-        "findings": of_findings(found.findings),
-    }
-
-
-def of_support(others: Ranking) -> str:
-    """What runs speak for, in words, without some of them."""
-    if others.open:
-        return f"{others.open[0].name} is in doubt, and nothing is told"
-    best = others.sound[0].evidence
-    rest = (one for one in others.sound if one.name not in others.best)
-    behind = [
-        f"{one.name} {best.value - one.evidence.value:.2f} ± {np.hypot(best.error, one.evidence.error):.2g} behind"
-        for one in rest
-    ]
-    return "; ".join([" or ".join(others.best), ", ".join(behind[:2])]).removesuffix("; ")
-
-
-def of_predictive(found: Comparison, one: Candidate, unit: str) -> dict[str, Any]:
-    """How a candidate predicts what it is not shown, and by how much it falls short of the first one."""
-    own, first = one.predictive[unit], found.candidates[0].predictive[unit]
-    behind, error = first.less(own)
-    return {
-        "of": said_of(unit),
-        "log_score": own.value,
-        "behind": behind,
-        "error": error,
-        "units": len(own.pointwise),
-        "doubtful": own.doubtful,
-    }
-
-
-def of_backtest(found: Backtest) -> dict[str, Any]:
-    """A back-test for JSON."""
-    return {
-        "verdict": found.verdict,
-        "by": found.by,
-        "total": of_row(found.total),
-        "by_gap": [of_row(row) for row in found.by_gap],
-        "by_fold": [
-            {**of_row(row), "model": one.model, "trouble": one.trouble, "doubt": one.doubt}
-            for row, one in zip(found.by_fold, found.forecasts, strict=True)
-        ],
-        "drift": found.drift,
-        "with_drift": {
-            "total": of_row(found.widened.total),
-            "by_gap": [of_row(row) for row in found.widened.by_gap],
-        }
-        if found.drift
-        else None,
-        "findings": of_findings(found.findings),
-    }
-
-
-def of_row(row: Row) -> dict[str, Any]:
-    """The scores of some forecasts for JSON."""
-    return {
-        "forecasts": row.said,
-        **asdict(row.ours),
-        "best_baseline": {"name": row.rival, **asdict(row.theirs)},
-        "skill": row.skill,
-        "skill_error": row.error,
-    }
-
-
+Said = Mapping[str, Any]
+MODELS = ("model", "log evidence", "error", "behind", "probability", "BIC", "AIC")
 BACKTEST = ("forecasts", "n", "CRPS", "bias", "50%", "90%", "width", "best baseline", "its CRPS", "skill")
+UNTOLD = ("priors", "prior_sensitivity", "findings")  # of JSON, what has no place in a row
 
 
-def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def of_models(found: Said) -> list[tuple[str, ...]]:
+    """The candidates of a comparison, as what a table prints under `MODELS`."""
+    return [
+        (
+            one["model"],
+            "in doubt" if one["trouble"] else f"{one['log_evidence']:.2f}",
+            _digits(one["error"], ".2g"),
+            "-" if one["trouble"] else f"{one['behind']:.2f}",
+            *(
+                _digits(one[name], form)
+                for name, form in (("probability", ".2g"), ("bic", ".1f"), ("aic", ".1f"))
+            ),
+        )
+        for one in found["models"]
+    ]
+
+
+def of_left_out(found: Said) -> tuple[list[str], list[tuple[str, ...]]]:
+    """How the candidates predict what they are not shown: headings and rows; no headings where nothing was left out."""
+    units = found["models"][0]["left_out"]
+    headings = ["model", "stacking weight", *(one["of"] for one in units.values())] if units else []
+    return headings, [
+        (
+            one["model"],
+            _digits(one["stacking"], ".2f"),
+            *(_left_out(one["left_out"][unit]) for unit in units),
+        )
+        for one in found["models"]
+    ]
+
+
+def _left_out(row: Said) -> str:
+    told = f"{_digits(row['behind'], '.1f')} ± {_digits(row['error'], '.1f')}"
+    if not row["behind"]:  # of the first itself
+        told = f"{_digits(row['log_score'], '.1f')} in all"
+    return told + ("?" if row["doubtful"] else "")
+
+
+def _digits(value: float | None, form: str) -> str:
+    return "-" if value is None or not np.isfinite(value) else f"{value:{form}}"
+
+
+def cells(row: Said) -> tuple[str, ...]:
     """A row of a back-test, as what a table prints under `BACKTEST`."""
     baseline = row["best_baseline"]
     return (
@@ -153,18 +72,25 @@ def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def of_relevance(found: Relevance) -> dict[str, Any]:
-    """Whether a covariate matters, for JSON."""
-    return {
-        "verdict": found.verdict,
-        "covariate": found.covariate,
-        "without": of_evidence(found.without),
-        "within": of_evidence(found.within),
-        "log_bayes_factor": None
-        if found.findings
-        else dict(zip(("value", "error"), found.log_bayes_factor, strict=True)),
-        "exponent": dict(zip(("q5", "q50", "q95"), found.gamma, strict=True)),
-        "own_variance": found.own,
-        "moves_with": found.tracked,
-        "findings": of_findings(found.findings),
-    }
+def rows_of(found: Said) -> list[dict[str, Any]]:
+    """The rows of a comparison, of a back-test or of a relevance, for CSV: by the names that they have in JSON."""
+    match found["of"]:
+        case "comparison":
+            return [_told(one) for one in found["models"]]
+        case "backtest":
+            return [{"table": name, **row} for name, row in _tables(found)]
+    parts = {name: _told(found[name]) for name in ("without", "within")}
+    return [{**_told(found), **parts}]
+
+
+def _told(row: Said) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in (*UNTOLD, "of")}
+
+
+def _tables(found: Said) -> Iterator[tuple[str, Said]]:
+    yield "total", found["total"]
+    for name in ("by_gap", "by_fold"):
+        yield from ((name, row) for row in found[name])
+    if drift := found["with_drift"]:
+        yield "with_drift.total", drift["total"]
+        yield from (("with_drift.by_gap", row) for row in drift["by_gap"])

@@ -1,10 +1,14 @@
 """What the command line says of decisions: tables, probabilities, advice and findings."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bayescale.printed import print_json, print_table, write_csv
+
+if TYPE_CHECKING:
+    from bayescale.check.finding import Finding
 
 HEADINGS = ("fit", "question", "asked", "quantity", "unit", "low", "median", "high", "defined", "infinite")
 # The probability that each question is asked for: a quantity, its bounds, and how to say it.
@@ -18,7 +22,9 @@ LIKELY = {
 }
 
 
-def answer(found, probability: float, csv: str | None, as_json: bool, agreed=None) -> None:
+def answer(
+    found, probability: float, csv: str | None, as_json: bool, agreed=None, apart: "Iterable[Finding]" = ()
+) -> None:
     """Print decisions and write them.
 
     Args:
@@ -27,6 +33,7 @@ def answer(found, probability: float, csv: str | None, as_json: bool, agreed=Non
         csv: the file of the table, or None.
         as_json: whether to print JSON.
         agreed: the `Rivals` of several fits, or None.
+        apart: findings of answers that do not agree.
     """
     from bayescale import words
 
@@ -45,14 +52,16 @@ def answer(found, probability: float, csv: str | None, as_json: bool, agreed=Non
         if agreed is not None:
             whole["probabilities"] = agreed.probabilities
             whole["elpd"] = agreed.elpd
-            whole["findings"] = [vars(finding) for finding in agreed.findings]
+            apart = (*agreed.findings, *apart)
+        whole["findings"] = [vars(finding) for finding in apart]
         return print_json(words.plain(whole, infinite=True))
     for name, one in found:
         _show(name, one, probability)
     if agreed is not None:
         click.echo(f"The probability of the first being better is {agreed.said}.")
-        for finding in agreed.findings:
-            click.echo(str(finding))
+        apart = (*agreed.findings, *apart)
+    for finding in apart:
+        click.echo(str(finding))
     if csv:
         click.echo(f"the table is in {csv}")
 

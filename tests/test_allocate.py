@@ -210,6 +210,9 @@ def test_an_optimum_at_a_bound_in_any_draw_is_an_error():
         compute_optimal(fit, 1e22, bounds=(1e6, N[3] / 2))
     with pytest.raises(ValueError, match=r"in 3 of 4 draws .* widen bounds"):
         compute_optimal(fit, 1e22, bounds=(2 * N[0], 1e14))
+    said = "widen bounds, as bounds=(1e+08, 1e+17) or bayescale allocate --bounds 1e+08,1e+17, or"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        compute_optimal(fit, 1e22, bounds=(1e11, 1e14))
     np.testing.assert_allclose(split(fit, 1e22, bounds=(N[0] * 0.999, N[3] * 1.001))[0], N, rtol=1e-8)
     some = compute_optimal(fit, 1e22, bounds=(1e6, N[3] / 2), strict=False)
     assert np.isnan(some["N"]).tolist() == np.isnan(some.regret).tolist() == [False, False, False, True]

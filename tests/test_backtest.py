@@ -1,5 +1,6 @@
 """Back-tests: which runs are known, that nothing leaks, and what is said of forecasts."""
 
+import csv
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from scipy.stats import norm
 
 from bayescale import models, noise, plot_of_checks
+from bayescale.check.as_data import load_check
 from bayescale.check.backtest import _chosen, backtest, of_folds
 from bayescale.check.backtested import Backtest
 from bayescale.check.folds import Fold, folds
@@ -233,7 +235,7 @@ def test_of_several_models_each_fold_chooses_by_its_known_runs():
     runs = Runs.make({"C": runs.columns["C"], "loss": loss}, response="loss")
     found = backtest(jax.random.key(0), [constant, POWER], runs, cutoffs=2, **SHORT)
     assert [one.model for one in found.forecasts] == ["constant", "power_floor"]
-    assert set(found.rivals) == {"last", "best so far", "log-linear in C", "power law in C"}
+    assert set(found.rivals) == {"the last run", "the best so far", "log-linear in C", "power law in C"}
 
 
 def test_a_law_whose_evidence_is_in_doubt_is_chosen_only_where_all_are(monkeypatch):
@@ -267,7 +269,15 @@ def test_the_command_line_tests(tmp_path):
     path.write_text("\n".join(["C,loss", *rows]))
     given = ["backtest", str(path), "--law", "power_floor", "--along", "C", "--noise", "log_normal"]
     given += ["--cutoffs", "2", "--draws", "250"]
-    plain = CliRunner().invoke(main, [*given, "--figure", str(figure)], catch_exceptions=False)
+    kept = [
+        "--figure",
+        str(figure),
+        "--csv",
+        str(tmp_path / "scores.csv"),
+        "-o",
+        str(tmp_path / "tested.json"),
+    ]
+    plain = CliRunner().invoke(main, [*given, *kept], catch_exceptions=False)
     assert plain.exit_code == 0, plain.output
     assert "best baseline" in plain.output
     assert "Skill: CRPS" in plain.output
@@ -275,12 +285,19 @@ def test_the_command_line_tests(tmp_path):
     told = json.loads(CliRunner().invoke(main, [*given, "--json"], catch_exceptions=False).stdout)
     assert told["total"]["skill"] > 0
     assert told["by_fold"][0]["forecasts"].startswith("C up to ")
+    assert load_check(tmp_path / "tested.json") == told
+    assert len(told["each"]) == told["total"]["count"]
+    with (tmp_path / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["table"] for row in rows][:2] == ["total", "by_gap"]
+    assert float(rows[0]["best_baseline.crps"]) == told["total"]["best_baseline"]["crps"]
     missing = CliRunner().invoke(main, [*given, "--hold-out", "watts"])
     assert missing.exit_code == 2
     assert "there is no column 'watts' for a factor; the columns are C, loss" in missing.output
-    nowhere = CliRunner().invoke(main, [*given, "--figure", str(tmp_path / "no" / "x.png")])
-    assert nowhere.exit_code == 2
-    assert "there is no folder" in nowhere.output
+    for option in ("--figure", "--csv", "--output"):
+        nowhere = CliRunner().invoke(main, [*given, option, str(tmp_path / "no" / "x.png")])
+        assert nowhere.exit_code == 2
+        assert f"{option} {tmp_path / 'no' / 'x.png'}: there is no folder" in nowhere.output
     strange = CliRunner().invoke(main, [*given, "--figure", str(tmp_path / "tested.foo")])
     assert strange.exit_code == 2
     assert "its name ends in one of .png, .pdf" in strange.output
@@ -291,5 +308,6 @@ def test_the_figure_of_a_back_test_has_its_panels():
     assert [axes.get_xlabel() for axes in drawn.axes] == [
         "loss measured",
         "share of the forecast below what came (PIT)",
+        "decades of C beyond the known runs",
         "decades of C beyond the known runs",
     ]

@@ -18,11 +18,11 @@ def of(response, x, train, test, *, group=None, covariates=None, kind="loss"):
 def test_last_and_best_so_far():
     x = np.array([1.0, 2.0, 4.0, 4.0, 8.0])
     found = of(np.array([3.0, 2.0, 2.6, 2.4, 1.0]), x, [0, 1, 2, 3], [4])
-    assert found["last"] == pytest.approx(2.5)
-    assert found["last"].shape == (200, 1)
-    assert found["best so far"] == pytest.approx(2.0)
+    assert found["the last run"] == pytest.approx(2.5)
+    assert found["the last run"].shape == (200, 1)
+    assert found["the best so far"] == pytest.approx(2.0)
     up = of(np.array([0.1, 0.4, 0.2, 0.3, 1.0]), x, [0, 1, 2, 3], [4], kind="success")
-    assert up["best so far"] == pytest.approx(0.4)
+    assert up["the best so far"] == pytest.approx(0.4)
 
 
 def test_the_line_is_that_of_polyfit_with_its_t_intervals():
@@ -64,5 +64,11 @@ def test_the_covariates_of_the_law_have_a_line_of_their_own():
     n, d = np.exp(rng.normal(size=(2, 12)))
     y = 2 * n**-0.1 * d**-0.3
     found = of(y, n * d, range(10), [10, 11], covariates={"N": n, "D": d})
-    assert set(found) == {"last", "best so far", "log-linear in C", "power law in C", "log-linear in N and D"}
+    assert set(found) == {
+        "the last run",
+        "the best so far",
+        "log-linear in C",
+        "power law in C",
+        "log-linear in N and D",
+    }
     assert found["log-linear in N and D"] == pytest.approx(np.repeat(y[None, 10:], 200, axis=0), rel=1e-6)

@@ -25,6 +25,32 @@ def test_the_difference_of_two_runs_draw_by_draw():
     np.testing.assert_array_equal(back["difference"], -found["difference"])
 
 
+def test_the_price_of_the_wrong_run_in_nats_and_in_compute():
+    """C_eq = 6 (K / (L - E))^(1 / gamma)."""
+    natural = some(BESIROGLU, sd=0.02)
+    fit = fit_of("chinchilla", natural)
+    A, B, alpha, beta = (natural[p] for p in ("A", "B", "alpha", "beta"))
+    above = [A * run["N"] ** -alpha + B * run["D"] ** -beta for run in (SMALL, LARGE)]
+    best = int(above[1].mean() < above[0].mean())
+    excess = np.maximum(above[best] - above[1 - best], 0)
+    for pair in ((SMALL, LARGE), (LARGE, SMALL)):
+        found = better(fit, *pair)
+        assert {c: found.choice[c] for c in "ND"} == (SMALL, LARGE)[best]
+        np.testing.assert_allclose(found["excess loss"], excess, rtol=1e-9, atol=1e-12)
+        assert found.choice["excess loss"] == pytest.approx(excess.mean())
+        # K and E are those of both runs.
+        share = (above[1 - best] / above[best]) ** ((alpha + beta) / (alpha * beta))
+        np.testing.assert_allclose(found.regret, np.maximum(1 - share, 0), atol=1e-7)
+    assert 0 < found.regret.mean() < 0.5
+
+
+def test_in_compute_only_where_the_law_can_say():
+    along = published(models.load("power").along("C"), {"A": "26.58", "alpha": "0.050"})
+    found = better(along, {"C": 1e22}, {"C": 1e23})
+    assert found.regret is None
+    assert found.choice == {"C": 1e23, "excess loss": 0.0}
+
+
 def test_runs_of_two_levels_share_what_the_levels_share():
     shifts = np.stack([np.full(200, -0.01), np.full(200, 0.01)], axis=1)[None]
     deviations = {"A_by_corpus": shifts, "A_by_corpus_scale": np.full((1, 200), 0.3)}
@@ -34,6 +60,7 @@ def test_runs_of_two_levels_share_what_the_levels_share():
     x, y = surface(fit, corpus="x"), surface(fit, corpus="y")
     found = better(x, SMALL, SMALL, over=y)
     assert found.probability("difference", below=0) == 1
+    assert found.regret is None  # of two recipes
     apart = better(x, SMALL, SMALL, over=y, joint=False)
     assert 0.3 < apart.probability("difference", below=0) < 0.8
 

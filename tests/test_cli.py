@@ -1,5 +1,6 @@
 """The command line: what each verb prints, and that bad input gives one clear line and exit status 2."""
 
+import csv
 import json
 import math
 import subprocess
@@ -43,6 +44,11 @@ def run(*arguments):
     return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
 
 
+def read(file) -> list[dict]:
+    with open(file, newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
 def refused(*arguments) -> str:
     result = run(*arguments)
     assert result.exit_code == 2, result.output
@@ -64,6 +70,21 @@ def test_laws_lists_every_law_with_its_formula():
     assert [law["name"] for law in found] == models.names()
     assert all("=" in law["formula"] for law in found)
     assert "chinchilla_tied" in run("laws").output
+
+
+def test_lists_and_descriptions_are_tables_of_csv_too(tmp_path):
+    file = tmp_path / "table.csv"
+    assert f"the table is in {file}" in run("laws", "--csv", file).output
+    laws = json.loads(run("laws", "--json").output)["laws"]
+    assert read(file) == laws
+    run("laws", "chinchilla", "--csv", file, "--json")
+    (one,) = read(file)
+    assert one["priors.alpha"] == "LogNormal(-1.2, 0.5)"
+    assert "the table is in" in run("data", "--csv", file).output
+    known = json.loads(run("data", "--json").output)["data"]
+    assert [row["name"] for row in read(file)] == [entry["name"] for entry in known]
+    for verb in ("laws", "data"):
+        assert "--csv /nowhere/x.csv: there is no folder /nowhere" in refused(verb, "--csv", "/nowhere/x.csv")
 
 
 def test_a_law_is_described_with_priors_and_source():
@@ -119,7 +140,7 @@ def test_bad_cells_are_named_by_file_row_and_column(table):
         (["--law", "./nothing.py"], "there is no such file"),
         (["--law", "chinchilla", "--name", "N"], "--name is 'N'; write it as N=params_total"),
         (["--law", "chinchilla", "-o", "/nowhere/fit.nc"], "there is no folder /nowhere"),
-        (["--law", "chinchilla", "--target", "1.5"], "the target acceptance is 1.5"),
+        (["--law", "chinchilla", "--target-accept", "1.5"], "the target acceptance is 1.5"),
         (["--law", "chinchilla", "--noise", "huber", "--delta", "-1"], "Huber's delta is -1.0"),
     ],
 )
@@ -170,15 +191,24 @@ def test_a_posterior_from_the_command_line(table, tmp_path):
         "--method",
         "laplace",
     ]
-    text = run("fit", table, *options, "--quick", "-o", fit).output
+    text = run("fit", table, *options, "--quick", "-o", fit, "--csv", tmp_path / "parameters.csv").output
     assert "contraction" in text
-    assert str(fit) in text
+    assert f"the fit is in {fit}, and the table in {tmp_path / 'parameters.csv'}" in text.replace("\n", " ")
+    parameters = read(tmp_path / "parameters.csv")
+    assert [row["name"] for row in parameters[:2]] == ["E", "A"]
+    assert float(parameters[0]["q5"]) < float(parameters[0]["mean"]) < float(parameters[0]["q95"])
     assert "E differ by corpus; say which corpus: one of web, code" in refused(
         "predict", fit, "--at", "N=1e9,D=1e10"
     )
-    out = run("predict", fit, "--at", "N=7B,D=140B", "--level", "corpus=web", "--kind", "new_run").output
+    asked = ("predict", fit, "--at", "N=7B,D=140B", "--level", "corpus=web", "--kind", "new_run")
+    out = run(*asked, "--csv", tmp_path / "points.csv").output
     assert "N = 7B, D = 140B" in out
     assert "beyond the runs" in out
+    assert f"the table is in {tmp_path / 'points.csv'}" in out
+    (point,) = json.loads(run(*asked, "--json").output)["points"]
+    (row,) = read(tmp_path / "points.csv")
+    assert list(row) == list(point) == ["point", "N", "D", "q5", "q50", "q95", "beyond"]
+    assert [float(row[name]) for name in ("N", "D", "q50")] == [7e9, 1.4e11, point["q50"]]
 
 
 def test_missing_files_are_one_line(tmp_path):
@@ -216,10 +246,16 @@ def test_a_bootstrap_from_the_command_line(tmp_path):
         out,
         "--at",
         "N=1e10",
+        "--csv",
+        tmp_path / "study.csv",
     )
     assert first.exit_code == 0, first.output
     assert "1500 replicates: 1500 converged, 0 with a parameter at its bound, 0 unfinished" in first.output
     assert "loss at N=1e10" in first.output
+    rows = {row["quantity"]: row for row in read(tmp_path / "study.csv")}
+    assert rows.keys() == {"A", "alpha", "loss at N=1e10"}
+    assert float(rows["alpha"]["low.value"]) < float(rows["alpha"]["estimate"])
+    assert float(rows["alpha"]["low.error"]) > 0
     assert "±" in first.output
     again = run("bootstrap", runs, *POWER, "--replicates", "1500", "--cluster", "corpus", "--out", out)
     assert again.exit_code == 2

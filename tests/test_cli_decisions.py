@@ -11,8 +11,10 @@ from bayescale import models
 from bayescale.check.published import published
 from bayescale.cli import main
 from bayescale.decide.allocate import compute_optimal
+from bayescale.decide.decision import number
 from bayescale.decide.gain import compute_equivalent_gain
 from bayescale.decide.inference import Price, inference_optimal
+from bayescale.decide.invert import compute_for
 from bayescale.decide.rules import rule_of_thumb
 from bayescale.decide.surface import surface
 from bayescale.pooling import Pooling
@@ -137,6 +139,9 @@ def test_unique_tokens_and_inference(run):
 def test_targets(run):
     text = run("target", "plain.nc", "--loss", "1.95,1.8")
     assert "The probability of the loss being within reach is 1.000." in text
+    best = compute_for(FITS["plain"], 1.95)
+    chosen = ", ".join(f"{name} = {number(best.choice[name], best.units[name])}" for name in "CND")
+    assert f"Choose {chosen}, which wastes {best.regret.mean():.1%} of the compute on average, all of" in text
     (found,) = answers(run("target", "plain.nc", "--loss", "1.95", "--json"))
     assert found["probability"] == 1
     (tokens,) = answers(run("target", "point.nc", "--loss", "1.95", "--hold", "N=100B", "--json"))
@@ -148,7 +153,9 @@ def test_targets(run):
 
 def test_gains(run):
     levels = ("gain", "leveled.nc", "--of", "corpus=x", "--over", "corpus=y", "--compute", "1e21,1e22")
-    assert "The probability of a gain above 1 is 1.000." in run(*levels)
+    text = run(*levels)
+    assert "The probability of a gain above 1 is 1.000." in text
+    assert "Choose recipe = corpus=x, which wastes 0.0% of the compute on average" in text
     one, _ = answers(run(*levels, "--json"))
     expected = compute_equivalent_gain(
         surface(FITS["leveled"], corpus="x"), surface(FITS["leveled"], corpus="y"), 1e21
@@ -162,6 +169,8 @@ def test_gains(run):
 def test_runs_are_compared_and_fits_that_do_not_agree_are_named(run):
     pair = ("--of", "N=10B,D=1.7T", "--over", "N=100B,D=170B")
     text = run("gain", "plain.nc", "other.nc", *pair)
+    assert text.count("Choose N = 10B, D = 1.7T, which wastes") == 2
+    assert text.count("Choose N = 10B, D = 1.7T, excess loss = 0.00") == 2
     assert "The probability of the first being better is 0.71 by plain, elpd " in text
     assert " nats; 0.62 by other, elpd " in text
     found = json.loads(run("gain", "plain.nc", "point.nc", *pair, "--json"))
@@ -212,6 +221,15 @@ def test_two_models_of_one_recipe_are_no_two_recipes(run):
             "two questions",
         ),
         (("allocate", "nothing.nc", "--compute", "1e22"), "there is no file nothing.nc"),
+        (
+            ("allocate", "plain.nc", "--compute", "1e22", "--bounds", "1e6,1e8"),
+            "allocate --bounds 1000,1e+11",
+        ),
+        (
+            ("allocate", "plain.nc", "--compute", "1e22", "--bounds", "1e6"),
+            "write the least and the most N as",
+        ),
+        (("allocate", "plain.nc", "--compute", "1e22", "--bounds", "1e9,1e6"), "the least and the most N"),
         (("allocate", "plain.nc", "plain.nc", "--compute", "1e22"), "a fit is given twice"),
         (("target", "plain.nc", "--loss", "low"), "--loss is 'low'"),
         (("target", "plain.nc", "--loss", "2", "--hold", "experts=8"), "experts cannot be held"),

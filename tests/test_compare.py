@@ -1,5 +1,6 @@
 """Comparisons: which law is found, what is said where none is, and what flips."""
 
+import csv
 import json
 
 import jax
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 
 from bayescale import models, noise, plot_of_checks
 from bayescale.check import compared
+from bayescale.check.as_data import load_check
 from bayescale.check.compare import compare, names_of
 from bayescale.check.compared import Comparison
 from bayescale.check.loo import Predictive
@@ -94,7 +96,7 @@ def test_doubt_about_one_that_is_far_behind_costs_its_own_bayes_factors_only():
         candidate("a", 60.0), candidate("b", 50.0), candidate("far", 20.0, off=0.5), candidate("null", 0.0)
     )
     assert set(found.probabilities) == {"a", "b", "null"}
-    assert found.verdict.startswith("A law, by all runs: a (1), 10.0 nats")
+    assert found.verdict.startswith("A law, by all runs: a (probability above 0.99), 10.0 nats")
     (only,) = found.findings
     assert (only.code, only.severity) == ("EVIDENCE", "note")
     assert "far: bridge sampling says 20.000" in only.message
@@ -114,13 +116,17 @@ def test_a_conclusion_that_flips_is_found_and_taken_back():
     three = (candidate("a", 9.0), candidate("b", 3.0), candidate("null", 0.0))
     found = comparison(*three, x=(candidate("b", 4.0), candidate("a", 1.0)))
     assert [f.code for f in found.findings] == ["SUPPORT"]
-    assert found.verdict == "Inconsistent: a (1) by all runs, but not by the middle of them"
+    assert (
+        found.verdict == "Inconsistent: a (probability above 0.99) by all runs, but not by the middle of them"
+    )
     weak = comparison(*three, x=(candidate("b", 4.0), candidate("a", 3.5)))
     assert [(f.code, f.severity) for f in weak.findings] == [("SUPPORT_WEAK", "note")]
     assert weak.verdict.startswith("A consistent law: a")
     same = comparison(*three, x=(candidate("a", 6.0), candidate("b", 1.0)))
     assert same.findings == ()
-    assert same.verdict.startswith("A consistent law: a (1), 6.0 nats (error 0.01) before b")
+    assert same.verdict.startswith(
+        "A consistent law: a (probability above 0.99), 6.0 nats (error 0.01) before b"
+    )
     unknown = comparison(*three, x=(candidate("a", 6.0), candidate("b", 5.0, off=0.5)))
     assert [f.code for f in unknown.findings] == ["SUPPORT_UNKNOWN"]
 
@@ -128,7 +134,7 @@ def test_a_conclusion_that_flips_is_found_and_taken_back():
 def test_one_candidate_alone_is_no_crash():
     found = comparison(candidate("null", 1.0), x=(candidate("null", 0.5),))
     assert found.findings == ()
-    assert found.verdict == "No evidence of a law: null has the probability 1"
+    assert found.verdict == "No evidence of a law: null has the probability above 0.99"
 
 
 def test_a_lead_that_hangs_on_a_prior_is_found():
@@ -157,7 +163,9 @@ def test_a_law_with_the_evidence_that_predicts_worse_is_found():
     assert only.number == pytest.approx(6.2)
     assert "a has the evidence, but b predicts one run left out better, by 6.2 nats" in only.message
     assert found.stacking["b"] == pytest.approx(1.0, abs=1e-6)
-    assert found.verdict.startswith("Inconsistent: a (1) by the evidence, but another predicts better")
+    assert found.verdict.startswith(
+        "Inconsistent: a (probability above 0.99) by the evidence, but another predicts better"
+    )
     few = {unit: Predictive(unit, one.pointwise[:4], one.pareto_k[:4]) for unit, one in ahead.items()}
     less = {unit: Predictive(unit, one.pointwise[:4], one.pareto_k[:4]) for unit, one in behind.items()}
     told = comparison(candidate("a", 9.0, predictive=less), candidate("b", 3.0, predictive=few), null="c")
@@ -191,7 +199,7 @@ def test_a_law_is_found_where_there_is_one():
         simulated(np.random.default_rng(0), 0.9),
         [model("power_floor"), model("power")],
     )
-    assert set(found.support) == {"a share of 0.1 at both ends of C"}
+    assert set(found.support) == {"10% of the runs at either end of C"}
     assert found.best[0] == "power_floor in C"
     assert found.null == "constant"
     assert found["constant"].evidence.value < found["power_floor in C"].evidence.value - 10
@@ -224,7 +232,7 @@ def test_no_law_is_found_where_there_is_none():
         predictive=False,
     )
     assert found.best == ("constant",)
-    assert found.verdict == "No evidence of a law: constant has the probability 1"
+    assert found.verdict == "No evidence of a law: constant has the probability above 0.99"
     assert found.stacking == {}
     with pytest.raises(ValueError, match="there are no weights by stacking: no run was left out"):
         found.predict(jax.random.key(0), {"C": [1e22]}, weights="stacking")
@@ -245,7 +253,7 @@ def test_the_chinchilla_points_speak_for_a_coupled_law_by_their_extremes_only(sh
     assert found["chinchilla"].bic - in_logs == pytest.approx(-1738.4, abs=0.6)
     assert found.best == ("coupled",)
     (flip,) = (one for one in found.findings if one.code == "SUPPORT")
-    assert "without a share of 0.1 at both ends of D/N they speak for chinchilla" in flip.message
+    assert "without 10% of the runs at either end of D/N they speak for chinchilla" in flip.message
     assert found.verdict.startswith("Inconsistent: coupled")
     for one in found.candidates:
         assert abs(one.evidence.bridge.value - one.evidence.importance.value) < 0.05
@@ -278,6 +286,10 @@ def test_the_command_line_compares(tmp_path):
         "--no-support",
         "--figure",
         str(tmp_path / "which.png"),
+        "--csv",
+        str(tmp_path / "models.csv"),
+        "-o",
+        str(tmp_path / "comparison.json"),
     ]
     plain = CliRunner().invoke(main, given, catch_exceptions=False)
     assert plain.exit_code == 0, plain.output
@@ -290,6 +302,14 @@ def test_the_command_line_compares(tmp_path):
     assert told["models"][0]["prior_sensitivity"].keys() >= {"E", "alpha"}
     assert told["models"][1]["left_out"]["run"]["behind"] > 10
     assert told["models"][1]["left_out"]["future"]["of"] == "the largest runs from the small ones"
+    assert load_check(tmp_path / "comparison.json", "comparison") == told
+    assert f"what was found is in {tmp_path / 'comparison.json'}" in plain.output
+    with (tmp_path / "models.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["model"] for row in rows] == ["power_floor in C", "constant"]
+    assert float(rows[1]["left_out.run.behind"]) == told["models"][1]["left_out"]["run"]["behind"]
+    assert rows[0]["trouble"] == ""
+    assert not [name for name in rows[0] if name.startswith("prior")]
     missing = CliRunner().invoke(main, ["compare", str(path), "--law", "nothing"])
     assert missing.exit_code == 2
     assert "there is no law 'nothing'" in missing.output

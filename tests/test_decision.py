@@ -66,13 +66,17 @@ def test_a_verdict_says_the_interval_the_choice_what_it_wastes_and_that_the_fit_
     assert "a finite number in 60.0% of the draws" in made().verdict
     assert repr(one) == f"Decision({one.verdict})"
     assert made().advice == ""
+    missed = one.replace(regret=np.where(np.arange(101) < 25, 1.0, 0.2))
+    assert missed.advice.endswith(
+        "which wastes 39.8% of the compute on average, all of it in 24.8% of the draws"
+    )
 
 
 def test_a_decision_is_json():
     found = json.loads(json.dumps(plain(made(regret=np.array([0.1, np.nan])).to_dict()), allow_nan=False))
     assert found["quantities"][0]["high"] is None  # infinite: see "infinite"
     assert found["quantities"][0]["infinite"] == 0.2
-    assert found["regret"] == {"mean": 0.1, "q95": 0.1}
+    assert found["regret"] == {"mean": 0.1, "q95": 0.1, "all": 0.0}
     assert found["asked"] == {"loss": 1.95, "corpus": "web"}
     assert plain({"x": [np.inf, -np.inf, np.nan, np.float64(1)]}, infinite=True) == {
         "x": ["inf", "-inf", None, 1.0]

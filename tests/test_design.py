@@ -13,7 +13,7 @@ from scipy.stats import norm
 from bayescale import models, noise, parallel
 from bayescale.decide import candidates as prospects
 from bayescale.decide import nested
-from bayescale.decide.design import design, greedy, names_of
+from bayescale.decide.design import design, greedy, names_of, rival_of
 from bayescale.decide.targets import Target, target_of
 from bayescale.decide.updates import Joint, joint, removed, told_of_law
 from bayescale.fit import Fit
@@ -406,8 +406,34 @@ def test_what_was_not_asked_is_said():
     found = design(straight(), "loss@N=1e12", 1e22)
     codes = [finding.code for finding in found.findings]
     assert "NORMAL" in codes
-    assert "ONE_LAW" in codes
+    (one,) = [finding for finding in found.findings if finding.code == "ONE_LAW"]
+    assert "what they would tell if it is not was not asked" in one.message
+    assert "--rival coupled, which is then fitted too, or --rival other.nc" in one.action
+    assert found.to_dict()["rivals"] == "not asked"
     assert found.rows()[0]["exact"] is None
+
+
+def test_a_rival_is_fitted_as_the_fit_was(monkeypatch):
+    monkeypatch.setattr("bayescale.decide.design.again", lambda key, fit, model, runs: (fit, model, runs))
+    shocks, pooling = (Effect("size"),), (Pooling(("A", "alpha"), by="corpus"),)
+    fit = straight(effects=shocks)
+    _, model, runs = rival_of(KEY, fit, models.load("power_floor"))
+    assert (model.law.name, model.law.covariates) == ("power_floor", ("N",))
+    assert (model.noise, model.effects) == (fit.model.noise, shocks)
+    assert runs is fit.runs
+    pooled = fit.replace(model=fit.model.replace(pooling=pooling))
+    assert rival_of(KEY, pooled, models.load("power_floor"))[1].pooling == pooling
+    other = models.load("shifted_power")
+    kept = tuple(name for name in ("A", "alpha") if name in other.parameters)
+    assert rival_of(KEY, pooled, other)[1].pooling == (Pooling(kept, by="corpus"),)
+    assert rival_of(KEY, pooled, models.load("constant"))[1].pooling == ()
+    with pytest.raises(ValueError, match="the fit is one of map, and a rival is fitted as it was"):
+        rival_of(KEY, fit.replace(method="map"), other)
+    two_axes = fit.replace(model=fit.model.replace(law=CHINCHILLA))
+    with pytest.raises(
+        ValueError, match="shifted_power is a law in one axis: give it along a column, or a fit"
+    ):
+        rival_of(KEY, two_axes, other)
 
 
 def test_nested_monte_carlo_and_the_formula_agree_on_a_normal_model():

@@ -161,8 +161,7 @@ def test_a_law_that_hangs_on_the_ends():
     assert (found.code, found.severity) == ("SUPPORT", "severe")
     assert found.number > 2
     assert (
-        "hangs on the ends of the design: without a share of 0.1 of the runs at both ends of C it is"
-        in found.message
+        "hangs on the ends of the design: without 10% of the runs at either end of C it is" in found.message
     )
     assert "instead of" in found.message
 
@@ -253,7 +252,7 @@ def test_the_chinchilla_points(points):
     assert "runs of one size hang together" in found["CLUSTER"].message
     assert found["OUTLIER"].number == pytest.approx(2.8, abs=0.2)
     assert "row 1 (N 1.73B, D 875M)" in found["OUTLIER"].message
-    assert "at both ends of D/N" in found["SUPPORT"].message
+    assert "at either end of D/N" in found["SUPPORT"].message
 
 
 def test_a_floor_of_three_runs_is_that_of_the_prior():

@@ -9,7 +9,8 @@ import pytest
 from bayescale import models
 from bayescale.check.published import published
 from bayescale.decide.decision import curve
-from bayescale.decide.gain import compute_equivalent_gain, effective_compute, relative_efficiency, speedup
+from bayescale.decide.effective import effective_compute
+from bayescale.decide.gain import compute_equivalent_gain, relative_efficiency, speedup
 from bayescale.decide.pairs import paired
 from bayescale.decide.predict import predict_loss
 from bayescale.decide.surface import surface
@@ -47,6 +48,26 @@ def test_with_a_shared_floor_and_exponents_the_gain_is_the_same_at_every_compute
     assert found.asked == {"C": compute, "corpus": "x", "over corpus": "y"}
 
 
+@pytest.mark.parametrize(("shift", "recipe"), [(-0.01, "corpus=x"), (0.01, "corpus=y")])
+def test_the_recipe_that_wastes_less(shift, recipe):
+    """With a shared floor and exponents the other recipe needs 1 / gain times the compute, the other way round."""
+    natural = some(BESIROGLU)
+    shifts = shift + 0.05 * np.random.default_rng(1).standard_normal(200)
+    fit = pooled((shifts, np.zeros(200)), natural=natural)
+    found = compute_equivalent_gain(surface(fit, corpus="x"), surface(fit, corpus="y"), 1e22)
+    A, B, alpha, beta = (natural[p] for p in ("A", "B", "alpha", "beta"))
+    ratio = K_of(A, B, alpha, beta) / K_of(A * np.exp(shifts), B, alpha, beta)
+    gain = ratio ** ((alpha + beta) / (alpha * beta))
+    wasted = {
+        "corpus=x": np.maximum(1 - gain, 0),
+        "corpus=y": np.maximum(1 - 1 / gain, 0),
+    }
+    assert found.choice == {"recipe": recipe}
+    assert wasted[recipe].mean() == min(one.mean() for one in wasted.values())
+    np.testing.assert_allclose(found.regret, wasted[recipe], atol=1e-7)
+    assert found.advice.startswith(f"choose recipe = {recipe}, which wastes ")
+
+
 def test_with_floors_of_their_own_the_gain_grows_with_compute_without_end():
     fit = pooled((-0.05, 0.0), parameter="E", natural={p: np.full(200, v) for p, v in BESIROGLU.items()})
     recipes = surface(fit, corpus="x"), surface(fit, corpus="y")
@@ -55,6 +76,9 @@ def test_with_floors_of_their_own_the_gain_grows_with_compute_without_end():
     assert (np.diff(gains) > 0).all()
     assert np.isinf(gains[-1])  # the other recipe never does as well
     np.testing.assert_array_equal(found.probability("gain", above=1), 1)
+    for one in found.decisions:
+        assert one.choice == {"recipe": "corpus=x"}
+        assert (one.regret == 0).all()
 
 
 def test_draws_of_one_fit_belong_together():
@@ -90,6 +114,7 @@ def test_two_fits_of_different_laws():
     found = compute_equivalent_gain(first, second, 1e22)
     loss = closed_form(1e22, **TEX)[2]
     assert found["loss"][0] == pytest.approx(loss, rel=1e-12)
+    assert found.choice == {"recipe": "the first" if found["gain"][0] > 1 else "the second"}
     A, B, E, alpha, beta = (BESIROGLU[p] for p in ("A", "B", "E", "alpha", "beta"))
     gamma = alpha * beta / (alpha + beta)
     assert found["C needed"][0] == pytest.approx(
@@ -106,6 +131,25 @@ def test_chinchilla_over_gopher(parameters, gain):
     back = relative_efficiency(fit, gopher, chinchilla)
     assert back["gain"][0] == pytest.approx(1 / found["gain"][0])
     assert found.asked == {"N of": 70e9, "D of": 1.4e12, "N over": 280e9, "D over": 300e9}
+    assert found.choice == back.choice == chinchilla
+    assert found.regret[0] == back.regret[0] == 0
+
+
+def test_the_run_that_wastes_less():
+    """Efficiencies from the closed form of the compute of a loss."""
+    natural = some(BESIROGLU, sd=0.02)
+    A, B, alpha, beta = (natural[p] for p in ("A", "B", "alpha", "beta"))
+    runs, found = ({"N": 10e9, "D": 1.7e12}, {"N": 100e9, "D": 170e9}), []
+    for run in runs:
+        above = A * run["N"] ** -alpha + B * run["D"] ** -beta
+        C = 6 * (K_of(A, B, alpha, beta) / above) ** ((alpha + beta) / (alpha * beta))
+        found.append(C / (6 * run["N"] * run["D"]))
+    wasted = [np.maximum(1 - found[0] / found[1], 0), np.maximum(1 - found[1] / found[0], 0)]
+    best = int(wasted[1].mean() < wasted[0].mean())
+    decided = relative_efficiency(fit_of("chinchilla", natural), *runs)
+    assert decided.choice == runs[best]
+    np.testing.assert_allclose(decided.regret, wasted[best], atol=1e-7)
+    assert 0 < decided.regret.mean() < 0.5
 
 
 def test_the_speedup_of_a_ladder_does_not_depend_on_the_budget():

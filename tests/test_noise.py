@@ -10,8 +10,8 @@ import pytest
 from scipy import integrate, optimize, special, stats
 
 from bayescale import noise
+from bayescale.densities import ClippedNormal, HuberDistribution
 from bayescale.logit_normal import BinomialLogitNormal
-from bayescale.noise import HuberDistribution
 from bayescale.runs import Runs
 
 pytestmark = pytest.mark.usefixtures("workbench")
@@ -256,7 +256,7 @@ def test_average(tasks):
 
 def test_a_clipped_normal_has_the_probability_one_and_draws_like_it():
     """False-alarm rate: 1e-4 for each of the three binomial tests, at a fixed seed."""
-    density = noise.ClippedNormal(0.7, 0.5, 1.0)
+    density = ClippedNormal(0.7, 0.5, 1.0)
     inside = integrate.quad(lambda x: float(jnp.exp(density.log_prob(x))), 1e-12, 1 - 1e-12)[0]
     edges = np.exp(np.asarray(density.log_prob(jnp.array([0.0, 1.0]))))
     assert inside + edges.sum() == pytest.approx(1, abs=1e-9)

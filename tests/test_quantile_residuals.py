@@ -10,11 +10,12 @@ from scipy.stats import betabinom, binom, norm, t
 
 from bayescale import models, noise, parallel, plot
 from bayescale.check.quantile_residuals import alike, quantile_residuals
+from bayescale.densities import HuberDistribution
 from bayescale.fit import Fit
 from bayescale.law import Law
 from bayescale.logit_normal import BinomialLogitNormal
 from bayescale.model import Model
-from bayescale.noise import HuberDistribution, Noise
+from bayescale.noise import Noise
 from bayescale.pooling import Effect
 from bayescale.runs import Runs
 

@@ -1,5 +1,6 @@
 """Covariates that do not matter, that do, and that stand for others."""
 
+import csv
 import json
 from types import SimpleNamespace
 
@@ -54,8 +55,14 @@ def test_the_command_line_asks_whether_a_covariate_matters(tmp_path):
     plain = CliRunner().invoke(main, [*given, "--effect", "none", "--draws", "500"], catch_exceptions=False)
     assert plain.exit_code == 0, plain.output
     assert "gpus does not matter: probability 0.0" in plain.output
-    told = CliRunner().invoke(main, [*given, "--json", "--draws", "500"], catch_exceptions=False)
+    kept = ["--csv", str(tmp_path / "told.csv")]
+    told = CliRunner().invoke(main, [*given, "--json", "--draws", "500", *kept], catch_exceptions=False)
     found = json.loads(told.output)
+    with (tmp_path / "told.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["exponent.q95"]) == found["exponent"]["q95"]
+    assert float(row["within.log_evidence"]) == found["within"]["log_evidence"]
+    assert row["verdict"] == found["verdict"]
     assert found["log_bayes_factor"]["value"] < -np.log(3)
     assert found["exponent"]["q5"] < 0 < found["exponent"]["q95"]
     missing = CliRunner().invoke(main, [*given[:2], "watts", *given[3:]])

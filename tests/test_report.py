@@ -1,8 +1,10 @@
 """The page of a report, as text: what it says, what it escapes, what it refuses, and how it is made again."""
 
 import base64
+import csv
 import hashlib
 import html
+import io
 import json
 import re
 import shlex
@@ -20,17 +22,21 @@ from matplotlib.figure import Figure
 
 import bayescale as bs
 from bayescale import models, noise, parallel, storage
+from bayescale.check.as_data import load_check, save_check
 from bayescale.check.findings import Finding, findings
 from bayescale.cli import main
 from bayescale.columns import label
 from bayescale.decide.allocate import compute_optimal
+from bayescale.decide.invert import compute_for
 from bayescale.fit import Fit
 from bayescale.law import Law
 from bayescale.model import Model
 from bayescale.page import explore, figures, of_findings, report, reproduce
+from bayescale.page.answers import BOUNDS
 from bayescale.pooling import Pooling
 from bayescale.recipe import law_in
 from bayescale.runs import Runs
+from tests.made import backtested, compared
 
 N = np.geomspace(1e8, 1e10, 12)
 COLUMNS = {"N": N, "D": np.tile([2e9, 3e10, 2e11], 4), "loss": np.linspace(3.3, 2.1, 12)}
@@ -117,6 +123,7 @@ def test_the_answer_is_that_of_the_decision_and_comes_with_its_interval(tmp_path
     assert f"Spend 1e22 FLOP on {middle} parameters (90%: {low} to {high})" in page
     assert "How should 1e22 FLOP be split between parameters and training tokens?" in page
     assert f"If one size has to be chosen: {label(decision.choice['N'])} parameters on" in page
+    assert f"C{decision.advice[1:]}." in page  # below the table of the decision
 
 
 def test_the_page_tells_of_runs_methods_versions_and_itself(tmp_path, undrawn):
@@ -214,6 +221,12 @@ def test_levels_are_asked_of_the_fits_that_have_them(tmp_path, undrawn):
 def test_a_target_serving_and_unique_tokens_are_answered(tmp_path, undrawn):
     page = seen(written(fit_of(), tmp_path, compute=BUDGET, target=2.1))
     assert "A loss of 2.1 takes" in page
+    run, regret = compute_for(fit_of(), 2.1).choice, compute_for(fit_of(), 2.1).regret
+    C, N, D = (label(run[name]) for name in "CND")
+    assert (
+        f"If one run has to do: {C} FLOP, {N} parameters on {D} tokens. It misses in {np.mean(regret == 1):.1%} of "
+        f"the draws; counting all of it as wasted there, it wastes {regret.mean():.1%} on average."
+    ) in page
     page = seen(written(fit_of(), tmp_path, compute=BUDGET, target=2.1, inference=1e12))
     assert "To reach a loss of 2.1 and answer 1T tokens costs least with" in page
     page = seen(written(repeated_fit(), tmp_path, compute=BUDGET, unique=1e10))
@@ -389,12 +402,7 @@ def hostile_page(folder, monkeypatch) -> str:
     monkeypatch.setattr(of_findings, "all_findings", lambda key, fit: (finding,))
     monkeypatch.setattr(of_findings, "findings", lambda fit: (finding,))
     fits = {HOSTILE[0]: fit_of(law, BESIROGLU, runs=runs, by="corpus"), HOSTILE[2]: fit_of(pareto_k=0.9)}
-    said = {
-        "verdict": HOSTILE[0],
-        "models": [],
-        "support": {HOSTILE[1]: {"said": HOSTILE[2]}},
-        "findings": [{}],
-    }
+    said = compared(runs, HOSTILE[:3], HOSTILE[1]).to_dict()
     return written(fits, folder, compute=BUDGET, title=HOSTILE[3], command=HOSTILE[0], comparison=said)
 
 
@@ -438,10 +446,10 @@ def test_no_script_and_no_style_but_its_own_and_no_address(hostile):
     tags = Tags()
     tags.feed(hostile)
     addresses = [v for _, attributes in tags.found for a, v in attributes if a in ("src", "href", "srcset")]
-    assert all(address.startswith(("data:image/", "#")) for address in addresses)
+    assert all(address.startswith(("data:image/", "data:text/csv;", "#")) for address in addresses)
     images = [dict(attributes) for name, attributes in tags.found if name == "img"]
-    # One has levels, the other no regret; the pairs of both are left out for their size.
-    assert len(images) == 7 + 5
+    # One has levels, the other no regret. Then the comparison.
+    assert len(images) == 8 + 6 + 3
     assert all(len(one["alt"]) > 20 for one in images)
     assert len(hostile.encode()) < 4_000_000
 
@@ -463,6 +471,26 @@ def test_a_page_too_large_to_be_mailed_is_refused(tmp_path, undrawn, monkeypatch
     with pytest.raises(ValueError, match=r"the page would take 0\.\d MB; take fewer fits into one report"):
         report.report(fit_of(), tmp_path / "report.html", compute=BUDGET)
     assert not (tmp_path / "report.html").exists()
+
+
+def test_figures_that_matter_less_are_left_out_of_a_page_that_would_be_too_large(tmp_path, monkeypatch):
+    def drawn(draw, caption, alt):
+        image = {"light": f"data:image/png;base64,{'A' * 100_000}", "dark": "data:,", "width": 9, "height": 9}
+        return {**image, "caption": caption, "alt": alt}
+
+    monkeypatch.setattr(figures, "image", drawn)
+    fits = {name: fit_of() for name in "ab"}
+    whole = written(fits, tmp_path, compute=BUDGET)
+    assert whole.count("<img") == 14
+    assert "<details>" in whole
+    monkeypatch.setattr(report, "FOLDED", 1_400_000)
+    some = written(fits, tmp_path, compute=BUDGET)
+    assert (some.count("<img"), "<details>" in some) == (12, False)
+    assert "2 more would make this page too large to be mailed; bayescale plot FIT --kind all" in seen(some)
+    monkeypatch.setattr(report, "LARGEST", 1_000_000)
+    few = written(fits, tmp_path, compute=BUDGET)
+    assert few.count("<img") == 4
+    assert "10 more would make" in seen(few)
 
 
 def test_of_many_fits_fewer_figures_are_drawn(monkeypatch):
@@ -529,38 +557,84 @@ def test_cases_are_those_asked_then_what_is_typical_then_each_level_if_they_are_
 # ---- What is put beside it
 
 
-def test_a_comparison_and_a_back_test_have_sections(tmp_path, undrawn):
-    scores = {"count": 3, "crps": 0.01, "bias": 0.0, "cover50": 0.5, "cover90": 0.9, "width90": 0.1}
-    row = {"forecasts": "all", **scores, "best_baseline": {"name": "last run", "crps": 0.02}}
-    row |= {"skill": 0.5, "skill_error": None}
-    finding = {"code": "UNSURE", "severity": "warning", "message": "hm", "number": None, "action": "look"}
-    tested = {"verdict": "it held", "total": row, "by_gap": [row], "with_drift": None, "findings": [finding]}
-    model = {
-        "model": "kaplan",
-        "log_evidence": -3.21,
-        "error": 0.1,
-        "probability": None,
-        "trouble": ["in doubt"],
-    }
-    compared = {"verdict": "chinchilla is best", "models": [model], "findings": []}
-    compared["support"] = {"the ends of D/N": {"said": "nobody"}}
-    page = seen(written(fit_of(), tmp_path, compute=BUDGET, comparison=compared, backtest=tested))
+def test_a_comparison_and_a_back_test_have_sections_with_figures(tmp_path, undrawn):
+    comparison, backtest = compared(RUNS), backtested(RUNS)
+    text = written(fit_of(), tmp_path, compute=BUDGET, comparison=comparison, backtest=backtest)
+    page = seen(text)
     for said in (
-        "it held",
-        "last run",
-        "chinchilla is best",
-        "-3.21",
-        "Without the ends of D/N: nobody",
-        "Hm.",
+        f"{comparison.verdict}.",
+        "-12.50",
+        "constant is in doubt: bridge sampling says",
+        "Without 10% of the runs at either end of D/N: chinchilla; kaplan 2.50 ± 0.02 behind",
+        f"{backtest.verdict}.",
+        "C up to 3.47e19",
+        f"The same with a drift of {backtest.drift:.3g} a decade",
+        "Compared on 12 runs of runs.csv.",
+        "Tested on 12 runs of runs.csv.",
+        *(f"{one.message[1:]}." for one in (*comparison.findings, *backtest.findings)),
+        " chinchilla has the evidence",  # names keep their small letters
+        " The evidence of constant",
     ):
         assert said in page
+    assert "other runs" not in page
+    assert "comparison = bs.load_check('comparison.json')" in page
+    assert f"compute={BUDGET!r}, comparison=comparison, backtest=backtest)" in page
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", text)
+    assert [caption.partition(" ")[0] for caption in captions if "size at this budget" not in caption] == [
+        *("Evidence", "How", "How"),
+        *("Forecasts,", "Calibration:", "Coverage:", "Skill:"),
+    ]
+    # What was written to files makes the same page.
+    save_check(comparison, tmp_path / "comparison.json")
+    save_check(backtest, tmp_path / "backtest.json")
+    stored = {name: load_check(tmp_path / f"{name}.json") for name in ("comparison", "backtest")}
+    assert written(fit_of(), tmp_path, compute=BUDGET, **stored) == text
+
+
+def test_a_comparison_of_other_runs_is_called_so(tmp_path, undrawn):
+    other = RUNS.replace(response=np.asarray(RUNS.response) + 0.01, source="others.csv")
+    page = seen(written(fit_of(), tmp_path, compute=BUDGET, comparison=compared(other)))
+    assert "Compared on 12 runs of others.csv. These are other runs than those of this report." in page
+
+
+def test_every_table_is_there_as_csv_with_its_numbers_in_full(tmp_path, undrawn):
+    text = written(
+        fit_of(by="corpus"), tmp_path, compute=BUDGET, comparison=compared(RUNS), backtest=backtested(RUNS)
+    )
+    tables = {}
+    for file, address in re.findall(r'<a class="csv" download="([^"]+)" href="([^"]+)"', text):
+        assert re.fullmatch(r"[a-z0-9-]+\.csv", file)
+        kind, _, data = address.partition(",")
+        assert kind == "data:text/csv;charset=utf-8;base64"
+        tables[file] = list(csv.DictReader(io.StringIO(base64.b64decode(data).decode())))
+    # All but that of the sliders, which is made of what they answer.
+    assert text.count("<caption>") - 1 == text.count("CSV</a></span></caption>")
+    optimum = compute_optimal(fit_of(by="corpus"), BUDGET, bounds=BOUNDS, centre=True, strict=False)
+    (split,) = [rows for rows in tables.values() if "unit" in rows[0] and "of" not in rows[0]]
+    assert [float(row["median"]) for row in split] == [optimum.interval(row["quantity"])[1] for row in split]
+    (levels,) = [rows for file, rows in tables.items() if file.endswith("-at-each-level.csv")]
+    assert {row["of"] for row in levels} == {"for a typical corpus", "for corpus x", "for corpus y"}
+    assert {row["table"] for row in tables["forecasts-of-the-runs-that-were-held-out.csv"]} >= {
+        "total",
+        "by_gap",
+    }
+    (beliefs,) = [rows for file, rows in tables.items() if file.endswith("priors-against-posteriors.csv")]
+    assert float(beliefs[0]["prior.q5"]) < float(beliefs[0]["prior.q95"])
+    assert [row["least"] for rows in tables.values() for row in rows if row.get("column") == "N"] == [
+        "100000000.0"
+    ]
 
 
 @pytest.mark.parametrize(
-    ("given", "verb"), [({"comparison": {"models": 3}}, "compare"), ({"backtest": {}}, "backtest")]
+    ("given", "verb"),
+    [
+        ({"comparison": {"models": 3}}, "compare"),
+        ({"backtest": {}}, "backtest"),
+        ({"backtest": {"findings": [1]}}, "backtest"),
+    ],
 )
 def test_what_is_no_comparison_is_refused(given, verb, tmp_path, undrawn):
-    with pytest.raises(ValueError, match=f"this is not what `bayescale {verb} --json` prints"):
+    with pytest.raises(ValueError, match=f"this is not what `bayescale {verb} -o` writes"):
         report.report(fit_of(), tmp_path / "report.html", compute=BUDGET, **given)
 
 
@@ -628,11 +702,11 @@ def fit_file(tmp_path):
 
 def test_the_verb_writes_the_page(fit_file, tmp_path, undrawn):
     page = tmp_path / "page.html"
-    options = ["--compute", "1e22", "--target", "2.1", "-o", str(page)]
+    options = ["--compute", "1e22", "--loss", "2.1", "-o", str(page)]
     done = CliRunner().invoke(main, ["report", fit_file, *options], catch_exceptions=False)
     assert done.exit_code == 0
     assert "Spend 1e22 FLOP on" in done.output
-    assert f"bayescale report {fit_file} --compute 1e22 --target 2.1 --seed 0 -o {page}" in seen(
+    assert f"bayescale report {fit_file} --compute 1e22 --loss 2.1 --seed 0 -o {page}" in seen(
         page.read_text()
     )
     told = json.loads(CliRunner().invoke(main, ["report", fit_file, *options, "--json"]).output)
@@ -666,15 +740,15 @@ def test_the_verb_checks_with_refits_unless_it_is_to_be_quick(fit_file, tmp_path
         (["nothing.nc"], "there is no file nothing.nc"),
         (["FIT", "FIT"], "a fit is named twice; name each once"),
         (["FIT", "--compute", "much"], "--compute is 'much'; it is a positive number, such as 7e10 or 70B"),
-        (["FIT", "--target", "nan"], "--target is 'nan'; it is a positive number"),
-        (["FIT", "--at", "U=-3"], "--at is '-3'; it is a positive number"),
+        (["FIT", "--loss", "nan"], "--loss is 'nan'; it is a positive number"),
+        (["FIT", "--hold", "U=-3"], "--hold is '-3'; it is a positive number"),
         (["FIT", "-o", "no/where.html"], "no/where.html: there is no folder"),
         (
             ["FIT", "--comparison", "none.json"],
-            "there is no file none.json; give what `bayescale compare --json` printed",
+            "there is no file none.json; give what `bayescale compare -o comparison.json` wrote",
         ),
         (["FIT", "--backtest", "FIT"], "is not JSON"),
-        (["FIT", "--comparison", "list.json"], "list.json is not what `bayescale compare --json` printed"),
+        (["FIT", "--comparison", "list.json"], "list.json is not what `bayescale compare` wrote"),
     ],
 )
 def test_bad_input_gives_one_line(options, said, fit_file, tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
 """The page of a report in headless Chromium: it renders, its sliders say what Python says, and it prints."""
 
+import csv
 import json
 import re
+import time
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from bayescale.page import figures, of_findings, report
 from bayescale.page.answers import BOUNDS
 from bayescale.runs import Runs
 from tests import chromium
+from tests.made import backtested, compared
 from tests.test_report import BUDGET, COLUMNS, HOSTILE, fit_of, hostile_page, repeated_fit
 
 # Both find a minimum by its slope, to the last digits of double precision; the slope of the page is its own.
@@ -251,7 +254,8 @@ def test_hostile_names_are_shown_and_do_nothing(shown, browser, tmp_path, monkey
     names = page.run("[...document.querySelectorAll('#case option')].map(option => option.textContent)")
     assert names[1].startswith(f"{HOSTILE[0]}, for corpus {HOSTILE[0]}")
     assert page.run("document.title") == HOSTILE[3]
-    assert page.run("document.querySelectorAll('img, iframe, body > svg').length") == 0
+    foreign = "img:not([src^='data:image/']), iframe, body > svg"
+    assert page.run(f"document.querySelectorAll({foreign!r}).length") == 0
     choose(page, 3)
     assert page.run("window.hacked") is None
     page.close()
@@ -269,6 +273,61 @@ def test_nothing_is_wider_than_the_window(width, dark, shown):
     assert page.run(wide) == []
     paper = page.run("getComputedStyle(document.documentElement).backgroundColor")
     assert paper == ("rgb(20, 23, 28)" if dark else "rgb(255, 255, 255)")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(380, True), (800, False), (1400, False)])
+def test_a_comparison_and_a_back_test_are_drawn_and_fit(width, dark, shown, tmp_path):
+    beside = {"comparison": compared(names=("a " * 20, "b_" * 30, "c")), "backtest": backtested()}
+    page = shown(fit_of(draws=60), width=width, dark=dark, **beside)
+    assert page.complaints == []
+    assert len(page.requests) == 1
+    assert page.run("document.documentElement.scrollWidth") <= width
+    drawn = page.run(
+        "[...document.querySelectorAll('#comparison img, #backtest img')].map(one => [one.complete, one.naturalWidth, "
+        "one.currentSrc.slice(0, 18), one.alt.length])"
+    )
+    assert len(drawn) == 3 + 4
+    assert all(complete and natural > 300 and alt > 20 for complete, natural, _, alt in drawn)
+    assert {kind for *_, kind, _ in drawn} == {"data:image/svg+xml"}
+    captions = page.run(  # of tables that are wider than the window: they stay in it
+        "[...document.querySelectorAll('caption span')].map(one => one.getBoundingClientRect().right)"
+    )
+    assert max(captions) <= width
+    assert (tmp_path / "report.html").stat().st_size < 5_000_000
+    printed = page.printed()
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) >= 4
+
+
+def test_tables_are_taken_from_the_page_as_csv(shown, browser, tmp_path):
+    fit = fit_of(draws=60)
+    page = shown(fit, backtest=backtested())
+    browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path / "taken"))
+
+    def taken(link: str) -> list[dict]:
+        page.run(f"document.querySelector({link!r}).click()")
+        file = tmp_path / "taken" / page.run(f"document.querySelector({link!r}).download")
+        until = time.monotonic() + chromium.PATIENCE
+        while not file.exists():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        with file.open(newline="", encoding="utf-8") as opened:
+            return list(csv.DictReader(opened))
+
+    optimum = compute_optimal(fit, BUDGET, bounds=BOUNDS)
+    rows = taken("#decisions a.csv")
+    assert [(row["quantity"], float(row["low"])) for row in rows] == [
+        (quantity, optimum.interval(quantity)[0]) for quantity in optimum.draws
+    ]
+    scores = taken("#backtest a.csv")
+    assert float(scores[0]["crps"]) == backtested().total.ours.crps
+    page.type("C-text", "3e23")
+    page.answered()
+    rows = {row["quantity"]: row for row in taken("#explored-csv")}
+    assert rows["budget, N"]["asked"].startswith("budget 3e23 FLOP, target loss")
+    np.testing.assert_allclose(
+        [float(rows["budget, N"][q]) for q in ("low", "median", "high")], numbers(page, "budget-N")
+    )
+    assert page.complaints == []
 
 
 def test_every_field_has_a_name_and_every_heading_its_place(shown):

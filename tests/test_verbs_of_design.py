@@ -74,6 +74,8 @@ def test_a_design_is_printed_and_written(folder, tmp_path):
     text = run(*asked, "--csv", tmp_path / "runs.csv").output
     assert "48 candidates by what they remove of the variance of ln N* at 1e24 FLOP" in text
     assert "ONE_LAW" in text
+    assert "under rival laws" in text
+    assert text.count("not asked") >= 12
     assert "FLOP are expected to take" in text
     with (tmp_path / "runs.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -96,6 +98,20 @@ def test_a_design_with_a_rival_and_given_candidates(folder):
     law = json.loads(run(*asked, "--target", "law", "--weight", "0.7,0.3", *given).output)
     assert law["of"] == "the entropy of which law is right"
     assert law["spread"] is None
+
+
+def test_a_law_that_is_named_as_a_rival_is_fitted(folder, monkeypatch):
+    asked = ("design", folder / "chinchilla.nc", "--budget", "1e21", "--target", "loss@N=70B,D=1.4T")
+    assert "power is a law in one axis" in refused(*asked, "--rival", "power")
+    other = bs.load(folder / "kaplan.nc")
+    fitted = []
+    monkeypatch.setattr(
+        "bayescale.decide.design.rival_of", lambda key, fit, law: fitted.append(law.name) or other
+    )
+    text = run(*asked, "--rival", "coupled").output
+    assert fitted == ["coupled"]
+    assert "removed by kaplan" in text
+    assert "not asked" not in text
 
 
 @pytest.mark.parametrize(

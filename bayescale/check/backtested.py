@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from jax import Array
 from scipy.stats import binom
 
+from bayescale.check.as_data import of_backtest
 from bayescale.check.discrepancy import drift_of, drifted
 from bayescale.check.finding import Finding, sorted_by_severity
 from bayescale.check.forecasts import Forecast, Forecasts, Row
@@ -20,6 +22,10 @@ from bayescale.forecast import complete
 from bayescale.runs import Runs
 
 GAPS = (0.0, 0.5, 1.0, 1.5, 2.0, np.inf)  # decades
+DISTANCES = tuple(
+    f"{low:g} to {high:g} decades" if np.isfinite(high) else f"beyond {low:g} decades"
+    for low, high in pairwise(GAPS)
+)
 SHORT = 0.8  # coverage of the 90% intervals below which they are too narrow to be believed
 CHANCE = 0.05  # of as little in as many units, were intervals right; where it is more nothing is said of a distance
 
@@ -95,10 +101,7 @@ class Backtest:
     @cached_property
     def distances(self) -> dict[str, np.ndarray]:
         """Which forecasts reached how far, each (forecasts,); nothing where levels were left out."""
-        found = {}
-        for k, (low, high) in enumerate(pairwise(GAPS)):
-            said = f"{low:g} to {high:g} decades" if np.isfinite(high) else f"beyond {low:g} decades"
-            found[said] = _distance(self.gap) == k
+        found = {said: _distance(self.gap) == k for k, said in enumerate(DISTANCES)}
         return {said: chosen for said, chosen in found.items() if chosen.any()}
 
     @cached_property
@@ -185,9 +188,7 @@ class Backtest:
                 f"the back-test left out levels of {self.by}; a gap in decades needs a covariate"
             )
         drawn = fit.predict(points, kind="new_run", key=key, **levels)
-        there = np.asarray(fit.runs.weight) > 0
-        known = covariate(fit.runs, self.by)[there].max()
-        gap = np.maximum(np.log10(_at(points, self.by) / known), 0.0)
+        gap = gap_of(fit.runs, self.by, points)
         tested = []
         for one in gap:
             like = _distance(self.gap) == _distance(one)
@@ -254,6 +255,10 @@ class Backtest:
                 else "Take them for too narrow",
             )
 
+    def to_dict(self) -> dict[str, Any]:
+        """The back-test as plain values, for JSON; numbers may be nan."""
+        return of_backtest(self)
+
     @property
     def verdict(self) -> str:
         """One sentence: whether the law predicts better than what needs no law."""
@@ -272,6 +277,21 @@ class Backtest:
 def _distance(gap: npt.ArrayLike) -> np.ndarray:
     """In which of the distances a gap is, from 0; one that is not known is in none."""
     return np.searchsorted(GAPS[1:], np.asarray(gap))
+
+
+def distance_of(gap: float) -> str:
+    """What a gap is counted among, such as "1 to 1.5 decades"."""
+    return DISTANCES[int(_distance(gap))]
+
+
+def gap_of(runs: Runs, by: str, points: Mapping[str, npt.ArrayLike]) -> np.ndarray:
+    """The decades by which points lie beyond the largest of the runs, 0 among them, (points,).
+
+    Raises:
+        ValueError: a point lacks the covariate, or it is not positive there.
+    """
+    known = covariate(runs, by)[np.asarray(runs.weight) > 0].max()
+    return np.maximum(np.log10(_at(points, by) / known), 0.0)
 
 
 def _at(points: Mapping[str, npt.ArrayLike], by: str) -> np.ndarray:

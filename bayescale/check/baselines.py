@@ -39,8 +39,8 @@ def baselines(
     one = np.log(distance)[:, None]
     better = np.min if kind == "loss" else np.max
     named: dict[str, tuple[Baseline, np.ndarray, int]] = {
-        "last": (_last, one, 1),
-        "best so far": (lambda known, y, asked: np.full((1, len(asked)), better(y)), one, 1),
+        "the last run": (_last, one, 1),
+        "the best so far": (lambda known, y, asked: np.full((1, len(asked)), better(y)), one, 1),
         f"log-linear in {along}": (_line(kind), one, LINE),
         f"power law in {along}": (_power(kind), one, FLOOR),
     }

@@ -81,7 +81,7 @@ def compare(
     cuts = default_support(runs) if support is None else support
     # Runs that are left out have the weight 0: reference run, unit and priors stay, and nothing is compiled anew.
     tables = {
-        f"a share of {share:g} at both ends of {by}": runs.replace(
+        f"{share:.0%} of the runs at either end of {by}": runs.replace(
             weight=np.asarray(runs.weight) * inner(runs, by, share)
         )
         for by, share in cuts.items()

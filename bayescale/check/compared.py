@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from jax import Array, random
 
+from bayescale.check.as_data import of_comparison
 from bayescale.check.finding import Finding, sorted_by_severity
 from bayescale.check.findings import findings as findings_of_fit
-from bayescale.check.loo import stacking
+from bayescale.check.loo import said_of, stacking
 from bayescale.check.ranking import Candidate, Ranking
 from bayescale.check.relevance import DECISIVE
 from bayescale.forecast import meant
@@ -147,11 +148,9 @@ class Comparison:
         """One sentence: which law, if any, and the probabilities behind it."""
         if self.trouble:
             return f"No verdict: {self.trouble[0]}"
-        names = ", ".join(f"{name} ({self.probabilities[name]:.2g})" for name in self.best)
+        names = ", ".join(f"{name} (probability {_share(self.probabilities[name])})" for name in self.best)
         if self.null in self.best:
-            return (
-                f"No evidence of a law: {self.null} has the probability {self.probabilities[self.null]:.2g}"
-            )
+            return f"No evidence of a law: {self.null} has the probability {_share(self.probabilities[self.null])}"
         codes = {one.code for one in self.findings}
         if "SUPPORT" in codes:
             return f"Inconsistent: {names} by all runs, but not by the middle of them"
@@ -168,6 +167,10 @@ class Comparison:
         if codes & {"PRIOR_SENSITIVE", "SUPPORT_UNKNOWN"}:
             return f"A law, but see the findings: {said}"
         return f"A consistent law: {said}" if self.support else f"A law, by all runs: {said}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as plain values, for JSON; numbers may be nan or infinite."""
+        return of_comparison(self)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -213,7 +216,9 @@ class Comparison:
                 continue
             lead, flips = others.lead(self.best[0]), not set(others.best) & set(self.best)
             apart = (
-                f"is {lead:+.1f} nats from the best other" if np.isfinite(lead) else "is in doubt, far behind"
+                f"is {abs(lead):.1f} nats {'before' if lead > 0 else 'behind'} the best other"
+                if np.isfinite(lead)
+                else "is in doubt, far behind"
             )
             yield Finding(
                 "SUPPORT" if flips else "SUPPORT_WEAK",
@@ -268,18 +273,21 @@ class Comparison:
 
     def _not_told(self):
         """Where densities of what was left out are not to be believed."""
-        for one in self.candidates:
-            for unit, own in one.predictive.items():
-                if own.doubtful:
-                    why = own.trouble[0] if own.trouble else "Pareto-k above 0.7"
-                    yield Finding(
-                        "LEFT_OUT_DOUBTFUL",
-                        "note",
-                        f"what {one.name} says of {said_of(unit)} is in doubt for {own.doubtful} of "
-                        f"{len(own.pointwise)}: {why}",
-                        float(own.doubtful),
-                        "Take no difference from it",
-                    )
+        for unit in self.candidates[0].predictive:
+            every = {one.name: one.predictive[unit] for one in self.candidates}
+            said = [
+                f"of {name} for {own.doubtful} of {len(own.pointwise)} ({(*own.trouble, 'Pareto-k above 0.7')[0]})"
+                for name, own in every.items()
+                if own.doubtful
+            ]
+            if said:
+                yield Finding(
+                    "LEFT_OUT_DOUBTFUL",
+                    "note",
+                    f"the densities of {said_of(unit)} are in doubt, those {'; '.join(said)}",
+                    float(sum(own.doubtful for own in every.values())),
+                    "Take no difference from them",
+                )
 
     def _of_the_best(self):
         """What there is to say of the fits that the runs speak for."""
@@ -288,8 +296,5 @@ class Comparison:
                 yield Finding(one.code, one.severity, f"{name}: {one.message}", one.number, one.action)
 
 
-def said_of(unit: str) -> str:
-    """What is predicted, in words."""
-    return {"run": "one run left out", "future": "the largest runs from the small ones"}.get(
-        unit, f"one {unit} left out"
-    )
+def _share(probability: float) -> str:
+    return "above 0.99" if probability > 0.99 else f"{probability:.2g}"

@@ -45,6 +45,32 @@ def drifted(quantiles: np.ndarray, gap: np.ndarray, drift: np.ndarray | float, k
     return quantiles_of(_closed(moved.reshape(-1, quantiles.shape[1]), kind))
 
 
+def carried(
+    drawn: np.ndarray, gap: np.ndarray | float, drift: np.ndarray | float, kind: str = "loss"
+) -> np.ndarray:
+    """Draws of responses with a drift that is the same in each draw wherever it is asked, (draws, ...).
+
+    Args:
+        drawn: (draws, ...).
+        gap: decades, a number or as many as there are draws and points.
+        drift: the standard deviation over a decade.
+        kind: "loss" or "success".
+    """
+    if not np.any(np.asarray(drift) * gap):
+        return drawn
+    turns = turns_of(len(drawn)).reshape(-1, *[1] * (drawn.ndim - 1))
+    return _closed(_opened(drawn, kind) + turns * drift * gap, kind)
+
+
+def turns_of(count: int) -> np.ndarray:
+    """Into which direction the law drifts in each of so many draws: standard normal, shuffled, (draws,).
+
+    They are quantiles, always in the same order: answers at two distances are of the same drift, and have no
+    Monte-Carlo error of their own.
+    """
+    return np.random.default_rng(0).permutation(norm.ppf((np.arange(count) + 0.5) / count))
+
+
 def _opened(values: np.ndarray, kind: str) -> np.ndarray:
     return np.log(np.maximum(values, EDGE)) if kind == "loss" else logit(np.clip(values, EDGE, 1 - EDGE))
 

@@ -59,6 +59,12 @@ class Predictive:
         return float(apart.sum()), float(error)
 
 
+def said_of(unit: str) -> str:
+    """What was left out, in words."""
+    said = {"run": "one run left out", "future": "the largest runs from the small ones"}
+    return said.get(unit, f"one {unit} left out")
+
+
 def leave_one_out(fit: Fit) -> Predictive:
     """The density of each run given all the others, by Pareto-smoothed importance sampling.
 

@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array, random
 from numpyro.distributions import Distribution
 
+from bayescale.check.as_data import of_relevance
 from bayescale.check.finding import Finding
 from bayescale.infer.evidence import Evidence, log_evidence
 from bayescale.infer.nuts import nuts
@@ -88,6 +89,10 @@ class Relevance:
             for why in one.trouble
         ]
         return tuple(found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was found as plain values, for JSON; numbers may be nan or infinite."""
+        return of_relevance(self)
 
     @property
     def verdict(self) -> str:

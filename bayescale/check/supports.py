@@ -55,8 +55,8 @@ def support(key: Array, fit: Fit) -> Iterator[Finding]:
         yield Finding(
             "SUPPORT",
             "severe",
-            f"{name} hangs on the ends of the design: without a share of {share:g} of the runs at both ends of {by} it "
-            f"is {after:.3g} instead of {before:.3g}, {moved:.1f} posterior sd away, and {sure:.1f} of its errors if "
+            f"{name} hangs on the ends of the design: without {share:.0%} of the runs at either end of {by} it is "
+            f"{after:.3g} instead of {before:.3g}, {moved:.1f} posterior sd away, and {sure:.1f} of its errors if "
             "the law held",
             moved,
             f"Compare other laws (bayescale compare), and use this one only where {by} is as in most of the runs",

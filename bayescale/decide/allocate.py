@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bayescale.check.discrepancy import carried
+from bayescale.check.record import Tested, record_of
 from bayescale.columns import label
 from bayescale.decide import frontier
 from bayescale.decide.budget import needed
@@ -16,6 +18,7 @@ from bayescale.fit import Fit
 
 BOUNDS = (1e6, 1e14)  # parameters
 WIDE = (1.0, 1e20)  # parameters: wide enough for the best N of every draw
+WIDER = 1e3  # by which bounds are widened in an example
 
 
 def compute_optimal(
@@ -25,6 +28,7 @@ def compute_optimal(
     at: Mapping[str, float] | None = None,
     bounds: tuple[float, float] = BOUNDS,
     flop: Flop = six,
+    backtest: Tested | None = None,
     centre: bool = False,
     strict: bool = True,
     **levels: str,
@@ -42,6 +46,8 @@ def compute_optimal(
         at: further covariates of the law, column -> the value they are held at.
         bounds: the least and the most parameters considered.
         flop: the FLOP of training for each token, of N; 6N by default. It is traced by JAX.
+        backtest: a back-test of the law along C, or what `bayescale backtest -o` wrote of it: beyond the runs the
+            loss gets its drift; N and D do not, since all splits of a budget drift alike.
         centre: whether to take the parameters that levels differ from, instead of those of a level.
         strict: whether it is an error that the optimum of a draw is at a bound; if not, that draw is not a number.
         levels: the level of each factor by which parameters differ, as corpus="web".
@@ -50,8 +56,8 @@ def compute_optimal(
         N, D, D/N, the loss there, and the local exponents a = d ln N / d ln C and b = 1 - a.
 
     Raises:
-        ValueError: the law is not one of loss in N and D, a level or a covariate is missing, or the optimum of a
-            draw is at a bound.
+        ValueError: the law is not one of loss in N and D, a level or a covariate is missing, the optimum of a draw is
+            at a bound, or the back-test is of another law or not along C.
 
     Source:
         Hoffmann et al. 2022, arXiv:2203.15556, equation 4, is the closed form for one law.
@@ -64,6 +70,10 @@ def compute_optimal(
     tokens = float(frontier.tokens(compute, chosen, flop=flop))
     got = at_level.each(N=chosen, D=tokens)
     regret = np.where(np.isnan(N), np.nan, wasted(at_level, got, compute, flop=flop))
+    record = record_of(backtest, at_level.fit) if backtest is not None else None
+    if record:
+        record.along("C")
+        loss, got = (carried(v, record.gap(at_level.fit, {"C": compute}), record.drift) for v in (loss, got))
     return decision(
         "compute_optimal",
         at_level,
@@ -72,6 +82,7 @@ def compute_optimal(
         {"N": N, "D": D},
         choice={"N": chosen, "D": tokens, "loss": mean(got)} if np.isfinite(chosen) else {},
         regret=regret,
+        record=record,
     )
 
 
@@ -113,6 +124,18 @@ def wasted(
         return np.maximum(1 - needed(at_level, loss, served=served, flop=flop) / compute, 0.0)
 
 
+def regret_under(at_level: Surface, answer: Decision, choice: Mapping[str, float | str]) -> np.ndarray:
+    """What the choice of another fit for the same budget wastes by this one, (draws,).
+
+    Args:
+        at_level: the law.
+        answer: its own answer, of `compute_optimal` or `data_limited_optimal`, split by 6ND.
+        choice: that of the other.
+    """
+    got = at_level.each(N=float(choice["N"]), D=float(choice["D"]))
+    return wasted(at_level, got, float(answer.asked["C"]))
+
+
 def check_compute(compute: float) -> None:
     """Refuse what is no budget."""
     checked(compute)
@@ -132,7 +155,8 @@ def at_bound(compute: float, bounds: tuple[float, float], least: np.ndarray, mos
         for bad, bound in ((least, bounds[0]), (most, bounds[1]))
         if bad.any()
     ]
+    wider = f"{bounds[0] / WIDER:g}", f"{bounds[1] * WIDER:g}"
     return (
-        f"{'; '.join(said)}; widen bounds, which the command line leaves wide, or take it that the fit does not tell "
-        "the optimum"
+        f"{'; '.join(said)}; widen bounds, as bounds=({', '.join(wider)}) or bayescale allocate --bounds "
+        f"{','.join(wider)}, or take it that the fit does not tell the optimum"
     )

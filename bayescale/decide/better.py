@@ -7,7 +7,8 @@ import numpy as np
 
 from bayescale.check.findings import Finding
 from bayescale.check.loo import leave_one_out
-from bayescale.decide.decision import Decision
+from bayescale.decide.budget import needed
+from bayescale.decide.decision import Decision, mean
 from bayescale.decide.pairs import both, paired
 from bayescale.decide.support import decision
 from bayescale.decide.surface import Surface, surface
@@ -27,7 +28,10 @@ def better(
 ) -> Decision:
     """Whether one run would have a lower loss than another, on their curves.
 
-    `probability("difference", below=0)` is the probability that the first is better.
+    `probability("difference", below=0)` is the probability that the first is better. The choice is the run of the least
+    expected loss, and the excess loss how far it lies above the better one of the two in each draw: what it costs to
+    choose wrongly, in nats. Of a law in N and D the regret is the same in compute, 1 - C_eq / C_eq of the other run,
+    where C_eq is the compute at which the best split reaches the loss of a run.
 
     Args:
         of: the fit or the surface that says what the first run would reach.
@@ -37,7 +41,7 @@ def better(
         joint: whether draw number k of both belongs together; by default where both are of one fit.
 
     Returns:
-        The loss of the first less that of the second, and both losses.
+        The loss of the first less that of the second, both losses, and the excess loss.
 
     Raises:
         ValueError: a covariate of a law is missing, not positive, not of the law, or held.
@@ -55,14 +59,43 @@ def better(
         for which, run in (("first", first), ("second", second))
         for c, v in run.items()
     }
+    apart = losses[0] - losses[1]
+    best = int(mean(apart) > 0)
+    excess = np.maximum(-apart if best else apart, 0.0)
     draws = {
-        "difference": losses[0] - losses[1],
+        "difference": apart,
         "loss of the first": losses[0],
         "loss of the second": losses[1],
+        "excess loss": excess,
     }
-    nats = dict.fromkeys(draws, "nats for each token")
-    answer = decision("better", one, asked, draws, first, units=nats)
+    run = {c: float(v) for c, v in (first, second)[best].items()}
+    answer = decision(
+        "better",
+        one,
+        asked,
+        draws,
+        first,
+        choice={**run, "excess loss": mean(excess)} if np.isfinite(apart).any() else None,
+        regret=_in_compute(one, (first, second), losses, best) if over is None else None,
+        units=dict.fromkeys(draws, "nats for each token"),
+    )
     return both(answer, decision("better", other, {}, {}, second))
+
+
+def _in_compute(
+    at_level: Surface, runs: tuple[Mapping[str, float], ...], losses: tuple[np.ndarray, ...], best: int
+) -> np.ndarray | None:
+    """By what share the chosen run is worth less compute than the other one, (draws,), of a law in N and D."""
+    law = at_level.law
+    if (
+        law.response != "loss"
+        or not {"N", "D"} <= set(law.covariates)
+        or any(set(r) != {"N", "D"} for r in runs)
+    ):
+        return None
+    of_best, of_other = (needed(at_level, losses[k]) for k in (best, 1 - best))
+    with np.errstate(invalid="ignore"):
+        return np.clip(1 - of_best / of_other, 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

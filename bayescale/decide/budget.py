@@ -64,6 +64,15 @@ def equivalent(
     return np.exp(np.where(np.isposinf(loss), -np.inf, found))
 
 
+def least(surface: Surface, budgets: np.ndarray, *, flop: Flop = six) -> np.ndarray:
+    """The least loss that each of several budgets of a draw buys, both (draws, budgets)."""
+    start = best(surface, budgets[:, 0], flop=flop)
+    logs, s = np.log(budgets), np.zeros(len(surface))
+    with parallel.workbench():
+        found = _frontier(path_of(surface, flop), *given(surface), np.log(start.N), logs[:, 0], logs, s)
+        return np.asarray(found[0])
+
+
 def _hermite(x: np.ndarray, y: np.ndarray, slope: np.ndarray, at: np.ndarray) -> np.ndarray:
     """A cubic through knots with these slopes, at points; x falls along the last axis, and so each row by itself."""
     found = np.empty(at.shape)

@@ -37,7 +37,7 @@ class Decision:
     draws: dict[str, np.ndarray]
     units: dict[str, str]
     beyond: dict[str, float]
-    choice: dict[str, float]
+    choice: dict[str, float | str]
     regret: np.ndarray | None
     findings: tuple[Finding, ...]
     trouble: tuple[str, ...]
@@ -101,9 +101,8 @@ class Decision:
 
     def to_dict(self, level: float = 0.9) -> dict[str, Any]:
         """The decision as plain values, for JSON; numbers may be nan or infinite."""
-        regret = (
-            None if self.regret is None else dict(zip(("mean", "q95"), _wasted(self.regret), strict=True))
-        )
+        named = ("mean", "q95", "all")
+        regret = None if self.regret is None else dict(zip(named, _wasted(self.regret), strict=True))
         return {
             "question": self.question,
             "asked": dict(self.asked),
@@ -135,13 +134,16 @@ class Decision:
         if not self.choice:
             return ""
         chosen = [
-            f"{name} = {number(value, self.units.get(name, ''))}" for name, value in self.choice.items()
+            f"{name} = {value if isinstance(value, str) else number(value, self.units.get(name, ''))}"
+            for name, value in self.choice.items()
         ]
         said = f"choose {', '.join(chosen)}"
         if self.regret is None:
             return said
-        mean, high = _wasted(self.regret)
+        mean, high, whole = _wasted(self.regret)
         said += f", which wastes {mean:.1%} of the compute on average"
+        if whole > 0:
+            return f"{said}, all of it in {whole:.1%} of the draws"
         return said + (f" and {high:.1%} or less in {WASTE:.0%} of the draws" if len(self.regret) > 1 else "")
 
     def _said(self, quantity: str) -> str:
@@ -248,6 +250,7 @@ def mean(values: np.ndarray) -> float:
     return float(np.mean(known)) if len(known) else float("nan")
 
 
-def _wasted(regret: np.ndarray) -> tuple[float, float]:
-    """The mean and the 95% quantile of the regret, of the draws that have one."""
-    return mean(regret), quantiles(regret, (WASTE,))[0]
+def _wasted(regret: np.ndarray) -> tuple[float, float, float]:
+    """The mean and the 95% quantile of the regret, and how often it is everything, of the draws that have one."""
+    known = regret[~np.isnan(regret)]
+    return mean(known), quantiles(known, (WASTE,))[0], mean((known == 1.0).astype(float))

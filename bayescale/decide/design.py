@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import Array, random
 
+from bayescale.check.clusters import again
 from bayescale.decide import candidates as prospects
 from bayescale.decide import nested
 from bayescale.decide.designed import Design
@@ -16,6 +17,7 @@ from bayescale.decide.targets import Target, target_of
 from bayescale.decide.updates import Joint, joint, removed, told_of_law
 from bayescale.fit import Fit
 from bayescale.forecast import meant
+from bayescale.law import AXIS, Law
 from bayescale.runs import Runs
 
 CHECKED = 3  # how many of the first candidates are worked out by nested Monte Carlo too
@@ -74,7 +76,8 @@ def design(
         budget: for all runs of the batch together, FLOP.
         candidates: covariate -> (candidates,), natural units; by default a grid over D/N and compute within the budget.
         batch: the most runs there may be.
-        rivals: fits of other laws, or with other noise, to the same runs, under which all is worked out too.
+        rivals: fits of other laws, or with other noise, to the same runs, under which all is worked out too; `rival_of`
+            makes one. Without any, a finding says that this was not asked.
         weights: for "law", the probabilities of the fit and of its rivals before; all the same if None.
         key: the random key of nested Monte Carlo; without one it is left out.
         at: further covariates of a law, column -> the value they are held at, for the target and where candidates do
@@ -164,6 +167,32 @@ def greedy(score: Score, cost: np.ndarray, budget: float, batch: int) -> tuple[i
             left, now = left - cost[best], score(chosen)
         found.append(chosen)
     return max(found, key=score)
+
+
+def rival_of(key: Array, fit: Fit, law: Law) -> Fit:
+    """Another law, fitted to the runs of a fit as that was, with its noise, its shocks and what levels may differ in.
+
+    Args:
+        key: the random key.
+        fit: the fit.
+        law: the other law; one in one axis is put along that of the law of the fit. Levels differ in those of its
+            parameters that they differ in by the fit.
+
+    Raises:
+        ValueError: the fit has no draws of a posterior, or the law does not suit it or its runs.
+    """
+    if fit.method not in ("nuts", "laplace"):
+        raise ValueError(
+            f"the fit is one of {fit.method}, and a rival is fitted as it was, with draws of a posterior; give a fit "
+            "of the other law instead"
+        )
+    if AXIS in law.covariates:
+        if not fit.model.law.columns:
+            raise ValueError(f"{law.name} is a law in one axis: give it along a column, or a fit of it")
+        law = law.along(next(iter(fit.model.law.columns.values())))
+    shared = [(p, tuple(name for name in p.vary if name in law.parameters)) for p in fit.model.pooling]
+    pooling = tuple(replace(p, vary=kept) for p, kept in shared if kept)
+    return again(key, fit, fit.model.replace(law=law, pooling=pooling), fit.runs)
 
 
 def names_of(fits: Sequence[Fit]) -> list[str]:

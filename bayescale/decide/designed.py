@@ -19,6 +19,8 @@ DIFFER, ERRORS = 0.25, 3.0  # by a quarter, and by more than three standard erro
 KEPT = 0.5  # of what its own best batch tells, below which a batch is a bad one for a rival
 KNOWN = 0.005  # a probability as small: less than a twentieth of a bit is to be learned
 FEW = 100.0  # effective draws, below which nested Monte Carlo is in doubt
+NOT_ASKED = "not asked"  # what runs would tell if another law is right
+OTHER = {"coupled": "chinchilla"}  # the law to ask beside a law, where it is not coupled
 UNTOLD = 5.0  # the square of a correlation of nothing is 1 / draws on average, and rarely five times that
 
 
@@ -111,6 +113,7 @@ class Design:
             "batch": [{c: float(v[i]) for c, v in self.points.items()} for i in self.batch],
             "removed": dict(self.together),
             "best": dict(self.best),
+            "rivals": list(self.together)[1:] or NOT_ASKED,
             "exact": told._asdict() if told else None,
             "spread": None if self.target.kind == "law" else self.spread,
             "chance": self.chance if self.target.kind == "better" else None,
@@ -231,9 +234,10 @@ class Design:
             yield Finding(
                 "ONE_LAW",
                 "note",
-                f"what runs remove is so if {own} is right, and nothing says what they would tell if it is not",
+                f"what runs remove is so if {own} is right; what they would tell if it is not was not asked",
                 1.0,
-                "Give fits of other laws as rivals",
+                f"Ask what they tell under another law: --rival {OTHER.get(own, 'coupled')}, which is then fitted too, "
+                "or --rival other.nc; in Python rivals=[rival_of(key, fit, law)]",
             )
         for name in rivals:
             kept = self.together[name] / self.best[name] if self.best[name] > 0 else 1.0

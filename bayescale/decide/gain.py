@@ -9,7 +9,7 @@ from bayescale.check.findings import Finding
 from bayescale.decide import frontier
 from bayescale.decide.allocate import check_compute
 from bayescale.decide.budget import needed
-from bayescale.decide.decision import Decision
+from bayescale.decide.decision import Decision, mean
 from bayescale.decide.efficiency import check_positive, efficiency
 from bayescale.decide.frontier import Flop, six
 from bayescale.decide.invert import inverse
@@ -17,8 +17,6 @@ from bayescale.decide.pairs import both, paired
 from bayescale.decide.support import decision
 from bayescale.decide.surface import Surface, surface
 from bayescale.fit import Fit
-
-MONTHS = 12.0
 
 
 def compute_equivalent_gain(
@@ -35,7 +33,9 @@ def compute_equivalent_gain(
 
     Both recipes are split as is best for each. The gain depends on C unless the recipes share the floor and the
     exponents: ask for a curve, `curve(lambda C: compute_equivalent_gain(a, b, C), C=[...])`. `probability("gain",
-    above=1)` is the probability that the recipe is the better one at this compute.
+    above=1)` is the probability that the recipe is the better one at this compute. The choice is the recipe that
+    wastes less on average: the regret is the share of its compute that the other one would not have needed for the
+    same loss.
 
     Args:
         of: the recipe that is asked about: a fit, or a surface such as surface(fit, corpus="web").
@@ -61,7 +61,21 @@ def compute_equivalent_gain(
     draws = {"gain": C / compute, "loss": loss, "C needed": C}
     units = {"gain": "times", "C needed": "FLOP"}
     asked, said = {"C": float(compute)}, _one_recipe(first, second)
-    one = decision("compute_equivalent_gain", first, asked, draws, point, units=units, findings=said)
+    recipe, regret = None, None
+    if not said:  # two models of one recipe are no two recipes to choose from
+        back = _compute(first, _least(second, compute, flop)[1], flop)
+        recipe, regret = _lesser(_names(first, second), (C / compute, back / compute))
+    one = decision(
+        "compute_equivalent_gain",
+        first,
+        asked,
+        draws,
+        point,
+        choice={"recipe": recipe} if recipe else None,
+        regret=regret,
+        units=units,
+        findings=said,
+    )
     one = one.replace(asked=one.asked | {f"over {name}": value for name, value in second.asked.items()})
     return both(one, decision("compute_equivalent_gain", second, {}, {}, {"C": C}))
 
@@ -92,18 +106,22 @@ def relative_efficiency(
         levels: the level of each factor by which parameters differ, as corpus="web".
 
     Returns:
-        The gain and the efficiency of either run.
+        The gain and the efficiency of either run. The choice is the run that wastes less on average: the regret is the
+        share of its compute that a run as efficient as the other one would not have needed for the same loss.
     """
     at_level = surface(fit, at=at, centre=centre, **levels)
     found = [efficiency(at_level, N=run["N"], D=run["D"], flop=flop) for run in (first, second)]
     one, other = (decision["efficiency"] for decision in found)
     asked = {f"{c} {which}": float(run[c]) for which, run in (("of", first), ("over", second)) for c in "ND"}
+    run, regret = _lesser((first, second), (one / other, other / one))
     answer = decision(
         "relative_efficiency",
         at_level,
         asked,
         {"gain": one / other, "efficiency of the first": one, "efficiency of the second": other},
         first,
+        choice={c: float(run[c]) for c in "ND"} if run else None,
+        regret=regret,
         units={"gain": "times"},
     )
     return both(answer, found[1])
@@ -152,66 +170,28 @@ def speedup(
     )
 
 
-def effective_compute(
-    compute: float, gains: Mapping[str, Decision | npt.ArrayLike], *, years: float | None = None
-) -> Decision:
-    """Compute times what every improvement is worth, counted in orders of magnitude.
-
-        log10 effective = log10 C + sum of log10 gain
-
-    Draw number k of every gain belongs together, so they have to be of one fit, or else independent of each other.
+def _lesser(options: tuple, shares: tuple[np.ndarray, np.ndarray]) -> tuple:
+    """The one of two options that wastes less on average, and what it wastes, (draws,); None where nothing is known.
 
     Args:
-        compute: the physical compute, in FLOP.
-        gains: name -> a decision with the quantity "gain", or draws of one, (draws,), or a number.
-        years: how long the improvements took; with them the time in which the gains double the effective compute is
-            given, in months; it is infinite where they come to nothing.
-
-    Returns:
-        The orders of magnitude of each gain and of all together, and the effective compute.
-
-    Raises:
-        ValueError: there are no gains, or they have different numbers of draws.
-
-    Source:
-        Ho et al. 2024, arXiv:2403.05812, for the doubling time.
+        options: the two.
+        shares: of each how many times its compute the other one needs to do as well, (draws,); above 1 none is wasted.
     """
-    check_compute(compute)
-    if not gains:
-        raise ValueError("there are no gains to count; give some, such as {'recipe': decision}")
-    drawn = {
-        k: np.atleast_1d(np.asarray(g["gain"] if isinstance(g, Decision) else g, float))
-        for k, g in gains.items()
-    }
-    sizes = {len(values) for values in drawn.values()} - {1}
-    if len(sizes) > 1:
-        said = ", ".join(f"{name} {len(values)}" for name, values in drawn.items())
-        raise ValueError(
-            f"gains have different numbers of draws: {said}; draws that belong together are needed"
-        )
-    size = max(sizes, default=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        magnitudes = {f"OOM of {k}": np.broadcast_to(np.log10(v), size) for k, v in drawn.items()}
-        total = np.sum(list(magnitudes.values()), axis=0)
-        draws = magnitudes | {"OOM": total, "effective C": compute * 10**total}
-        if years is not None:
-            check_positive(years=years)
-            # What does not grow never doubles.
-            growing = np.where(total > 0, total, np.nan)
-            time = MONTHS * years * np.log10(2) / growing
-            draws["doubling time"] = np.where(total <= 0, np.inf, time)
-    decided = [g for g in gains.values() if isinstance(g, Decision)]
-    return Decision(
-        question="effective_compute",
-        asked={"C": float(compute), **({"years": float(years)} if years is not None else {})},
-        draws=draws,
-        units={"effective C": "FLOP", "doubling time": "months"},
-        beyond={},
-        choice={},
-        regret=None,
-        findings=tuple(dict.fromkeys(f for g in decided for f in g.findings)),
-        trouble=tuple(dict.fromkeys(t for g in decided for t in g.trouble)),
+    wasted = [np.clip(1 - share, 0.0, 1.0) for share in shares]
+    means = [mean(one) for one in wasted]
+    if np.isnan(means).any():
+        return None, None
+    best = int(means[1] < means[0])
+    return options[best], wasted[best]
+
+
+def _names(first: Surface, second: Surface) -> tuple[str, str]:
+    """What tells two recipes apart: their levels, where it is these."""
+    of_first, of_second = (
+        ", ".join(f"{by}={level}" for by, level in one.levels.items() if other.levels.get(by) != level)
+        for one, other in ((first, second), (second, first))
     )
+    return (of_first, of_second) if of_first and of_second else ("the first", "the second")
 
 
 def _one_recipe(first: Surface, second: Surface) -> tuple[Finding, ...]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from bayescale.decide import frontier
 from bayescale.decide.allocate import BOUNDS, at_bound, check_bounds, wasted
+from bayescale.decide.attempt import attempt
 from bayescale.decide.budget import needed
 from bayescale.decide.decision import Decision, mean
 from bayescale.decide.efficiency import check_positive
@@ -84,7 +85,9 @@ def inference_optimal(
     Returns:
         N, D, D/N, the loss, the cost of training and of inference and the total. For a loss also what is saved over
         the model that is cheapest to train, absolute and as a share; it is infinite where the loss is out of reach.
-        For a budget the choice is the N of the least expected loss, and the regret the share of the budget it wastes.
+        For a budget the choice is the N of the least expected loss, and the regret the share of the budget it wastes;
+        for a loss it is the run whose cost, serving included, is wasted least on average, all of it where the run
+        misses the loss; see `attempt`.
 
     Raises:
         ValueError: both or neither of loss and budget are given, or only one price; or as for `compute_optimal`.
@@ -158,12 +161,15 @@ def _for_loss(at_level: Surface, bill: _Bill, wanted: np.ndarray) -> Decision:
         "saved": where_reached(saved),
         "share saved": where_reached(saved / (saved + total["total"])),
     }
+    run = attempt(at_level, wanted, K, N, served=served, flop=flop)
     return decision(
         "inference_optimal",
         at_level,
         asked,
         draws,
         {"N": N, "D": D},
+        choice={"N": run.N, "D": run.D, "total": run.spent * bill.price} if run else None,
+        regret=run.regret if run else None,
         units=bill.units("saved"),
         findings=unreachable(K),
     )
@@ -174,7 +180,7 @@ def _for_budget(at_level: Surface, bill: _Bill, budget: float, bounds: tuple[flo
     if frontier.tokens(K, bounds[0], served=served, flop=flop) <= 0:
         raise ValueError(
             f"the budget does not serve {bill.tokens:g} tokens with a model of {bounds[0]:g} parameters, let alone "
-            "train it; give more, or wider bounds"
+            "train it; give more, or wider bounds (bounds=, --bounds)"
         )
     best = frontier.best(at_level, K, served=served, flop=flop, bounds=bounds)
     if best.least.any() or best.most.any():

@@ -10,9 +10,12 @@ import numpy.typing as npt
 from jax import Array
 
 from bayescale import parallel
+from bayescale.check.record import Tested, record_of
 from bayescale.decide import frontier
-from bayescale.decide.budget import needed
+from bayescale.decide.attempt import amount, attempt, regret_of, wasted_by
+from bayescale.decide.budget import least, needed
 from bayescale.decide.decision import Decision
+from bayescale.decide.drift import NOTHING, wanted_of_law
 from bayescale.decide.efficiency import check_positive
 from bayescale.decide.frontier import HALVINGS, Flop, six
 from bayescale.decide.support import decision, unreachable
@@ -31,19 +34,23 @@ def compute_for(
     *,
     at: Mapping[str, float] | None = None,
     flop: Flop = six,
+    backtest: Tested | None = None,
     centre: bool = False,
     **levels: str,
 ) -> Decision:
     """The least compute that reaches a loss, and how it is split; infinite where no compute does.
 
     `defined("C")` is the probability that the loss can be reached. The quantiles are of all draws, those out of reach
-    among them.
+    among them. The choice is the one run that wastes least on average: the regret is the share of its compute that a
+    draw did not need, and all of it in the draws that it misses, where it has to be begun anew; see `attempt`.
 
     Args:
         fit: a fit of a law of loss in N and D, or in C alone, or its surface.
         loss: the loss, in nats for each token: a number, or one for each draw, (draws,).
         at: further covariates of the law, column -> the value they are held at.
         flop: the FLOP of training for each token, of N; 6N by default.
+        backtest: a back-test of the law along C, or what `bayescale backtest -o` wrote of it: the answer gets its
+            drift, by which draws beyond the runs need more or less.
         centre: whether to take the parameters that levels differ from, instead of those of a level.
         levels: the level of each factor by which parameters differ, as corpus="web".
 
@@ -51,25 +58,35 @@ def compute_for(
         C, and of a law in N and D also N, D and D/N.
 
     Raises:
-        ValueError: the law is neither in N and D nor in C, a level or a covariate is missing, or the loss is no
-            positive number.
+        ValueError: the law is neither in N and D nor in C, a level or a covariate is missing, the loss is no positive
+            number, or the back-test is of another law or of another covariate.
     """
     at_level, wanted = _asked(fit, loss, at, centre, levels)
     if "C" in at_level.law.covariates and not {"N", "D"} <= set(at_level.law.covariates):
         at_level.holds("C")
-        C = inverse(at_level, "C", wanted)
-        return decision(
-            "compute_for", at_level, {"loss": _one(wanted)}, {"C": C}, {"C": C}, findings=unreachable(C)
-        )
+        return _alone("compute_for", "C", at_level, wanted, {}, backtest)
     at_level.holds("N", "D")
+    asked, record = _one(wanted), record_of(backtest, at_level.fit) if backtest is not None else None
+    if record:
+        wanted = wanted_of_law(at_level, record, "C", wanted, lambda C: least(at_level, C, flop=flop))
     C = needed(at_level, wanted, flop=flop)
     reached = np.isfinite(C) & (C > 0)
     # Where it is out of reach, or costs nothing, there is no split; any budget serves to compute with.
     best = frontier.best(at_level, np.where(reached, C, 1.0), flop=flop)
     N, D = (np.where(reached, v, C) for v in (best.N, best.D))
     draws = {"C": C, "N": N, "D": D, "D/N": np.where(reached, best.D / best.N, np.nan)}
-    asked, point = {"loss": _one(wanted)}, {"N": N, "D": D}
-    return decision("compute_for", at_level, asked, draws, point, findings=unreachable(C))
+    run = attempt(at_level, wanted, C, N, flop=flop)
+    return decision(
+        "compute_for",
+        at_level,
+        {"loss": asked},
+        draws,
+        {"N": N, "D": D},
+        choice={"C": run.spent, "N": run.N, "D": run.D} if run else None,
+        regret=run.regret if run else None,
+        findings=unreachable(C),
+        record=record,
+    )
 
 
 def data_for(
@@ -77,6 +94,7 @@ def data_for(
     loss: npt.ArrayLike,
     *,
     at: Mapping[str, float] | None = None,
+    backtest: Tested | None = None,
     centre: bool = False,
     **levels: str,
 ) -> Decision:
@@ -84,7 +102,7 @@ def data_for(
 
     Everything else is as for `compute_for`; of a law in N also the compute 6ND is given.
     """
-    return _of_covariate("data_for", "D", fit, loss, at, centre, levels)
+    return _of_covariate("data_for", "D", fit, loss, at, backtest, centre, levels)
 
 
 def params_for(
@@ -92,6 +110,7 @@ def params_for(
     loss: npt.ArrayLike,
     *,
     at: Mapping[str, float] | None = None,
+    backtest: Tested | None = None,
     centre: bool = False,
     **levels: str,
 ) -> Decision:
@@ -99,18 +118,63 @@ def params_for(
 
     Everything else is as for `compute_for`; of a law in D also the compute 6ND is given.
     """
-    return _of_covariate("params_for", "N", fit, loss, at, centre, levels)
+    return _of_covariate("params_for", "N", fit, loss, at, backtest, centre, levels)
 
 
-def _of_covariate(question: str, covariate: str, fit, loss, at, centre, levels) -> Decision:
+def regret_under(at_level: Surface, answer: Decision, choice: Mapping[str, float | str]) -> np.ndarray:
+    """What the choice of another fit for the same target wastes by this one, (draws,).
+
+    Args:
+        at_level: the law.
+        answer: its own answer, of `compute_for`, `data_for` or `params_for`.
+        choice: that of the other.
+    """
+    if not {"N", "D"} <= set(choice) & set(answer.draws):
+        covariate = next(iter(choice))
+        return wasted_by(float(choice[covariate]), answer[covariate], answer[covariate])
+    there = np.isfinite(answer["C"]) & (answer["C"] > 0)
+    # The loss that it had to have, with the drift of a back-test if it has one.
+    wanted = at_level.each(**{c: np.where(there, answer[c], 1.0) for c in "ND"})
+    run = (float(choice[c]) for c in "ND")
+    return regret_of(at_level, np.where(there, wanted, NOTHING), answer["C"], *run)
+
+
+def _of_covariate(question: str, covariate: str, fit, loss, at, backtest, centre, levels) -> Decision:
     at_level, wanted = _asked(fit, loss, at, centre, levels)
     at_level.holds(covariate)
-    found = inverse(at_level, covariate, wanted)
-    draws, point = {covariate: found}, {covariate: found}
     (other,) = {"N", "D"} - {covariate}
-    if other in at_level.at:
-        draws["C"] = FLOP * found * at_level.at[other]
-    return decision(question, at_level, {"loss": _one(wanted)}, draws, point, findings=unreachable(found))
+    held = {"C": FLOP * at_level.at[other]} if other in at_level.at else {}
+    return _alone(question, covariate, at_level, wanted, held, backtest)
+
+
+def _alone(
+    question: str,
+    covariate: str,
+    at_level: Surface,
+    wanted: np.ndarray,
+    more: Mapping[str, float],
+    backtest: Tested | None,
+) -> Decision:
+    """What a loss takes of one covariate; `more`: quantity -> how many of it go with one of the covariate."""
+    asked, record = _one(wanted), record_of(backtest, at_level.fit) if backtest is not None else None
+    if record:
+        along = lambda values: at_level.loss(**{covariate: values})  # noqa: E731
+        wanted = wanted_of_law(at_level, record, covariate, wanted, along)
+    found = inverse(at_level, covariate, wanted)
+    once = amount(found)
+    return decision(
+        question,
+        at_level,
+        {"loss": asked},
+        {covariate: found, **{name: times * found for name, times in more.items()}},
+        {covariate: found},
+        choice={covariate: once[0], **{name: times * once[0] for name, times in more.items()}}
+        if once
+        else None,
+        regret=once[1] if once else None,
+        findings=unreachable(found),
+        record=record,
+    )
 
 
 def _asked(fit, loss, at, centre, levels) -> tuple[Surface, np.ndarray]:

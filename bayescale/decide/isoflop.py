@@ -100,7 +100,7 @@ def isoflop(
     if not np.isfinite(middles).all():
         lost = optima.points[~np.isfinite(middles)][0]
         raise ValueError(
-            f"at {lost:.3g} FLOP the optimum of every draw is at a bound, {bounds}; widen bounds"
+            f"at {lost:.3g} FLOP the optimum of every draw is at a bound; give wider ones than bounds={bounds}"
         )
     N = np.array(middles)[:, None] * np.geomspace(1 / width, width, points)
     D = optima.points[:, None] / (FLOP * N)

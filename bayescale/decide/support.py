@@ -7,14 +7,23 @@ import numpy.typing as npt
 
 from bayescale.check.findings import Finding, sorted_by_severity
 from bayescale.check.published import rounded
+from bayescale.check.record import Record
 from bayescale.columns import label
 from bayescale.decide.decision import Decision
 from bayescale.decide.surface import FLOP, Surface
 from bayescale.fit import Fit
+from bayescale.law import Law
 
 FAR, TOO_FAR = 1.0, 2.0  # decades of compute beyond the runs
 OVERTRAINED = np.log10(3.0)  # decades of D/N outside the runs: a factor of three
 LIKELY = 0.5  # a target that is less likely to be within reach than not has no finite median answer
+TESTED = (
+    "compute_optimal",
+    "compute_for",
+    "data_for",
+    "params_for",
+    "predict_loss",
+)  # these take a back-test
 DRAWS, RUNS = 500, 200  # a standard deviation of so many draws is good to 3%
 
 UNITS = {
@@ -36,10 +45,11 @@ def decision(
     draws: Mapping[str, np.ndarray],
     point: Mapping[str, npt.ArrayLike],
     *,
-    choice: Mapping[str, float] | None = None,
+    choice: Mapping[str, float | str] | None = None,
     regret: np.ndarray | None = None,
     units: Mapping[str, str] | None = None,
     findings: tuple[Finding, ...] = (),
+    record: Record | None = None,
 ) -> Decision:
     """The decision, with what there is to say of where it lies.
 
@@ -53,6 +63,7 @@ def decision(
         regret: what it wastes, (draws,).
         units: of quantities that have names of their own.
         findings: more of them.
+        record: of the back-test whose drift the answer has.
     """
     far = beyond(surface.fit, {**surface.at, **point})
     every = {**UNITS, **(units or {})}
@@ -60,13 +71,13 @@ def decision(
         question=question,
         asked={**asked, **surface.asked},
         draws=dict(draws),
-        units={name: every.get(name, "") for name in draws},
+        units={name: every.get(name, "") for name in (*draws, *(choice or {}))},
         beyond=far,
         choice=dict(choice or {}),
         regret=regret,
         findings=sorted_by_severity(
             [
-                *_extrapolated(surface, far, point),
+                *_extrapolated(question, surface, far, point, record),
                 *_overtrained(surface.fit, far),
                 *rounded(surface.fit),
                 *findings,
@@ -126,7 +137,11 @@ def _outside(point: np.ndarray, runs: np.ndarray) -> float:
 
 
 def _extrapolated(
-    surface: Surface, far: Mapping[str, float], point: Mapping[str, npt.ArrayLike]
+    question: str,
+    surface: Surface,
+    far: Mapping[str, float],
+    point: Mapping[str, npt.ArrayLike],
+    record: Record | None,
 ) -> Iterator[Finding]:
     covariates = [c for c in ("C",) if c in far] or [c for c in far if c != "D/N"]
     for c in covariates:
@@ -145,14 +160,36 @@ def _extrapolated(
         wider = (
             f"; the posterior sd of the loss there is {ratio:.1f} times that at the runs" if ratio > 1 else ""
         )
+        tested = f"; {record.said(far[c])}" if record and record.by == c else ""
         yield Finding(
             "EXTRAP",
             "severe" if far[c] > TOO_FAR else "warning",
-            f"the answer lies {far[c]:.1f} decades of {c} outside the runs{wider}",
+            f"the answer lies {far[c]:.1f} decades of {c} outside the runs{wider}{tested}",
             far[c],
-            "See how forecasts over such a gap did in a back-test (bayescale backtest), and widen the interval by "
-            "the drift that it finds",
+            _carried(record, len(surface)) if tested else _untested(question, surface.law, c),
         )
+
+
+def _carried(record: Record | None, draws: int) -> str:
+    """What to do about a distance over which the law was tested."""
+    if draws == 1:
+        return "Take a fit with draws: a single number has no interval that a drift could widen"
+    if record and record.drift:
+        return f"Take the interval as it is: it has the drift of {record.drift:.2g} a decade that forecasts called for"
+    return "Take the interval as it is: forecasts called for no drift"
+
+
+def _untested(question: str, law: Law, along: str) -> str:
+    """What to do about a distance of which nothing is known but what the law says."""
+    options = "".join(f" --along {column}" for column in law.columns.values())
+    options += "" if along == "C" else f" --hold-out {along}"
+    command = f"bayescale backtest RUNS --law {law.name}{options}"
+    if question not in TESTED:
+        return f"See how forecasts over such a gap did in a back-test ({command})"
+    return (
+        f"Test the law over such a gap ({command} -o tested.json), and give the answer the drift that forecasts "
+        "call for: --backtest tested.json, or backtest= in Python"
+    )
 
 
 def _overtrained(fit: Fit, far: Mapping[str, float]) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Point fits: the mode of the posterior or of the likelihood, and the normal distribution about it."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -78,11 +79,18 @@ def laplace(key: Array, model: Model, runs: Runs, *, draws: int = 4000) -> Fit:
         mode = find(density, runs, key_mode)
         chart, position, root = frame(density, mode, runs)
         normal = random.normal(key_draws, (draws, density.size))
-        vectors = position + normal @ root.T
-        weights = jax.vmap(lambda v: density.log_posterior(v, runs, chart))(vectors) - norm.logpdf(
-            normal
-        ).sum(axis=1)
-        values = jax.device_get(jax.vmap(lambda v: density.values(v, runs, chart))(vectors))
+        weights, values = jax.device_get(_weighed(density, normal, runs, chart, position, root))
     found = {name: np.asarray(value)[None] for name, value in values.items()}
     k = diagnostics.pareto_k(np.nan_to_num(np.asarray(weights), nan=-np.inf))
     return Fit(model, runs, found, "laplace", mode.stats | {"pareto_k": k} | provenance(key))
+
+
+@partial(jax.jit, static_argnums=0)
+def _weighed(density: Density, normal: Array, runs: Runs, chart, position: Array, root: Array):
+    """The log importance weights and the values of draws of the normal distribution at the mode."""
+
+    def one(vector):
+        return density.log_posterior(vector, runs, chart), density.values(vector, runs, chart)
+
+    log_density, values = jax.vmap(one)(position + normal @ root.T)
+    return log_density - norm.logpdf(normal).sum(axis=1), values

@@ -15,7 +15,7 @@ from bayescale.decide.invert import compute_for
 from bayescale.decide.support import decision
 from bayescale.fit import Fit
 from bayescale.page.explore import UNIQUE, Case, compute_of
-from bayescale.page.sentences import advice, finished, split, within
+from bayescale.page.sentences import advice, attempt, finished, split, within
 from bayescale.page.tables import interval
 
 BOUNDS = WIDE  # parameters considered, here and by the sliders
@@ -201,7 +201,8 @@ def reach(case: Case, question: Question) -> Answer:
             said += f", {interval(where, 'N', 'parameters')} on {interval(where, 'D', 'tokens')}"
     said = f"{said.rstrip()}."
     call = _call("compute_for", case, question, f"{question.target:g}")
-    return Answer(case, f"what a loss of {question.target:g} takes", found, finished(found, said), "", call)
+    title = f"what a loss of {question.target:g} takes"
+    return Answer(case, title, found, finished(found, said), attempt(found), call)
 
 
 def _limited(case: Case, question: Question) -> Answer:
@@ -236,7 +237,8 @@ def _served(case: Case, question: Question, before: list[Answer]) -> Answer:
     said = f"{said.rstrip()}."
     loss = f"loss={question.target:g}" if question.target else "loss=found['loss']"
     call = _call("inference_optimal", case, question, f"{tokens:g}", loss)
-    return Answer(case, f"{of}, and {label(tokens)} tokens of inference", found, said, "", call)
+    title = f"{of}, and {label(tokens)} tokens of inference"
+    return Answer(case, title, found, said, attempt(found), call)
 
 
 def _asked(case: Case, question: Question):

@@ -2,17 +2,19 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from jax import random
 
-from bayescale import parallel, words
+from bayescale import parallel
 from bayescale.columns import MEANINGS, label
 from bayescale.fit import Fit
 from bayescale.page import reproduce
 from bayescale.page.tables import table
+from bayescale.priors import prior_in_words
 from bayescale.summary import HEADINGS
 
 PRIOR_DRAWS = 20_000  # the 5% and 95% quantiles are good to two digits
@@ -27,8 +29,9 @@ METHODS = {
 
 
 def section(id: str, title: str, **parts: list) -> dict[str, Any]:
-    """A section of the page: texts, tables, lists and codes, in that order."""
-    return {"id": id, "title": title, "texts": [], "tables": [], "lists": [], "codes": []} | parts
+    """A section of the page: texts, figures, tables, lists and codes, in that order."""
+    empty: dict[str, list] = {"texts": [], "figures": [], "tables": [], "lists": [], "codes": []}
+    return {"id": id, "title": title} | empty | parts
 
 
 def fitted(fits: Mapping[str, Fit]) -> dict[str, Any]:
@@ -61,10 +64,11 @@ def parameters(fits: Mapping[str, Fit]) -> dict[str, Any]:
         summary = fit.summary()
         tables.append(
             table(
-                f"{name}: {summary.title}",
+                f"{name}: {_of(fit)}",
                 list(HEADINGS),
                 [["–" if one == "nan" else one for one in c] for c in summary.cells()],
-                summary.verdict,
+                _sentence(summary.verdict),
+                data=summary.to_dict()["rows"],
             )
         )
         tables.append(_priors(fit, name))
@@ -72,25 +76,39 @@ def parameters(fits: Mapping[str, Fit]) -> dict[str, Any]:
     return section("parameters", "Parameters", texts=[text], tables=tables)
 
 
+def _of(fit: Fit) -> str:
+    """What the parameters are of; the source without its folder, which only matters to who makes the fit again."""
+    source = Path(fit.runs.source).name or fit.runs.source
+    natural = "" if fit.model.law.natural is not None else ", relative to the reference run"
+    return (
+        f"law {fit.model.law.name}, {fit.model.noise.name} noise, {len(fit.runs)} runs of {source}{natural}"
+    )
+
+
 def _priors(fit: Fit, name: str) -> dict[str, Any]:
     law, before, after = fit.model.law, prior(fit), fit.centre()
-    rows = []
+    rows, data = [], []
     for p in law.parameters:
-        ends = [_short(q) for q in np.quantile(before[p], (0.05, 0.5, 0.95))]
-        one = len(after[p]) == 1
-        learnt = [_short(q) for q in np.quantile(after[p], (0.05, 0.5, 0.95))]
+        one, told_before, told_after = len(after[p]) == 1, _quantiles(before[p]), _quantiles(after[p])
+        ends, learnt = ([_short(q) for q in told.values()] for told in (told_before, told_after))
         contraction = None if fit.method == "published" else fit.summary()[p].contraction
         told = ["", learnt[1], ""] if one else learnt
+        told_after = {"q50": told_after["q50"]} if one else told_after
+        said = {"parameter": p, "prior, relative": prior_in_words(law.priors[p])}
+        data.append(said | {"prior": told_before, "posterior": told_after, "contraction": contraction})
         rows.append(
             [
                 p,
-                words.prior_in_words(law.priors[p]),
+                prior_in_words(law.priors[p]),
                 *ends,
                 *told,
                 "" if contraction is None else f"{contraction:.2f}",
             ]
         )
-    rows += [[p, words.prior_in_words(q), *[""] * 7] for p, q in fit.model.noise.priors.items()]
+    rows += [[p, prior_in_words(q), *[""] * 7] for p, q in fit.model.noise.priors.items()]
+    data += [
+        {"parameter": p, "prior, relative": prior_in_words(q)} for p, q in fit.model.noise.priors.items()
+    ]
     headings = [
         "",
         "prior, relative",
@@ -101,7 +119,11 @@ def _priors(fit: Fit, name: str) -> dict[str, Any]:
         "Priors are relative to the reference run, where each covariate is 1 and so is the least response measured; "
         "the quantiles are in natural units."
     )
-    return table(f"{name}: priors against posteriors", headings, rows, note)
+    return table(f"{name}: priors against posteriors", headings, rows, note, data=data)
+
+
+def _quantiles(values: np.ndarray) -> dict[str, float]:
+    return dict(zip(("q5", "q50", "q95"), np.quantile(values, (0.05, 0.5, 0.95)).tolist(), strict=True))
 
 
 def _short(value: float) -> str:
@@ -135,16 +157,20 @@ def runs(fits: Mapping[str, Fit]) -> dict[str, Any]:
         table_of, several = fit.runs, len(different) > 1
         columns = {table_of.kind: np.asarray(table_of.response, float)}
         columns |= {c: np.asarray(v, float) for c, v in table_of.columns.items()}
+        ends = {c: np.quantile(v, (0, 0.5, 1)).tolist() for c, v in columns.items()}
         rows = [
-            [
-                f"{c}, {MEANINGS[c][0]}" if c in MEANINGS else c,
-                *(label(q) for q in np.quantile(v, (0, 0.5, 1))),
-            ]
-            for c, v in columns.items()
+            [f"{c}, {MEANINGS[c][0]}" if c in MEANINGS else c, *map(label, three)]
+            for c, three in ends.items()
+        ]
+        data = [
+            {"column": c, **dict(zip(("least", "median", "most"), three, strict=True))}
+            for c, three in ends.items()
         ]
         rows += [[f"factor {by}", f"{len(levels)} levels", "", ""] for by, levels in table_of.levels.items()]
         caption = f"{len(table_of)} runs of {table_of.source}" + (f", of {name}" if several else "")
-        tables.append(table(caption, ["", "least", "median", "most"], rows, f"SHA-256 of these runs: {hash}"))
+        data += [{"column": by, "levels": len(levels)} for by, levels in table_of.levels.items()]
+        note = f"SHA-256 of these runs: {hash}"
+        tables.append(table(caption, ["", "least", "median", "most"], rows, note, data=data))
         if table_of.notes:
             title = "How the table was read, and what was left out" + (f": {name}" if several else "")
             lists.append({"title": title, "items": list(table_of.notes)})
@@ -155,7 +181,7 @@ def methods(fits: Mapping[str, Fit]) -> dict[str, Any]:
     """Laws, noise, how the draws were made, and with which versions."""
     texts, codes = [], []
     for name, fit in fits.items():
-        texts.append(f"{name}: {METHODS.get(fit.method, fit.method)}{_how(fit)}. {fit.verdict}.")
+        texts.append(f"{name}: {METHODS.get(fit.method, fit.method)}{_how(fit)}. {_sentence(fit.verdict)}")
     for law in {fit.model.law.name: fit.model.law for fit in fits.values()}.values():
         text = getattr(law.mean, "__globals__", {}).get("__doc__") or ""
         codes.append({"title": f"The law {law.name}", "text": f"{text.strip()}\n\nSource: {law.source}"})
@@ -166,6 +192,10 @@ def methods(fits: Mapping[str, Fit]) -> dict[str, Any]:
     rows += [["Python of this report", *[".".join(map(str, sys.version_info[:3]))] * len(fits)]]
     tables = [table("Versions that made the fits", ["", *fits], rows)]
     return section("methods", "Methods and versions", texts=texts, tables=tables, codes=codes)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _how(fit: Fit) -> str:

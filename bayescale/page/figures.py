@@ -16,6 +16,7 @@ from matplotlib.text import Text
 from bayescale.columns import label
 from bayescale.fit import Fit
 from bayescale.page.explore import factors_of
+from bayescale.plot_of_checks import against_truth, calibration, coverage, evidence, predictive, skill
 from bayescale.plot_of_decisions import regret
 from bayescale.plot_of_levels import forest
 from bayescale.plot_of_losses import loss_curves
@@ -48,16 +49,72 @@ def figures(
     for name, fit in fits.items():
         own = {by: level for by, level in levels.items() if by in factors_of(fit)}
         drawn = list(_of_fit(fit, name, own, asked.get(name)))
+        ends = (0, len(drawn) - 1)  # what matters most, of many fits all that there is
         found += [
-            _image_or_why(*one)
-            for one in (drawn if len(fits) <= FULL or not drawn else [drawn[0], drawn[-1]])
+            {"rank": 0 if k in ends else 1, **_image_or_why(*one)}
+            for k, one in enumerate(drawn)
+            if len(fits) <= FULL or k in ends
         ]
     return found
 
 
+def of_comparison(said: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is drawn of a comparison: the evidence, and what is predicted unseen, of each model."""
+    names = ", ".join(str(one["model"]) for one in said["models"])
+    found = [
+        _image_or_why(
+            lambda: _of(evidence(said)),
+            "Evidence of each model beside that of the first, with three standard errors",
+            f"Log evidence of {names}, in nats more than the first.",
+        )
+    ]
+    for unit, own in said["models"][0]["left_out"].items():
+        found.append(
+            _image_or_why(
+                lambda unit=unit: _of(predictive(said, unit)),
+                f"How each model predicts {own['of']}, beside the first, with two standard errors",
+                f"Log predictive density of {own['of']}, of {names}, in nats more than the first.",
+            )
+        )
+    return found
+
+
+def of_backtest(said: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is drawn of a back-test: forecasts against what came, and how well they did."""
+    total, count = said["total"], len(said["each"])
+    shares = {share: total[f"cover{share}"] for share in (50, 90)}
+    held = ", ".join(f"{share}% intervals held {of or 0:.0%} of the time" for share, of in shares.items())
+    by = f"decades of {said['by']}" if said["by_gap"] else said["by"]
+    along = "how far they reached" if said["by_gap"] else f"the {said['by']} that was left out"
+    return [
+        _image_or_why(
+            lambda: _of(against_truth(said)),
+            "Forecasts, with 90% intervals, against what was measured, by what was known; on the line they agree",
+            f"{count} forecasts against what was measured, and the line where both are the same.",
+        )
+        | {"whole": True},
+        _image_or_why(
+            lambda: _of(calibration(said)),
+            "Calibration: where in its forecast each measured value lay. Bars of one height are intervals of the right "
+            "width; the band is what chance allows",
+            f"Histogram of the probability integral transform of {count} forecasts.",
+        ),
+        _image_or_why(
+            lambda: _of(coverage(said)),
+            f"Coverage: how often 50% and 90% intervals held, by {along}; dotted, how often they should",
+            f"Coverage by {by}; in all the {held}.",
+        ),
+        _image_or_why(
+            lambda: _of(skill(said)),
+            f"Skill: by which share the law is nearer than the best baseline, by {along}; below 0 it is farther off",
+            f"Skill by {by}; in all {total['skill']:.2f}.",
+        ),
+    ]
+
+
 def _image_or_why(draw: Callable[[], Figure], caption: str, alt: str, *folded: bool) -> dict[str, Any]:
     try:
-        return {"folded": any(folded), **image(draw, caption, alt)}
+        return {"folded": any(folded), "whole": False, **image(draw, caption, alt)}
     except ValueError as error:  # what cannot be drawn of a fit, such as a best split that is nowhere
         return {"refused": f"Not drawn: {caption}, because {error}."}
 

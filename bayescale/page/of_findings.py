@@ -1,17 +1,17 @@
 """The findings of a page: those of each fit, of all of its answers, and of several fits of the same runs."""
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 from jax import Array, random
 
 from bayescale import words
 from bayescale.check.findings import SEVERITIES, Finding, findings
 from bayescale.check.of_refits import SAMPLED, all_findings
+from bayescale.decide.apart import Asked, apart
+from bayescale.decide.surface import Surface
 from bayescale.fit import Fit
-from bayescale.page import answers, of_checks, tables
+from bayescale.page import of_checks
 from bayescale.page.answers import Answer
 
 REFITTED = "CLUSTER, SUPPORT, IRRELEVANT, and FLOOR_PINNED and EMBED with what other fits say"
@@ -69,7 +69,7 @@ def told(
                     of[name] = [one.title]
                 elif of[name] and one.title not in of[name]:
                     of[name].append(one.title)
-    for finding in apart(asked, fits):
+    for finding in _apart(asked):
         about[finding] = {}
     names = {p for fit in fits.values() for p in (*fit.model.law.parameters, *fit.model.noise.parameters)}
     ordered = sorted(about.items(), key=lambda pair: -SEVERITIES.index(pair[0].severity))
@@ -87,32 +87,17 @@ def _of(of: Mapping[str, list[str]], several: bool) -> str:
     return "; ".join(said)
 
 
-def apart(asked: Mapping[str, list[Answer]], fits: Mapping[str, Fit]) -> Iterator[Finding]:
-    """MODELSENS, where the intervals of N* of two fits of the same runs do not overlap: the two farthest apart."""
-    best = {}
-    for name, own in asked.items():
-        one = answers.main(own)
-        if one and "N" in one.decision.draws and len(one.decision) > 1:
-            best[name] = one
-    pairs = []
-    for a, b in itertools.combinations(best, 2):
-        low, high = sorted((best[a], best[b]), key=lambda one: one.decision.interval("N")[1])
-        if fits[a].runs.hash != fits[b].runs.hash:
-            continue
-        if low.decision.interval("N")[2] < high.decision.interval("N")[0]:
-            middles = [one.decision.interval("N")[1] for one in (high, low)]
-            pairs.append((float(np.log10(middles[0] / middles[1])), low, high))
-    if not pairs:
-        return
-    decades, low, high = max(pairs, key=lambda pair: pair[0])
-    said = [f"{one.case.name} says {tables.interval(one.decision, 'N', 'parameters')}" for one in (low, high)]
-    yield Finding(
-        "MODELSENS",
-        "warning",
-        f"of the same runs {said[0]} and {said[1]}: the intervals do not overlap",
-        decades,
-        "Compare the laws by their evidence (bayescale compare), and plan for both answers where neither is ruled out",
-    )
+def _apart(asked: Mapping[str, list[Answer]]) -> Iterator[Finding]:
+    """MODELSENS, of every question that several fits of the same runs have answered."""
+    for title in dict.fromkeys(one.title for own in asked.values() for one in own):
+        same = {name: one for name, own in asked.items() for one in own if one.title == title}
+        yield from apart({name: Asked(_surface(one), one.decision) for name, one in same.items()})
+
+
+def _surface(one: Answer) -> Surface:
+    """The law that has given an answer, with what was held."""
+    held = {c: float(v) for c, v in one.decision.asked.items() if c not in ("N", "D", "C", *one.case.levels)}
+    return one.case.surface(held)
 
 
 def warned(found: Iterable[Mapping[str, Any]]) -> str:

@@ -39,9 +39,12 @@ def parts(
     """Everything that the page says; see `report` for the arguments."""
     cases = {name: explore.cases_of(fit, name, question.levels) for name, fit in fits.items()}
     asked, refused = _answered(fits, cases, question)
-    checks = of_checks.sections(comparison, backtest)
+    beside = {n: s for n, s in (("comparison", comparison), ("backtest", backtest)) if s is not None}
+    checks = of_checks.sections(comparison, backtest, fits)
     of_fits, unchecked = of_findings.of_fits(fits, checked or {}, key)
-    found = [*of_findings.told(of_fits, asked, fits), *of_checks.findings(comparison, backtest)]
+    of_answers = of_findings.told(of_fits, asked, fits)
+    found = [*of_answers, *of_checks.findings(comparison, backtest)]
+    found.sort(key=lambda one: -SEVERITIES.index(one["severity"]))
     explored = _explored(fits, cases, question, asked)
     sources = list(dict.fromkeys(Path(fit.runs.source).name or fit.runs.source for fit in fits.values()))
     laws = list(dict.fromkeys(fit.model.law.name for fit in fits.values()))
@@ -57,7 +60,7 @@ def parts(
             for one in asked[n]
         ],
         "unanswered": [*refused, *explored.pop("unset")],
-        "warned": of_findings.warned(found) if any(asked.values()) else "",
+        "warned": of_findings.warned(of_answers) if any(asked.values()) else "",
         "counted": _counted(found),
         "findings": found,
         "unchecked": unchecked,
@@ -65,6 +68,7 @@ def parts(
         "decisions": _decisions(cases, question, asked),
         "numbers": [{"fit": n, **one.decision.to_dict()} for n in fits for one in asked[n]],
         "figures": figures.figures(fits, question.levels, _budgets(cases, question, asked)),
+        "spared": 0,  # figures that there is no room for
         "sections": [
             contents.fitted(fits),
             contents.parameters(fits),
@@ -72,7 +76,7 @@ def parts(
             *checks,
             *of_tasks.sections(tasks),
             contents.methods(fits),
-            contents.reproduction(fits, _codes(fits, question, asked, command, file)),
+            contents.reproduction(fits, _codes(fits, question, asked, [*beside], command, file)),
         ],
     }
     own = {"answer": "Answer" if said["answers"] else "Question", "findings": "Findings"}
@@ -138,7 +142,7 @@ def _asked(fits, question: Question, cases: dict[str, list[Case]]) -> str:
 def _counted(told: list[dict[str, Any]]) -> str:
     counts = [(sum(one["severity"] == s for one in told), s) for s in reversed(SEVERITIES)]
     said = [f"{n} {s}" if s == "severe" or n == 1 else f"{n} {s}s" for n, s in counts if n]
-    return f"{len(told)} in all: {', '.join(said)}." if told else ""
+    return " and ".join([", ".join(said[:-1]), said[-1]] if said[1:] else said)
 
 
 def _decisions(cases, question: Question, asked) -> list[dict[str, Any]]:
@@ -217,13 +221,17 @@ def _without_start(fits, refused, question: Question, asked) -> list[str]:
 # ---- To reproduce it
 
 
-def _codes(fits, question: Question, asked, command: str | None, file: str) -> list[dict[str, str]]:
+def _codes(
+    fits, question: Question, asked, beside: list[str], command: str | None, file: str
+) -> list[dict[str, str]]:
     given = {n: getattr(question, n) for n in ("compute", "target", "inference", "unique")}
     given |= {"at": dict(question.at) or None, **question.levels}
     options = "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
+    options += "".join(f", {name}={name}" for name in beside)
     lines = ["import bayescale as bs", ""]
     for name in fits:
         lines += [f"fit = bs.load('fit.nc')  # {name}", *(one.call for one in asked[name])]
+    lines += [f"{name} = bs.load_check('{name}.json')" for name in beside]
     fitted = "fit" if len(fits) == 1 else "fits"
     python = "\n".join([*lines, f"bs.report({fitted}, {file!r}{options})"])
     typed = [{"title": "This report, on the command line", "text": command}] if command else []

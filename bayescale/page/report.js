@@ -126,7 +126,7 @@ function warnings(one, found) {
 }
 
 function fill(index, found) {
-  const one = told.cases[index], texts = say(one, found);
+  const one = told.cases[index], texts = one.texts = say(one, found);
   const reached = share(found['target-N'], Number.isFinite);
   if (index === shown) {
     for (const [name, text] of Object.entries(texts)) {
@@ -149,6 +149,19 @@ function fill(index, found) {
     if (!texts[name].low) return;
     cell.append(Object.assign(document.createElement('span'), {className: 'interval', textContent: between(texts[name])}));
   });
+}
+
+// What is answered of every case, as a file of comma-separated values, numbers in full.
+function offer() {
+  const quoted = value => /[",\n\r]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
+  const rows = [['fit', 'asked', 'quantity', 'low', 'median', 'high']];
+  for (const one of told.cases) {
+    for (const [name, text] of Object.entries(one.texts)) {
+      if (text.numbers) rows.push([one.title, settings(), name.replace('-', ', '), ...text.numbers]);
+    }
+  }
+  const text = rows.map(row => row.map(quoted).join(',')).join('\n');
+  find('explored-csv').href = `data:text/csv;charset=utf-8,${encodeURIComponent(`${text}\n`)}`;
 }
 
 // ---- The figure: the loss of every size at the budget
@@ -228,7 +241,7 @@ function update() {
     if (turn !== waiting) return;
     fill(index, answer(told.cases[index]));
     if (others.length) setTimeout(next, 0, others.shift());
-    else resting = setTimeout(() => { writeHash(); page.answered = turn; }, 150);
+    else resting = setTimeout(() => { writeHash(); offer(); page.answered = turn; }, 150);
   };
   requestAnimationFrame(() => next(shown));
 }

@@ -9,14 +9,29 @@ from typing import Any
 
 import jax
 
+from bayescale.check.backtested import Backtest
+from bayescale.check.compared import Comparison
 from bayescale.check.findings import Finding
 from bayescale.fit import Fit
 from bayescale.page.answers import BOUNDS, Question
 from bayescale.page.parts import parts
 from bayescale.provenance import version
 
-FIRST = ("title", "asked", "answers", "warned", "numbers", "findings", "unchecked", "trouble", "unanswered")
-FOLDED = 3_000_000  # bytes of a page that has room for figures that are folded
+FIRST = (
+    *(
+        "title",
+        "asked",
+        "answers",
+        "warned",
+        "numbers",
+        "counted",
+        "findings",
+        "unchecked",
+        "trouble",
+        "unanswered",
+    ),
+)
+FOLDED = 4_000_000  # bytes of a page that has room for figures that are folded
 LARGEST = 5_000_000  # bytes of a page that can be mailed
 
 
@@ -30,8 +45,8 @@ def report(
     unique: float | None = None,
     at: Mapping[str, float] | None = None,
     title: str | None = None,
-    comparison: Mapping[str, Any] | None = None,
-    backtest: Mapping[str, Any] | None = None,
+    comparison: Comparison | Mapping[str, Any] | None = None,
+    backtest: Backtest | Mapping[str, Any] | None = None,
     tasks: Mapping[str, Any] | None = None,
     checked: Mapping[str, Iterable[Finding]] | None = None,
     deep: bool = True,
@@ -53,8 +68,8 @@ def report(
         unique: the tokens there are to train on, for a law with repeated data.
         at: further covariates of a law, column -> the value they are held at; by default those of the reference run.
         title: of the page.
-        comparison: what `bayescale compare --json` printed, or `words_of_comparisons.of_comparison` of a comparison.
-        backtest: what `bayescale backtest --json` printed, or `words_of_comparisons.of_backtest` of a back-test.
+        comparison: of laws for the same runs; or what `bayescale compare -o` wrote, as `load_check` gives it.
+        backtest: of a law on the same runs; or what `bayescale backtest -o` wrote, in the same way.
         tasks: what `bayescale tasks --json` printed.
         checked: name of a fit -> its findings, such as `all_findings` gives; by default they are found here.
         deep: whether to look for those too that take refits, some seconds to a minute for each fit; the page says
@@ -76,8 +91,8 @@ def report(
     question = Question(compute, target, inference, unique or held.pop("U", None), held, levels)
     given = {
         "title": title,
-        "comparison": comparison,
-        "backtest": backtest,
+        "comparison": comparison.to_dict() if isinstance(comparison, Comparison) else comparison,
+        "backtest": backtest.to_dict() if isinstance(backtest, Backtest) else backtest,
         "tasks": tasks,
         "checked": checked,
         "key": jax.random.key(seed) if deep else None,
@@ -93,9 +108,12 @@ def write(
     named = _named(fits)
     page = parts(named, question.of(named), file=Path(file).name, **given)
     text = _rendered(page)
-    if len(text.encode()) > FOLDED:  # what few would unfold is left out first
-        page["figures"] = [one for one in page["figures"] if not one.get("folded")]
-        text = _rendered(page)
+    # What few would unfold is left out first, and then all but the first figure of a fit and the last.
+    for most, spared in ((FOLDED, lambda one: one.get("folded")), (LARGEST, lambda one: one.get("rank"))):
+        if len(text.encode()) > most and any(map(spared, page["figures"])):
+            page["spared"] += sum(map(bool, map(spared, page["figures"])))
+            page["figures"] = [one for one in page["figures"] if not spared(one)]
+            text = _rendered(page)
     if (size := len(text.encode())) > LARGEST:
         raise ValueError(f"the page would take {size / 1e6:.1f} MB; take fewer fits into one report")
     Path(file).write_text(text, encoding="utf-8", newline="\n")

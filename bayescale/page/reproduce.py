@@ -14,7 +14,7 @@ from bayescale.law import Law, irrelevant
 from bayescale.model import Model
 from bayescale.noise import Noise
 from bayescale.pooling import Effect, Pooling
-from bayescale.words import prior_in_words
+from bayescale.priors import prior_in_words
 
 _WHERE = re.compile(r"where (.*): \d+ of \d+ rows left out")  # a note of the table
 FUNCTIONS = {"nuts": "nuts", "laplace": "laplace", "map": "optimize", "maximum_likelihood": "optimize"}
@@ -181,7 +181,7 @@ def _typed(fit: Fit) -> str:
         "by": [p.by for p in model.pooling],
         "effect": [e.by for e in model.effects or ()] or ["none"],
         "method": fit.method,
-        **_sampled(fit),
+        **{{"target": "target-accept"}.get(name, name): value for name, value in _sampled(fit).items()},
         "seed": seed,
     }
     if fit.method == "laplace":  # as many chains as there are by default, of which it has none

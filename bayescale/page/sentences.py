@@ -52,11 +52,24 @@ def finished(found: Decision, said: str) -> str:
 
 def advice(found: Decision) -> str:
     """What to do, and what that may waste; nothing where nothing is chosen."""
-    if not np.isfinite(found.choice.get("N", np.nan)):
+    N, D = (float(found.choice.get(name, np.nan)) for name in "ND")
+    if not np.isfinite(N):
         return ""
-    said = f"If one size has to be chosen: {label(found.choice['N'])} parameters on {label(found.choice['D'])} tokens"
+    said = f"If one size has to be chosen: {label(N)} parameters on {label(D)} tokens"
     regret = np.array([]) if found.regret is None else found.regret[np.isfinite(found.regret)]
     if len(regret) < 2:
         return f"{said}."
     mean, high = regret.mean(), np.quantile(regret, 0.95)
     return f"{said}. That wastes {mean:.1%} of the budget on average, and less than {high:.1%} in 95% of the draws."
+
+
+def attempt(found: Decision) -> str:
+    """The one run to do for a target, and what it may waste; nothing where the answer is one run already."""
+    if not found.choice or found.regret is None or len(found) == 1:
+        return ""
+    chosen = {name: label(float(value)) for name, value in found.choice.items()}
+    run = [f"{chosen['C']} FLOP"] if "C" in chosen else []
+    run += [f"{chosen['N']} parameters on {chosen['D']} tokens"] if "N" in chosen else []
+    regret = found.regret[np.isfinite(found.regret)]
+    said = f"If one run has to do: {', '.join(run)}. It misses in {_share(np.mean(regret == 1))} of the draws"
+    return f"{said}; counting all of it as wasted there, it wastes {regret.mean():.1%} on average."

@@ -1,0 +1,250 @@
+"""Calibration by simulation: whether posteriors hold the truth as often as they say."""
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, random
+
+from bayescale import parallel, recipe
+from bayescale.blocks import Memory, compute
+from bayescale.check.calibrated import FINE, RANKS, REFUSED, UNFINISHED, Calibration
+from bayescale.fit import Fit
+from bayescale.infer.nuts import Begun, Tried, again, attempt, begin
+from bayescale.infer.optimize import laplace
+from bayescale.infer.pointwise import log_likelihood
+from bayescale.infer.simulated import from_priors, from_truth, table_of
+from bayescale.ledger import Ledger
+from bayescale.model import Model
+from bayescale.provenance import provenance
+from bayescale.runs import Runs
+
+ALGORITHM = 1  # of what a replicate is: a study that was begun with another is refused
+TABLES = 16  # of a block, which is what is lost when a study is interrupted
+SAMPLER = {"chains": 4, "draws": 250, "warmup": 300, "target": 0.9}
+R_HAT = 1.05  # above, four chains are not of one posterior; results are asked for more, see `bayescale.fit`
+ENOUGH = 200  # draws of the priors, by which quantities are told that are always positive
+METHODS = ("nuts", "laplace")
+Quantity = Callable[[Fit], np.ndarray]
+
+
+def calibrate(
+    key: Array,
+    model: Model,
+    design: Runs,
+    *,
+    replicates: int = 1000,
+    quantities: Mapping[str, Quantity] | None = None,
+    truth: Fit | None = None,
+    method: str = "nuts",
+    folder: str | Path | None = None,
+    resume: bool = False,
+    report: Callable[[int, int], None] | None = None,
+    **sampler: Any,
+) -> Calibration:
+    """Simulate tables from the priors of a model, fit each, and see where the truth lies among the draws.
+
+    If the sampler is right, then whatever the model the rank of the truth among independent draws is evenly
+    distributed, for every quantity, and an interval holds the truth as often as it says. Tables without a converged fit
+    are counted and left out, which changes nothing about that: whether a fit converged is a matter of the table.
+
+    With a `truth`, every table is simulated from it, perhaps by another model; then ranks are no longer even, but the
+    coverage of intervals is what it would be for a user who measured such tables.
+
+    Args:
+        key: the random key; replicate number k has the same table whatever their number.
+        model: the model that is fitted.
+        design: covariates, factors, reference run and unit of the tables; responses do not matter.
+        replicates: how many tables.
+        quantities: name -> function of a fit that gives a number for each draw, such as a decision or a prediction;
+            besides the parameters of law and noise, scales of levels, the first level of each factor, and the log
+            likelihood of the table.
+        truth: the parameters behind all tables, as `truth_of` makes them; drawn from the priors of `model` if None.
+        method: "nuts" or "laplace".
+        folder: where blocks of 16 replicates are kept, so that the study can be resumed; in memory if None.
+        resume: go on with the study in the folder.
+        report: told how many blocks are there, and of how many.
+        sampler: arguments of `nuts`: chains, draws, warmup, target, depth.
+
+    Raises:
+        ValueError: the design does not suit the model, or the folder holds another study.
+
+    Source:
+        Talts et al. 2018, arXiv:1804.06788; Modrak et al. 2023, arXiv:2211.02383, for the likelihood as a quantity.
+    """
+    if replicates < 1:
+        raise ValueError(f"replicates is {replicates}; it is 1 or more")
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; it is one of {', '.join(METHODS)}")
+    model = model.specialise(design)
+    asked = _asked(model, design, truth) | dict(quantities or {})
+    sampler = SAMPLER | sampler if method == "nuts" else sampler
+    signs = _positive(key, model, design, truth, asked)
+
+    def work(numbers: tuple[int, ...]) -> list[np.ndarray]:
+        return [
+            _block(key, number, model, design, truth, method, sampler, asked, signs) for number in numbers
+        ]
+
+    blocks = -(-replicates // TABLES)
+    if folder is None:
+        store: Memory | Ledger = Memory(TABLES)
+        compute(work, store, blocks, report=report)
+    else:
+        settings = _settings(key, model, design, truth, method, sampler, tuple(asked))
+        with Ledger.open(folder, settings, resume=resume) as store:
+            compute(work, store, blocks, report=report)
+    records = np.concatenate([store.read(number) for number in range(blocks)])[:replicates]
+    return Calibration(model, design, tuple(asked), tuple(signs), records, method, truth is None)
+
+
+def _asked(model: Model, design: Runs, truth: Fit | None) -> dict[str, Quantity]:
+    """What every study asks for; of parameters, where the truth has the same."""
+    found: dict[str, Quantity] = {}
+    if truth is None or truth.model.law.mean is model.law.mean:
+        found |= {p: (lambda fit, p=p: fit.centre()[p]) for p in model.law.parameters}
+    if truth is None:
+        found |= {p: (lambda fit, p=p: fit.flat(p)) for p in model.noise.parameters}
+        for by, names in model.factors.items():
+            for name in names:
+                found[f"{name}_scale"] = lambda fit, name=name: fit.flat(f"{name}_scale")
+                found[f"{name} {design.levels[by][0]}"] = lambda fit, name=name: fit.flat(name)[:, 0]
+        found["log likelihood"] = lambda fit: log_likelihood(fit).sum(axis=1)
+    return found
+
+
+def _positive(
+    key: Array, model: Model, design: Runs, truth: Fit | None, asked: Mapping[str, Quantity]
+) -> list[bool]:
+    """Which quantities are looked at by their logarithm: those that are positive at every draw of the priors."""
+    if truth is None:
+        with parallel.workbench():
+            keys = random.split(random.fold_in(key, 2**31), ENOUGH)
+        truth, _ = from_priors(keys, model, design)
+    with np.errstate(all="ignore"):
+        return [
+            name != "log likelihood" and bool(np.all(np.asarray(f(truth)) > 0)) for name, f in asked.items()
+        ]
+
+
+def _block(key, number, model, design, truth, method, sampler, asked, signs) -> np.ndarray:
+    """The records of some replicates: truth, and what the posterior says of it."""
+    with parallel.workbench():
+        places = np.arange(TABLES) + number * TABLES
+        keys = jax.vmap(lambda place: random.fold_in(key, place))(jnp.asarray(places, jnp.uint32))
+        of_fits = random.fold_in(random.fold_in(key, 2**32 - 1), number)
+    truths, responses = from_priors(keys, model, design) if truth is None else from_truth(keys, truth)
+    records = np.zeros(TABLES, dtype_of(len(asked)))
+    records["state"] = REFUSED
+    records["truth"] = np.nan
+    lowest = 0.0 if design.kind == "loss" else -np.inf
+    sound = np.isfinite(responses).all(axis=1) & (responses > lowest).all(axis=1)
+    tables = {int(i): table_of(design, responses[i]) for i in np.flatnonzero(sound)}
+    rng = np.random.default_rng(np.asarray(random.key_data(of_fits)).ravel().tolist())
+    for i, fit in zip(tables, _fits(of_fits, model, list(tables.values()), method, sampler), strict=True):
+        if fit is None:
+            continue
+        one = truths.replace(
+            runs=tables[i], draws={name: values[:, i : i + 1] for name, values in truths.draws.items()}
+        )
+        records[i] = _record(one, fit, asked, signs, rng)
+    return records
+
+
+def _fits(
+    key: Array, model: Model, tables: list[Runs], method: str, sampler: dict[str, Any]
+) -> Sequence[Fit | None]:
+    """A fit of each table; None where no parameters were found that can give it."""
+    with parallel.workbench():
+        keys = list(random.split(key, len(tables))) if tables else []
+    if method == "laplace":
+        return [
+            _or_none(laplace, own, model, table, **sampler) for own, table in zip(keys, tables, strict=True)
+        ]
+    tried = Tried(**sampler)
+
+    def sampled(one: Begun) -> Fit:
+        with parallel.workbench():  # precision and device are those of a thread
+            return attempt(one, tried, None)
+
+    with parallel.workbench():
+        begun = [_or_none(begin, own, model, table, tried) for own, table in zip(keys, tables, strict=True)]
+        there = [one for one in begun if one is not None]
+        first = [sampled(one) for one in there[:1]]  # NumPyro must not trace in two threads at once
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            fits = iter([*first, *pool.map(sampled, there[1:])])
+        found = [None if one is None else next(fits) for one in begun]
+        return [
+            again(one, tried, fit, None) if one and fit and not sound(fit) else fit
+            for one, fit in zip(begun, found, strict=True)
+        ]
+
+
+def _or_none(function: Callable, *args, **options):
+    with contextlib.suppress(ValueError):
+        return function(*args, **options)
+    return None
+
+
+def sound(fit: Fit) -> bool:
+    """Whether the ranks among a hundred of its draws mean something, for which less will do than for a result."""
+    if fit.method != "nuts":
+        return fit.converged
+    every = np.concatenate([values.reshape(-1, 3) for values in fit.diagnostics.values()])
+    clean = not fit.stats["diverging"].any()
+    return clean and bool(np.max(every[:, 0]) <= R_HAT) and bool(np.min(every[:, 1:]) >= RANKS)
+
+
+def dtype_of(count: int) -> np.dtype:
+    """The fields of a record: how the fit ended and, for each quantity, truth, rank, share below, mean and scatter."""
+    numbers = [(name, "<f8", (count,)) for name in ("truth", "below", "mean", "sd")]
+    return np.dtype([("state", "u1"), ("rank", "<u2", (count,)), *numbers])
+
+
+def _record(truth: Fit, fit: Fit, asked: Mapping[str, Quantity], signs: list[bool], rng) -> tuple:
+    """What the draws of a fit say of each quantity of the truth; a rank of 65,535 where it is not defined."""
+    of_truth, rank, below, mean, sd = (np.full(len(asked), np.nan) for _ in range(5))
+    rank = np.full(len(asked), np.iinfo(np.uint16).max, np.uint16)
+    for j, quantity in enumerate(asked.values()):
+        own = float(np.asarray(quantity(truth)).ravel()[0])
+        draws = np.asarray(quantity(fit), float).ravel()
+        of_truth[j] = own
+        if np.isnan(own) or np.isnan(draws).any():
+            continue
+        some = draws[np.linspace(0, len(draws) - 1, RANKS).round().astype(int)]
+        rank[j] = np.sum(some < own) + rng.integers(0, np.sum(some == own) + 1)
+        below[j] = (np.sum(draws < own) + 0.5 * np.sum(draws == own)) / len(draws)
+        with np.errstate(all="ignore"):
+            of_truth[j] = np.log(own) if signs[j] else own
+            scaled = np.log(draws) if signs[j] else draws
+            mean[j], sd[j] = scaled.mean(), scaled.std()
+    return (FINE if sound(fit) else UNFINISHED, rank, of_truth, below, mean, sd)
+
+
+def _settings(key, model, design, truth, method, sampler, names) -> dict[str, Any]:
+    """All that a block depends on, as plain data."""
+    here = provenance(key)
+    said = {
+        "study": "calibration",
+        "algorithm": ALGORITHM,
+        "records": TABLES,
+        "design": design.replace(response=np.ones(len(design))).hash,
+        "unit": float(np.asarray(design.unit)),
+        "model": recipe.as_data(model),
+        "law": recipe.source_of(model.law),
+        "method": method,
+        "sampler": sampler,
+        "quantities": list(names),
+        "truth": None,
+        **{name: here[name] for name in ("versions", "key")},
+    }
+    if truth is not None:
+        values = {name: np.asarray(v).ravel().tolist() for name, v in truth.draws.items()}
+        said["truth"] = {"model": recipe.as_data(truth.model), "values": values}
+    return said

@@ -1,0 +1,314 @@
+"""The verbs that try the tool: `bayescale simulate`, tables whose truth is known, and `bayescale calibrate`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bayescale import arguments
+from bayescale.options import MODEL, as_csv, as_json, examples, modelling, reading, seed
+from bayescale.printed import print_json, print_table, write_csv
+
+NAMES = ("isoflop", "ladder", "ray", "random", "overtrained", "checkpoints")
+
+
+@click.group(
+    epilog=examples(
+        "bayescale simulate runs --law chinchilla -o runs.csv", "bayescale simulate suite -o evals.csv"
+    )
+)
+def simulate() -> None:
+    """Write a table whose truth is known, and the truth."""
+
+
+def _written(function):
+    """The options of what is written."""
+    for option in (
+        as_json,
+        click.option(
+            "-o", "--output", type=click.Path(dir_okay=False), required=True, help="The table, as runs.csv."
+        ),
+        seed,
+    ):
+        function = option(function)
+    return function
+
+
+def _planned(function):
+    """The options of a design."""
+    for option in (
+        click.option(
+            "--compute", default="1e18,1e21", show_default=True, help="Least and greatest compute, in FLOP."
+        ),
+        click.option(
+            "--size", type=click.IntRange(3), default=42, show_default=True, help="About how many runs."
+        ),
+        click.option(
+            "--design",
+            type=click.Choice(NAMES),
+            default="isoflop",
+            show_default=True,
+            help="How runs are laid out.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@simulate.command(
+    "runs",
+    epilog=examples(
+        "bayescale simulate runs --law chinchilla --truth E=1.82,A=482,B=2085,alpha=.348,beta=.366 -o runs.csv",
+        "bayescale simulate runs --law chinchilla --design checkpoints --shock 0.01 -o runs.csv",
+        "bayescale simulate runs --law power_floor --along C --break-at 3e21 --ahead 5 -o runs.csv",
+    ),
+)
+@click.option("--law", required=True, help="Name of a law, or a file; of a loss, in N, D, C, U and experts.")
+@click.option("--along", help="Column of a law in one axis: N, D or C.")
+@click.option(
+    "--truth", help="Parameters in natural units, as E=1.82,A=482,...; from the priors if not given."
+)
+@_planned
+@click.option(
+    "--noise",
+    type=click.Choice(["log_normal", "student_t", "gaussian"]),
+    default="log_normal",
+    show_default=True,
+    help="Kind of noise.",
+)
+@click.option(
+    "--sigma", type=float, default=0.005, show_default=True, help="Scale of the noise, of the log loss."
+)
+@click.option(
+    "--nu", type=float, default=3.0, show_default=True, help="Degrees of freedom of student_t noise."
+)
+@click.option("--wider", type=float, default=0.0, help="The scale goes with this power of D/N.")
+@click.option(
+    "--shock", type=float, default=0.0, help="Scale of what rows of one run, or runs of one size, share."
+)
+@click.option("--round", "digits", type=click.IntRange(0), help="Decimals that losses are rounded to.")
+@click.option(
+    "--undertuned", type=float, default=0.0, help="Share by which the losses of one size are too high."
+)
+@click.option("--break-at", help="Compute beyond which loss falls with half the exponent, as 3e21.")
+@click.option(
+    "--ahead", type=click.IntRange(0), default=0, help="So many larger runs besides, in a table of their own."
+)
+@_written
+def simulate_runs(
+    output: str, law: str, along: str | None, truth: str | None, seed: int, as_json: bool, **options: Any
+) -> None:
+    """Write losses of a law on a design.
+
+    The noise may be such as a fit does not know of. Besides the table there is what it was made with, runs.truth.json,
+    and with --ahead the larger runs, runs.ahead.csv.
+    """
+    from bayescale.check.simulate import simulate as made_of
+
+    form = arguments.placed(law, along)
+    given = None if truth is None else arguments.point_of(truth, "--truth")
+    bent = options.pop("break_at")
+    made = made_of(
+        seed,
+        form,
+        truth=given,
+        runs=options.pop("size"),
+        decades=_decades(options.pop("compute")),
+        bent=None if bent is None else arguments.amount_of(bent, "--break-at"),
+        **options,
+    )
+    _write(output, made.columns, made.ahead, made.truth, as_json)
+
+
+@simulate.command(
+    "suite",
+    epilog=examples(
+        "bayescale simulate suite --overlap 0.7 -o evals.csv",
+        "bayescale simulate suite --overlap 1 --families 1 --slope 25 -o copies.csv",
+    ),
+)
+@click.option("--tasks", type=click.IntRange(1), default=100, show_default=True, help="How many tasks.")
+@click.option("--families", type=click.IntRange(1), default=20, show_default=True, help="Of tasks.")
+@click.option("--models", type=click.IntRange(1), default=8, show_default=True, help="How many models.")
+@click.option(
+    "--attempts", type=click.IntRange(1), default=4, show_default=True, help="Of a model at a task."
+)
+@click.option(
+    "--overlap",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Of thresholds in a family.",
+)
+@click.option(
+    "--spread", type=click.FloatRange(0), default=1.0, show_default=True, help="Of thresholds, in decades."
+)
+@click.option("--slope", type=float, default=4.0, show_default=True, help="Logits a decade of compute.")
+@click.option("--shock", type=click.FloatRange(0), default=0.0, help="Of models at everything, in decades.")
+@click.option(
+    "--compute", default="1e19,1e23", show_default=True, help="Least and greatest compute, in FLOP."
+)
+@_written
+def simulate_suite(output: str, compute: str, seed: int, as_json: bool, **options: Any) -> None:
+    """Write successes of models at the tasks of a suite.
+
+    The thresholds of its tasks, in compute, overlap by family as much as is said.
+    """
+    import numpy as np
+
+    from bayescale.check.designs import suite
+
+    rows, truth = suite(np.random.default_rng(seed), decades=_decades(compute), **options)
+    said = {**options, "seed": seed, **{name: values.tolist() for name, values in truth.items()}}
+    _write(output, rows, None, said, as_json)
+
+
+def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json: bool) -> None:
+    """The tables, whole or not at all, and the truth."""
+    import json
+
+    path = Path(output)
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{output}: there is no folder {path.absolute().parent}")
+    if path.suffix != ".csv":
+        raise ValueError(f"--output is {output}; a table is written as .csv")
+    files = [path]
+    if ahead is not None:
+        files.append(path.with_suffix(".ahead.csv"))
+    for file, table in zip(files, (columns, ahead), strict=False):
+        assert table is not None
+        write_csv(file, list(table), zip(*(values.tolist() for values in table.values()), strict=True))
+    files.append(path.with_suffix(".truth.json"))
+    files[-1].write_text(json.dumps(truth, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    if as_json:
+        return print_json({"files": [str(file) for file in files], "truth": truth})
+    for file in files:
+        click.echo(f"written to {file}")
+
+
+@click.command(
+    epilog=examples(
+        "bayescale calibrate --law chinchilla --replicates 1000 --budget 1e23 --out study/",
+        "bayescale calibrate runs.csv --law chinchilla --effect size",
+    )
+)
+@click.argument("runs", required=False)
+@modelling("Student-t or beta-binomial where nothing is said.")
+@_planned
+@click.option("--replicates", type=click.IntRange(1), default=200, show_default=True, help="How many tables.")
+@click.option(
+    "--method",
+    type=click.Choice(["nuts", "laplace"]),
+    default="nuts",
+    show_default=True,
+    help="How each is fitted.",
+)
+@click.option("--budget", help="FLOP, as 1e23: the best N and D/N for it too, of a law in N and D.")
+@click.option(
+    "--at", multiple=True, help="A point, as N=7e10,D=1.4e12: the response there too; may be repeated."
+)
+@click.option(
+    "--out", type=click.Path(file_okay=False), help="Folder of the study, from which it can be resumed."
+)
+@click.option("--resume", is_flag=True, help="Go on with the study in --out.")
+@seed
+@reading
+@as_csv
+@as_json
+def calibrate(
+    runs: str | None, seed: int, csv: str | None, as_json: bool, replicates: int, method: str, **options: Any
+) -> None:
+    """Try whether the intervals of a model hold the truth.
+
+    Tables are simulated from its priors, and each is fitted.
+
+    The design is that of RUNS, whose responses do not matter, or one of --design. Ranks of the truth among the draws
+    are even if all is well; the table says how often even ranks would be as far off, how often intervals of 50, 80, 90
+    and 95% held the truth, the z-scores, and how much of what was not known a table tells.
+    """
+    import jax
+
+    from bayescale.check.calibration import calibrate as run
+    from bayescale.verbs_of_studies import watched
+
+    plan = {name: options.pop(name) for name in ("design", "size", "compute")}
+    own = {name: options.pop(name) for name in ("budget", "at", "out", "resume")}
+    if own["resume"] and not own["out"]:
+        raise ValueError("--resume goes on with the study in a folder; say which, as --out study/")
+    chosen = {name: options.pop(name) for name in MODEL}
+    table = arguments.table_of(runs, **options) if runs else _design(chosen, plan, seed)
+    model = arguments.model_of(table.kind, **chosen)
+    asked = arguments.quantities_of(model.law, own["budget"], own["at"])
+    asked = {name: function for name, function in asked.items() if callable(function)}
+    with watched(as_json, 1) as report:
+        found = run(
+            jax.random.key(seed),
+            model,
+            table,
+            replicates=replicates,
+            quantities=asked,
+            method=method,
+            folder=own["out"],
+            resume=own["resume"],
+            report=report,
+        )
+    rows = found.rows()
+    if csv:
+        write_csv(csv, list(rows[0]), [tuple(row.values()) for row in rows])
+    if as_json:
+        from bayescale import words
+
+        return print_json(
+            {
+                "law": model.law.name,
+                "noise": model.noise.name,
+                "counts": found.counts,
+                "quantities": rows,
+                "findings": words.of_findings(found.findings),
+                "verdict": found.verdict,
+            }
+        )
+    headings = ["quantity", "chance of such ranks", "50%", "80%", "90%", "95%", "z", "sd of z", "contraction"]
+    names = ("evenness", "cover50", "cover80", "cover90", "cover95", "z_mean", "z_sd", "contraction")
+    print_table(
+        headings,
+        [(row["quantity"], *(f"{row[name]:.3g}" for name in names)) for row in rows],
+        title=f"{model.law.name}, {model.noise.name} noise, {replicates} tables of {len(table)} runs, {method}",
+    )
+    for finding in found.findings:
+        click.echo(str(finding))
+    click.secho(found.verdict, bold=True, fg="red" if found.uneven else None)
+
+
+def _design(chosen: dict[str, Any], plan: dict[str, Any], seed: int):
+    """A table of a design, with responses that do not matter."""
+    import numpy as np
+
+    from bayescale.check.designs import columns_of
+    from bayescale.runs import Runs
+
+    form = arguments.placed(chosen["law"], chosen["along"])
+    if form.response != "loss":
+        raise ValueError(
+            f"law {form.name} is of success, of which there is no design; give a table, as `simulate suite` makes one"
+        )
+    columns = columns_of(
+        plan["design"],
+        np.random.default_rng(seed),
+        form.covariates,
+        runs=plan["size"],
+        decades=_decades(plan["compute"]),
+    )
+    return Runs.make({**columns, "loss": np.full(len(columns["N"]), 2.0)}, source=f"design {plan['design']}")
+
+
+def _decades(text: str) -> tuple[float, float]:
+    from math import log10
+
+    least, comma, most = text.partition(",")
+    if not comma:
+        raise ValueError(f"--compute is {text!r}; write the least and the greatest, as 1e18,1e21")
+    low, high = (log10(arguments.amount_of(part, "--compute")) for part in (least, most))
+    if not low < high:
+        raise ValueError(f"--compute is {text!r}; the first is less than the second")
+    return low, high
