@@ -79,7 +79,10 @@ def tasks(
     figures: str | None,
     **options: Any,
 ) -> None:
-    """Say whether a suite of tasks has a law: verdict, overlap, back-test, forecast, and one sentence."""
+    """Say whether a suite of tasks has a law, and what comes.
+
+    The verdict by evidence, the overlap of the tasks, a back-test, a forecast, and one sentence.
+    """
     import jax
 
     from bayescale.tasks.assess import assess_suite
