@@ -68,6 +68,8 @@ def scores(backtest: "Backtest", chosen: np.ndarray) -> dict[str, Any]:
 
 def by_cut(found: "SuiteBacktest") -> dict[str, Any]:
     """The scores of each fold, what was learned before it, and those by distance."""
+    from bayescale.tasks.forecast import plateau
+
     backtest = found.backtest
     of = np.repeat(np.arange(len(backtest.forecasts)), [len(one.index) for one in backtest.forecasts])
     lines = {}
@@ -78,6 +80,8 @@ def by_cut(found: "SuiteBacktest") -> dict[str, Any]:
             "drift": round(float(found.drift[k]), 3),
             "in_doubt": len(one.doubt),
         }
+        if found.suite.task is None:
+            lines[one.fold.name.rpartition(" ")[2]]["plateau"] = round(plateau(found, k), 3)
     gaps = {
         row.said: {"crps": round(100 * row.ours.crps, 2), "cover90": round(row.ours.cover90, 3)}
         | {"skill": round(row.skill, 3)}
@@ -156,7 +160,6 @@ def pythia() -> dict[str, Any]:
 
     from bayescale.check.scores import crps, read_off
     from bayescale.tasks.backtest import Suite, backtest_suite
-    from bayescale.tasks.forecast import plateau
     from bayescale.tasks.series import suite_scores
 
     runs = suite_scores(
@@ -179,7 +182,6 @@ def pythia() -> dict[str, Any]:
             "rival": best,
             "rival_crps": round(float(crps(rivals[best][:, mine], truth[mine]).mean()), 3),
         }
-        line["plateau"] = round(plateau(found, k), 3)
     return made
 
 

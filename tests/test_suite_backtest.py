@@ -114,6 +114,15 @@ def test_families_are_left_out_but_for_their_smallest_models():
         family_folds(suite_of(models=10), Suite(family="lab"), 0)
 
 
+def test_a_family_that_is_left_out_is_forecast():
+    """In the same shapes as above, so that nothing is compiled anew."""
+    found = backtest_suite(KEY, suite_of(models=20), Suite(family="lab"), shown=1).backtest
+    assert found.by == "lab"
+    assert np.isfinite(found.quantiles).all()
+    assert len(found.index) == 18
+    assert np.abs(np.median(found.quantiles, axis=0) - found.truth).mean() < 0.05
+
+
 def test_members_are_those_that_columns_allow():
     runs = suite_of()
     assert "two_step" not in [m.name for m in members(runs)]

@@ -283,7 +283,9 @@ def learned(
     for k, (fold, one) in enumerate(zip(parts, made, strict=True)):
         share, drift = so_far(k, fold.known)
         plain, density, counted = put_together(one, share)
-        wide = np.clip(drifted(plain, fold.gap[one.index], drift, "success"), 0.0, 1.0)
+        wide = plain
+        if drift:  # of which there is none where levels were left out, at no distance
+            wide = np.clip(drifted(plain, fold.gap[one.index], drift, "success"), 0.0, 1.0)
         most = max(counted, key=lambda n: counted[n])
         forecasts.append(Forecasts(fold, most, (), one.doubt, one.index, wide, density, one.rivals))
         weights.append(counted)

@@ -17,6 +17,9 @@ from bayescale.runs import Runs
 from bayescale.tasks.backtest import Fold, SuiteBacktest, fold_of, put_together
 from bayescale.tasks.members import members
 
+# Of the models beyond a cutoff, the share forecast to be no better than the best up to it, above which scores are said
+# to have stopped to rise: it is a half on a plateau, and under a tenth where a law goes on.
+PLATEAU = 0.3
 GUESS = 0.5  # the success that stands where none was measured; nothing is fitted to it
 
 
@@ -109,7 +112,7 @@ def forecast_suite(
 def plateau(found: SuiteBacktest, fold: int) -> float:
     """The probability that a model beyond a cutoff is no better than the best up to it, the mean over those there.
 
-    Near a half scores have stopped to rise: what comes is as often below the best as above.
+    Above `PLATEAU` scores are said to have stopped to rise.
     """
     backtest = found.backtest
     one = backtest.forecasts[fold]
