@@ -171,7 +171,7 @@ def pythia() -> dict[str, Any]:
     truth = np.log10(np.maximum(found.backtest.truth, 1e-9))
     drawn = np.log10(np.maximum(found.backtest.quantiles, 1e-9))
     rivals = {n: np.log10(np.maximum(q, 1e-9)) for n, q in found.backtest.rivals.items()}
-    for k, (one, line) in enumerate(zip(found.backtest.forecasts, made["cuts"].values(), strict=True)):
+    for one, line in zip(found.backtest.forecasts, made["cuts"].values(), strict=True):
         mine = slice(begin, begin := begin + len(one.index))
         low, high = read_off(drawn[:, mine], (0.05, 0.95))
         best = min(rivals, key=lambda n: crps(rivals[n][:, mine], truth[mine]).mean())

@@ -114,6 +114,7 @@ def test_families_are_left_out_but_for_their_smallest_models():
         family_folds(suite_of(models=10), Suite(family="lab"), 0)
 
 
+@pytest.mark.slow
 def test_a_family_that_is_left_out_is_forecast():
     """In the same shapes as above, so that nothing is compiled anew."""
     found = backtest_suite(KEY, suite_of(models=20), Suite(family="lab"), shown=1).backtest
