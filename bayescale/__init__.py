@@ -99,7 +99,6 @@ if TYPE_CHECKING:
     from bayescale.storage import save as save
     from bayescale.tasks.assess import Assessment as Assessment
     from bayescale.tasks.assess import assess_suite as assess_suite
-    from bayescale.tasks.backtest import Suite as Suite
     from bayescale.tasks.backtest import backtest_suite as backtest_suite
     from bayescale.tasks.companions import companions as companions
     from bayescale.tasks.emergence import emergence as emergence
@@ -117,6 +116,7 @@ if TYPE_CHECKING:
     from bayescale.tasks.passes import passes as passes
     from bayescale.tasks.series import suite_scores as suite_scores
     from bayescale.tasks.suite import new_models as new_models
+    from bayescale.tasks.suite_folds import Suite as Suite
     from bayescale.tasks.trend import backtest_horizons as backtest_horizons
     from bayescale.tasks.trend import forecast_horizons as forecast_horizons
     from bayescale.tasks.trend import measured_horizons as measured_horizons
@@ -219,7 +219,7 @@ _HOMES = {
     "split": "decide.allocate",
     "surface": "decide.surface",
     "Assessment": "tasks.assess",
-    "Suite": "tasks.backtest",
+    "Suite": "tasks.suite_folds",
     "assess_suite": "tasks.assess",
     "backtest_horizons": "tasks.trend",
     "backtest_suite": "tasks.backtest",

@@ -95,8 +95,9 @@ def gadre(*, each: bool) -> dict[str, Any]:
     """The 17 tasks, each or their mean."""
     import jax
 
-    from bayescale.tasks.backtest import Suite, backtest_suite
+    from bayescale.tasks.backtest import backtest_suite
     from bayescale.tasks.series import suite_scores
+    from bayescale.tasks.suite_folds import Suite
 
     runs = read(
         "gadre2024_tasks", response="accuracy", factors=["task", "model", "family"], where="in_17_subset = 1"
@@ -125,7 +126,8 @@ def obsscaling() -> dict[str, Any]:
 
     from bayescale import data, readers
     from bayescale.runs import Runs
-    from bayescale.tasks.backtest import Suite, backtest_suite
+    from bayescale.tasks.backtest import backtest_suite
+    from bayescale.tasks.suite_folds import Suite
 
     table = readers.from_file(data.path("obsscaling2024_tasks"))
     here = np.isfinite(table.numbers("flops")) & np.isfinite(table.numbers("accuracy"))
@@ -159,8 +161,9 @@ def pythia() -> dict[str, Any]:
     import jax
 
     from bayescale.check.scores import crps, read_off
-    from bayescale.tasks.backtest import Suite, backtest_suite
+    from bayescale.tasks.backtest import backtest_suite
     from bayescale.tasks.series import suite_scores
+    from bayescale.tasks.suite_folds import Suite
 
     runs = suite_scores(
         read("monkeys2025_gsm8k", response="successes", factors=["problem", "model"]), task="problem"

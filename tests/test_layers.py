@@ -85,7 +85,19 @@ INFER = (
 # Inside tasks, the same.
 TASKS = (
     *("overlap", "suite", "items", "companions", "horizons", "breaks", "emergence", "quick", "verdict"),
-    *("series", "shocks", "members", "pool", "rivals", "backtest", "forecast", "assess", "passes", "trend"),
+    *(
+        "series",
+        "shocks",
+        "members",
+        "pool",
+        "rivals",
+        "suite_folds",
+        "backtest",
+        "forecast",
+        "assess",
+        "passes",
+        "trend",
+    ),
 )
 HEAVY = ("arviz", "pandas", "xarray")
 # The command line finds laws by name, storage reads them back by name, the user finds them in the package, a

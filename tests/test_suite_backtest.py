@@ -15,11 +15,12 @@ from bayescale.check.scores import PROBABILITIES
 from bayescale.fit import Fit
 from bayescale.model import Model
 from bayescale.runs import Runs
-from bayescale.tasks.backtest import Suite, SuiteBacktest, backtest_suite, family_folds, scale_folds
+from bayescale.tasks.backtest import SuiteBacktest, backtest_suite
 from bayescale.tasks.forecast import forecast_suite, plateau, through_loss
 from bayescale.tasks.members import members
 from bayescale.tasks.rivals import rivals
 from bayescale.tasks.series import suite_scores
+from bayescale.tasks.suite_folds import Suite, family_folds, scale_folds
 from tests.made import BESIROGLU, fit_of, some
 
 KEY = jax.random.key(0)

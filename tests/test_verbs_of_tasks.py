@@ -20,11 +20,12 @@ from bayescale.page import of_tasks
 from bayescale.pooling import Pooling
 from bayescale.runs import Runs
 from bayescale.tasks.assess import Assessment, assess_suite, grouped
-from bayescale.tasks.backtest import Suite, SuiteBacktest
+from bayescale.tasks.backtest import SuiteBacktest
 from bayescale.tasks.companions import companions
 from bayescale.tasks.forecast import SuiteForecast
 from bayescale.tasks.overlap import overlap, overlap_budget
 from bayescale.tasks.series import suite_scores
+from bayescale.tasks.suite_folds import Suite
 from bayescale.tasks.verdict import KINDS, Verdict
 from bayescale.verbs_of_tasks import described, drawn
 

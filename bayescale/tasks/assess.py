@@ -11,13 +11,14 @@ from bayescale.decide.decision import Decision
 from bayescale.fit import Fit
 from bayescale.infer.nuts import nuts
 from bayescale.runs import Runs
-from bayescale.tasks.backtest import Suite, SuiteBacktest, backtest_suite, chance_of
+from bayescale.tasks.backtest import SuiteBacktest, backtest_suite
 from bayescale.tasks.companions import companions, unresolved
 from bayescale.tasks.forecast import SuiteForecast, forecast_suite
 from bayescale.tasks.items import item_response
 from bayescale.tasks.overlap import Budget, Overlap, overlap, overlap_budget
 from bayescale.tasks.series import suite_scores
 from bayescale.tasks.suite import families, new_models, of_tasks
+from bayescale.tasks.suite_folds import Suite, chance_of
 from bayescale.tasks.verdict import Verdict, predictable, verdict
 
 AHEAD = 10.0  # times the compute of the largest model, where nobody says how far

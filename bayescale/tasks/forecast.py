@@ -9,12 +9,13 @@ from jax import Array, random
 
 from bayescale import parallel
 from bayescale.check.discrepancy import drifted
+from bayescale.check.folds import Fold
 from bayescale.check.scores import read_off
 from bayescale.fit import Fit
 from bayescale.forecast import TOGETHER, complete, new_shocks
 from bayescale.model import shocked
 from bayescale.runs import Runs
-from bayescale.tasks.backtest import Fold, SuiteBacktest, fold_of, put_together
+from bayescale.tasks.backtest import SuiteBacktest, fold_of, put_together
 from bayescale.tasks.members import members
 
 # Of the models beyond a cutoff, the share forecast to be no better than the best up to it, above which scores are said

@@ -57,14 +57,12 @@ class Said(NamedTuple):
         pareto_k: the largest of its fits; above 0.7 it is not to be trusted.
         quantiles: of the share of successes that may be measured, (quantiles, asked).
         log_score: the log density of the successes that were, (asked,).
-        law: the law itself, without shifts and noise, at each of the runs of the table, (draws, runs).
     """
 
     evidence: float
     pareto_k: float
     quantiles: np.ndarray
     log_score: np.ndarray
-    law: np.ndarray
 
 
 def members(runs: Runs, loss: str | None = None, *, along: str = "C") -> tuple[Member, ...]:
@@ -130,13 +128,7 @@ def says(
     with parallel.workbench():
         value, variance, volume = (np.asarray(one, float)[asked] for one in opened(first))
     log_score = logsumexp(norm.logpdf(value, place, np.sqrt(scatter**2 + variance)), axis=0)
-    return Said(
-        quick.estimate.value,
-        worst,
-        quantiles_of(share),
-        log_score - np.log(DRAWS) + volume,
-        expit(there),
-    )
+    return Said(quick.estimate.value, worst, quantiles_of(share), log_score - np.log(DRAWS) + volume)
 
 
 @cache
