@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpyro.distributions as dist
 
 from bayescale import models, noise
+from bayescale.law import Law
 from bayescale.model import Model
 from bayescale.noise import Noise
 from bayescale.pooling import Effect, Pooling
@@ -82,8 +84,13 @@ def item_response(
         effects = (Effect(f"{model}:{family}", APART),)
     if lab is not None:
         pooling.append(Pooling(("threshold",), lab, OF_LAB))
-    law = models.load("logistic_chance").along(along).replace(priors={"slope": SLOPE})
-    return Items(Model(law, counted(runs), tuple(pooling), effects), runs)
+    return Items(Model(_law(along), counted(runs), tuple(pooling), effects), runs)
+
+
+@lru_cache
+def _law(along: str) -> Law:
+    """The same object each time, for which nothing is compiled anew."""
+    return models.load("logistic_chance").along(along).replace(priors={"slope": SLOPE})
 
 
 def counted(runs: Runs) -> Noise:
