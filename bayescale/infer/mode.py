@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, random
 
+from bayescale.infer import lean
 from bayescale.infer.chart import Chart, anchor, at_anchor
 from bayescale.infer.density import Density
 from bayescale.infer.newton import minimise
@@ -85,7 +86,13 @@ def _settled(density: Density, runs: Runs, key: Array) -> Mode:
     scales, _ = _blocks(density)
     hessian = np.array(curvature(density, jnp.asarray(found.position), runs))
     hessian[scales] = hessian[:, scales] = 0.0
-    hessian[scales, scales] = found.width[scales] ** -2
+    width = found.width.copy()
+    for by, names in density.model.factors.items():
+        # Of raw deviations that are held the scale is known far better than of deviations: those of L levels tell it
+        # to within 1 / sqrt(2 L).
+        places = [density.place(f"{name}_scale") for name in names]
+        width[places] = np.maximum(width[places], 1 / np.sqrt(2 * len(runs.levels[by])))
+    hessian[scales, scales] = width[scales] ** -2
     log_density = float(density.log_posterior(jnp.asarray(found.position), runs))
     stats = {"log_density": log_density, "mode_converged": np.isfinite(found.bound[-1]), "at_bound": []}
     return Mode(found.position, hessian, stats | {"mode_agreed": 1, "mode_starts": 1, "rival": np.inf})
@@ -234,6 +241,7 @@ def shapes(density: Density, runs: Runs) -> Frame:
                 by: Local(one, one[:, :, None] * one[:, None, :], moves[by], within.get(by, {}))
                 for by, one in levels.items()
             },
+            lean=lean.Lean(*[jnp.zeros(())] * 4) if lean.leans(density.model.law) else None,
         )
         return Frame(chart, jnp.zeros(density.size), jnp.eye(density.size))
 
@@ -262,7 +270,12 @@ def _chart(density: Density, mode: Mode, anchor: dict[str, Array], runs: Runs) -
     for by, names in density.model.factors.items():
         places = density.places(f"{by}_raw").reshape(-1, len(names))
         curvatures[by] = mode.precision[places[:, :, None], places[:, None, :]]
-    return chart_of(density, jnp.asarray(mode.position), curvatures, anchor, runs)
+    chart = chart_of(density, jnp.asarray(mode.position), curvatures, anchor, runs)
+    if chart.lean is None:
+        return chart
+    places = [density.place(name) for name in ("threshold", "slope")]
+    far = lean.share(float(mode.position[places[0]]), mode.covariance[np.ix_(places, places)])
+    return chart._replace(lean=chart.lean._replace(share=jnp.asarray(far)))
 
 
 def chart_of(
@@ -294,7 +307,8 @@ def chart_of(
                 known = known._replace(estimate=known.estimate.at[:, place].add(shift[index]))
         levels[inner] = known
     centres = {by: jnp.asarray(centre) for by, (_, _, centre) in at_mode.items()}
-    return Chart(anchor, loss, sigma, centres, levels)
+    leaning = lean.at(density.constrain(position), 0.0) if lean.leans(density.model.law) else None
+    return Chart(anchor, loss, sigma, centres, levels, leaning)
 
 
 def _within(density: Density, runs: Runs) -> dict[str, dict[str, np.ndarray]]:
