@@ -13,6 +13,7 @@ from bayescale.law import Law
 from bayescale.model import Model
 from bayescale.noise import Noise
 from bayescale.pooling import Effect, Pooling
+from bayescale.priors import LogitNormal
 from bayescale.runs import Runs
 
 LN10 = math.log(10)  # a decade
@@ -21,6 +22,7 @@ MANY = 8  # tries at a task: with fewer, the scatter of items is not told from a
 SLOPE = dist.LogNormal(
     math.log(1.5), 0.6
 )  # of the curve of a task: 90% between 0.56 and 4 logits for each decade
+LAPSE = LogitNormal(-4.0, 1.0)  # of what is never gained: 90% between 0.4% and 9%, wrong keys and unclear questions
 SPREAD = dist.HalfNormal(
     1.5 / math.sqrt(2) * LN10
 )  # of thresholds, by task and by family: 1.5 decades in all
@@ -90,7 +92,7 @@ def item_response(
 @lru_cache
 def _law(along: str) -> Law:
     """The same object each time, for which nothing is compiled anew."""
-    return models.load("logistic_chance").along(along).replace(priors={"slope": SLOPE})
+    return models.load("logistic_chance").along(along).replace(priors={"slope": SLOPE, "lapse": LAPSE})
 
 
 def counted(runs: Runs) -> Noise:
