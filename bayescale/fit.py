@@ -72,7 +72,8 @@ class Fit:
         if self.stats["at_bound"]:
             found.append(f"{', '.join(self.stats['at_bound'])} ran to the bound")
         elif not self.stats["mode_converged"]:
-            found.append("no start reached a mode")
+            rising = "its lower bound still rises: give it more steps"
+            found.append(rising if self.method == "svi" else "no start reached a mode")
         if self.stats.get("error", 0.0) > OFF or self.stats.get("narrow", 1.0) < NARROW:
             found.append(f"{self._against_nuts}: too far off")
         if self.stats.get("pareto_k", -np.inf) > PARETO_K:

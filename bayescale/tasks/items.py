@@ -22,7 +22,9 @@ MANY = 8  # tries at a task: with fewer, the scatter of items is not told from a
 SLOPE = dist.LogNormal(
     math.log(1.5), 0.6
 )  # of the curve of a task: 90% between 0.56 and 4 logits for each decade
-LAPSE = LogitNormal(-4.0, 1.0)  # of what is never gained: 90% between 0.4% and 9%, wrong keys and unclear questions
+LAPSE = LogitNormal(
+    -4.0, 1.0
+)  # of what is never gained: 90% between 0.4% and 9%, wrong keys and unclear questions
 SPREAD = dist.HalfNormal(
     1.5 / math.sqrt(2) * LN10
 )  # of thresholds, by task and by family: 1.5 decades in all
