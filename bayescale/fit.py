@@ -16,6 +16,7 @@ from bayescale.pooling import shifted
 from bayescale.runs import Runs
 
 R_HAT, ESS, PARETO_K = 1.01, 400, 0.7  # beyond these a fit has not converged
+OFF, NARROW = 0.5, 0.5  # an approximation further from NUTS, in widths, or narrower, is no result
 UNFINISHED = 1e-3  # the share of the replicates of a bootstrap that may be unfinished
 KINDS = ("mean", "new_run", "new_level")
 Draws = Mapping[str, npt.ArrayLike]
@@ -29,7 +30,7 @@ class Fit:
         model: the model, with its effects chosen.
         runs: the table it was fitted to.
         draws: site -> (chains, draws, ...), relative to the reference run.
-        method: "nuts", "laplace", "map", "maximum_likelihood", "bootstrap" or "published".
+        method: "nuts", "svi", "laplace", "map", "maximum_likelihood", "bootstrap" or "published".
         stats: what the method says of its work.
     """
 
@@ -71,7 +72,10 @@ class Fit:
         if self.stats["at_bound"]:
             found.append(f"{', '.join(self.stats['at_bound'])} ran to the bound")
         elif not self.stats["mode_converged"]:
-            found.append("no start reached a mode")
+            rising = "its lower bound still rises: give it more steps"
+            found.append(rising if self.method == "svi" else "no start reached a mode")
+        if self.stats.get("error", 0.0) > OFF or self.stats.get("narrow", 1.0) < NARROW:
+            found.append(f"{self._against_nuts}: too far off")
         if self.stats.get("pareto_k", -np.inf) > PARETO_K:
             found.append(
                 f"Pareto-k {self.stats['pareto_k']:.2f}, above {PARETO_K}: the posterior is not normal"
@@ -113,6 +117,8 @@ class Fit:
             )
         if self.method == "laplace":
             return f"converged (laplace): Pareto-k {self.stats['pareto_k']:.2f}; a look, not a posterior"
+        if self.method == "svi":
+            return f"converged (svi): an approximation, whose intervals are approximate; {self._against_nuts}"
         if self.method == "bootstrap":
             return (
                 f"converged (bootstrap): {len(self)} replicates, {self.stats['unfinished']} more unfinished"
@@ -120,6 +126,15 @@ class Fit:
         if self.method == "published":
             return f"not fitted: {self.runs.source}"
         return f"converged ({self.method}): {self.stats['mode_agreed']} of {self.stats['mode_starts']} starts agree"
+
+    @property
+    def _against_nuts(self) -> str:
+        if "checked" not in self.stats:
+            return "what it is worth was not measured"
+        return (
+            f"on {self.stats['checked']} of the runs means are {self.stats['error']:.2f} posterior standard deviations "
+            f"from those of NUTS, and widths {self.stats['narrow']:.2f} of them, in the median"
+        )
 
     # ---- Parameters
 

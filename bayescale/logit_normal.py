@@ -55,7 +55,7 @@ class BinomialLogitNormal(dist.Distribution):
 
         def log_density(z: Array) -> Array:
             at = middle + scale * z
-            return value * log_sigmoid(at) + (tries - value) * log_sigmoid(-at) - z**2 / 2
+            return tries * log_sigmoid(at) - (tries - value) * at - z**2 / 2
 
         # The nodes are where they are: any will do, so derivatives need not know how they were found.
         peak, width = jax.tree.map(

@@ -210,7 +210,7 @@ class Model:
         centre = self.centre(by, parameters)
         if not local:
             return centre, None
-        names = self._deviating(by)
+        names, centre = self._deviating(by), centre * local[by].moves
         for outer, index in local[by].within.items():
             places = jnp.array([names.index(p) for p in self._deviating(outer)])
             centre = (

@@ -70,11 +70,14 @@ class Local(NamedTuple):
     Attributes:
         estimate: the parameters of the level in the space where levels differ, (levels, parameters).
         precision: the inverse of their covariance, (levels, parameters, parameters).
+        moves: whether each parameter is measured from the centre, (parameters,): of several factors that a parameter
+            varies by and that cross only one is, or what all have in common would move them all at once.
         within: factor -> the level of it that each level is of, (levels,), where these are levels within levels.
     """
 
     estimate: Array
     precision: Array
+    moves: Array | float = 1.0
     within: dict[str, Array] = {}  # nobody changes it
 
 

@@ -21,6 +21,7 @@ from jax.nn import sigmoid
 from jax.scipy.special import logit
 from numpyro.distributions import constraints
 
+from bayescale.infer.lean import Lean
 from bayescale.law import Law
 from bayescale.model import Model
 from bayescale.pooling import Local
@@ -37,6 +38,7 @@ class Chart(NamedTuple):
         sigma: the scale of the noise at the mode, where the noise has one.
         centre: factor -> what its deviations are measured from at the mode, (parameters,).
         levels: factor -> what the data say of each level at the mode; see `deviations`.
+        lean: of a law with thresholds, what their coordinate is measured from.
     """
 
     anchor: dict[str, Array]
@@ -44,6 +46,7 @@ class Chart(NamedTuple):
     sigma: Array | None
     centre: dict[str, Array]
     levels: dict[str, Local]
+    lean: Lean | None = None
 
 
 def anchor(model: Model, runs: Runs) -> dict[str, Array]:

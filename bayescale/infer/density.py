@@ -18,6 +18,7 @@ from numpyro.distributions.distribution import validation_enabled
 from numpyro.distributions.transforms import Transform
 
 from bayescale.infer import chart as charts
+from bayescale.infer import lean as leaning
 from bayescale.infer.chart import Chart
 from bayescale.model import Model
 from bayescale.pooling import Local, conditional
@@ -137,6 +138,9 @@ class Density:
             if s.name not in values:
                 values[s.name] = jnp.asarray(s.transform(raw[s.name]))
                 volume += jnp.sum(s.transform.log_abs_det_jacobian(raw[s.name], values[s.name]))
+        if chart is not None and chart.lean is not None:
+            moved = leaning.shift(chart.lean, values)
+            values["threshold"], volume = values["threshold"] * jnp.exp(moved), volume + moved
         return values, volume
 
     def places(self, name: str) -> np.ndarray:
@@ -284,6 +288,9 @@ class Density:
             own = charts.own_amplitude(self.model)
             for name, value in charts.to_coordinates(self.model.law, chart, own, values).items():
                 moved = moved.at[self.place(name)].set(value)
+        if chart.lean is not None:
+            place = self.place("threshold")
+            moved = moved.at[place].add(-leaning.shift(chart.lean, values))
         levels = self._levels(values, moved, chart)
         shifts = {by: values[f"{by}_raw"] * self.scales(by, values) for by in self.model.factors}
         for by in self.model.outermost_first(levels) if levels else ():

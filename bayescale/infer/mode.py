@@ -1,5 +1,6 @@
 """The modes of a posterior, and the coordinates in which it is about normal there."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, random
 
+from bayescale.infer import lean
 from bayescale.infer.chart import Chart, anchor, at_anchor
 from bayescale.infer.density import Density
 from bayescale.infer.newton import minimise
@@ -84,7 +86,13 @@ def _settled(density: Density, runs: Runs, key: Array) -> Mode:
     scales, _ = _blocks(density)
     hessian = np.array(curvature(density, jnp.asarray(found.position), runs))
     hessian[scales] = hessian[:, scales] = 0.0
-    hessian[scales, scales] = found.width[scales] ** -2
+    width = found.width.copy()
+    for by, names in density.model.factors.items():
+        # Of raw deviations that are held the scale is known far better than of deviations: those of L levels tell it
+        # to within 1 / sqrt(2 L).
+        places = [density.place(f"{name}_scale") for name in names]
+        width[places] = np.maximum(width[places], 1 / np.sqrt(2 * len(runs.levels[by])))
+    hessian[scales, scales] = width[scales] ** -2
     log_density = float(density.log_posterior(jnp.asarray(found.position), runs))
     stats = {"log_density": log_density, "mode_converged": np.isfinite(found.bound[-1]), "at_bound": []}
     return Mode(found.position, hessian, stats | {"mode_agreed": 1, "mode_starts": 1, "rival": np.inf})
@@ -219,7 +227,7 @@ def every_mode(density: Density, runs: Runs, key: Array, here: Frame) -> tuple[n
 
 def shapes(density: Density, runs: Runs) -> Frame:
     """The shapes that the frame of a mode will have, which are known before the mode is."""
-    within = _within(density, runs)
+    within, moves = _within(density, runs), _moves(density, runs)
 
     def zeros() -> Frame:
         factors = density.model.factors
@@ -230,9 +238,10 @@ def shapes(density: Density, runs: Runs) -> Frame:
             sigma=jnp.zeros(()) if "sigma" in density.model.noise.parameters else None,
             centre={by: one[0] for by, one in levels.items()},
             levels={
-                by: Local(one, one[:, :, None] * one[:, None, :], within.get(by, {}))
+                by: Local(one, one[:, :, None] * one[:, None, :], moves[by], within.get(by, {}))
                 for by, one in levels.items()
             },
+            lean=lean.Lean(*[jnp.zeros(())] * 4) if lean.leans(density.model.law) else None,
         )
         return Frame(chart, jnp.zeros(density.size), jnp.eye(density.size))
 
@@ -257,12 +266,38 @@ def _recentred(density: Density, position: Array, chart: Chart) -> tuple[Array, 
 
 def _chart(density: Density, mode: Mode, anchor: dict[str, Array], runs: Runs) -> Chart:
     """The chart of a mode."""
-    at_mode, loss, sigma = jax.device_get(_at_mode(density, jnp.asarray(mode.position), anchor))
-    levels, within = {}, _within(density, runs)
-    for by, (raw, scales, centre) in at_mode.items():
-        places = density.places(f"{by}_raw").reshape(raw.shape)
-        curvature = mode.precision[places[:, :, None], places[:, None, :]]
-        levels[by] = local(curvature, raw, scales, centre)._replace(within=within.get(by, {}))
+    curvatures = {}
+    for by, names in density.model.factors.items():
+        places = density.places(f"{by}_raw").reshape(-1, len(names))
+        curvatures[by] = mode.precision[places[:, :, None], places[:, None, :]]
+    chart = chart_of(density, jnp.asarray(mode.position), curvatures, anchor, runs)
+    if chart.lean is None:
+        return chart
+    places = [density.place(name) for name in ("threshold", "slope")]
+    far = lean.share(float(mode.position[places[0]]), mode.covariance[np.ix_(places, places)])
+    return chart._replace(lean=chart.lean._replace(share=jnp.asarray(far)))
+
+
+def chart_of(
+    density: Density,
+    position: Array,
+    curvatures: Mapping[str, np.ndarray],
+    anchor: dict[str, Array],
+    runs: Runs,
+) -> Chart:
+    """The chart of a position, from the curvature there in the raw deviations of each level, (levels, k, k)."""
+    at_mode, loss, sigma = jax.device_get(_at_mode(density, position, anchor))
+    within = _within(density, runs)
+    levels = {by: local(curvatures[by], *of_levels) for by, of_levels in at_mode.items()}
+    moves = _moves(density, runs)
+    levels = {
+        by: known._replace(
+            estimate=known.estimate - (1 - moves[by]) * at_mode[by][2],
+            moves=moves[by],
+            within=within.get(by, {}),
+        )
+        for by, known in levels.items()
+    }
     for inner, outers in within.items():  # what is said of a level within another is of both together
         known, names = levels[inner], density.model.factors[inner]
         for outer, index in outers.items():
@@ -272,12 +307,27 @@ def _chart(density: Density, mode: Mode, anchor: dict[str, Array], runs: Runs) -
                 known = known._replace(estimate=known.estimate.at[:, place].add(shift[index]))
         levels[inner] = known
     centres = {by: jnp.asarray(centre) for by, (_, _, centre) in at_mode.items()}
-    return Chart(anchor, loss, sigma, centres, levels)
+    leaning = lean.at(density.constrain(position), 0.0) if lean.leans(density.model.law) else None
+    return Chart(anchor, loss, sigma, centres, levels, leaning)
 
 
 def _within(density: Density, runs: Runs) -> dict[str, dict[str, np.ndarray]]:
     """The factors within others; of a loss levels are taken as if there were none."""
     return density.model.nested(runs) if density.model.law.response == "success" else {}
+
+
+def _moves(density: Density, runs: Runs) -> dict[str, np.ndarray]:
+    """For each factor whether its parameters are measured from the centre, (parameters,); see `Local`."""
+    model, within = density.model, _within(density, runs)
+    found = {by: np.ones(len(names)) for by, names in model.factors.items()}
+    if model.law.response == "loss":
+        return found
+    for p, factors in model.varying.items():
+        first = max(factors, key=lambda by: len(runs.levels[by]))
+        for by in factors:
+            if by != first and by not in within.get(first, {}):
+                found[by][model.factors[by].index(p + varies_by(by))] = 0.0
+    return found
 
 
 def local(curvature: np.ndarray, raw: np.ndarray, scales: np.ndarray, centre: np.ndarray) -> Local:

@@ -7,7 +7,7 @@ import numpy as np
 import numpyro.distributions as dist
 from scipy.special import expit, logit
 
-from bayescale import models
+from bayescale import models, parallel
 from bayescale.decide.decision import Decision
 from bayescale.fit import Fit
 from bayescale.model import Model, effect_of, varies_by
@@ -186,8 +186,9 @@ def _horizon(
         return np.einsum("dij,i,j->d", p, weights, weights)
 
     low, high = np.full(len(fit), -30.0), np.full(len(fit), 40.0)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        longer = success(middle) > level
-        low, high = np.where(longer, middle, low), np.where(longer, high, middle)
+    with parallel.workbench():
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            longer = success(middle) > level
+            low, high = np.where(longer, middle, low), np.where(longer, high, middle)
     return np.exp((low + high) / 2)

@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpyro.distributions as dist
 
 from bayescale import models, noise
+from bayescale.law import Law
 from bayescale.model import Model
 from bayescale.noise import Noise
 from bayescale.pooling import Effect, Pooling
+from bayescale.priors import LogitNormal
 from bayescale.runs import Runs
 
 LN10 = math.log(10)  # a decade
@@ -19,6 +22,9 @@ MANY = 8  # tries at a task: with fewer, the scatter of items is not told from a
 SLOPE = dist.LogNormal(
     math.log(1.5), 0.6
 )  # of the curve of a task: 90% between 0.56 and 4 logits for each decade
+LAPSE = LogitNormal(
+    -4.0, 1.0
+)  # of what is never gained: 90% between 0.4% and 9%, wrong keys and unclear questions
 SPREAD = dist.HalfNormal(
     1.5 / math.sqrt(2) * LN10
 )  # of thresholds, by task and by family: 1.5 decades in all
@@ -82,8 +88,13 @@ def item_response(
         effects = (Effect(f"{model}:{family}", APART),)
     if lab is not None:
         pooling.append(Pooling(("threshold",), lab, OF_LAB))
-    law = models.load("logistic_chance").along(along).replace(priors={"slope": SLOPE})
-    return Items(Model(law, counted(runs), tuple(pooling), effects), runs)
+    return Items(Model(_law(along), counted(runs), tuple(pooling), effects), runs)
+
+
+@lru_cache
+def _law(along: str) -> Law:
+    """The same object each time, for which nothing is compiled anew."""
+    return models.load("logistic_chance").along(along).replace(priors={"slope": SLOPE, "lapse": LAPSE})
 
 
 def counted(runs: Runs) -> Noise:

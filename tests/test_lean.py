@@ -1,0 +1,85 @@
+"""The coordinate of thresholds far beyond the data: what it holds, its volume, and where it is not needed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayescale import models, noise
+from bayescale.infer import lean
+from bayescale.infer.chart import Chart
+from bayescale.infer.density import Density
+from bayescale.model import Model
+from bayescale.runs import Runs
+
+pytestmark = pytest.mark.usefixtures("workbench")
+
+AT = {"threshold": jnp.array(2e3), "slope": jnp.array(1.2), "lapse": jnp.array(0.1)}
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return Runs.make(
+        {
+            "C": 10.0 ** np.arange(19, 25),
+            "chance": np.zeros(6),
+            "successes": [0, 0, 1, 0, 2, 5],
+            "trials": np.full(6, 1000),
+        },
+        response="successes",
+    )
+
+
+def density_of(runs):
+    return Density.of(Model(models.load("logistic_chance").along("C"), noise.binomial, effects=()), runs)
+
+
+def test_rare_success_at_the_reference_run_stays_where_it_is():
+    """(1 - lapse) exp(-slope log10(threshold)), whatever slope and lapse become."""
+    origin = lean.at(AT, 1.0)
+    for slope, lapse in ((0.8, 0.1), (1.2, 0.6), (2.0, 0.01)):
+        changed = {**AT, "slope": jnp.array(slope), "lapse": jnp.array(lapse)}
+        threshold = AT["threshold"] * jnp.exp(lean.shift(origin, changed))
+        logit = np.log1p(-lapse) - slope * np.log10(float(threshold))
+        assert logit == pytest.approx(np.log1p(-0.1) - 1.2 * np.log10(2e3))
+    assert float(lean.shift(lean.at(AT, 0.0), changed)) == 0
+    assert (
+        float(
+            lean.shift(
+                lean.at({"threshold": AT["threshold"], "slope": AT["slope"]}, 1.0), AT | {"lapse": 0.1}
+            )
+        )
+        == 0
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_the_density_stays_what_it_was(runs, share):
+    density = density_of(runs)
+    chart = Chart({}, jnp.zeros(()), None, {}, {}, lean.at(AT, share))
+    vector = density.unconstrain({"threshold": 500.0, "slope": 0.9, "lapse": 0.3})
+    moved = density.recentre(vector, chart)
+    before, after = density.values(vector, runs), density.values(moved, runs, chart)
+    for name, value in before.items():
+        assert float(after[name]) == pytest.approx(float(value), rel=1e-10)
+    volume = np.linalg.slogdet(np.asarray(jax.jacfwd(lambda v: density.recentre(v, chart))(vector)))[1]
+    difference = density.log_posterior(vector, runs) - density.log_posterior(moved, runs, chart)
+    assert float(difference) == pytest.approx(volume, abs=1e-8)
+
+
+def test_how_far_thresholds_lean():
+    slope = 0.04  # the variance of its logarithm
+    far = np.array([[1.0, -7.0 * slope], [-7.0 * slope, slope]])
+    assert lean.share(7.0, far) == pytest.approx(1.0)
+    assert lean.share(14.0, far) == pytest.approx(0.5)
+    assert lean.share(-7.0, far) == 0  # they move apart
+    assert lean.share(0.3, far) == 0  # amid the data
+
+
+def test_which_laws_lean():
+    assert [name for name in models.names() if lean.leans(models.load(name))] == [
+        "inverse",
+        "logistic",
+        "logistic_chance",
+        "logistic_floor",
+    ]
