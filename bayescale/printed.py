@@ -86,7 +86,7 @@ def _flat(row: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]
 
 def _cell(value: Any) -> Any:
     unknown = value is None or (isinstance(value, float) and math.isnan(value))
-    if isinstance(value, str) and value.startswith(FORMULAS):
+    if isinstance(value, str) and len(value) > 1 and value.startswith(FORMULAS):
         return f"'{value}"
     return "" if unknown else value
 

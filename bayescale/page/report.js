@@ -153,7 +153,7 @@ function fill(index, found) {
 
 // What is answered of every case, as a file of comma-separated values, numbers in full.
 function offer() {
-  const plain = value => typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+  const plain = value => typeof value === 'string' && /^[=+\-@\t\r]./s.test(value) ? `'${value}` : String(value);
   const quote = text => /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   const quoted = value => quote(plain(value));
   const rows = [['fit', 'asked', 'quantity', 'low', 'median', 'high']];
