@@ -205,7 +205,7 @@ def count_of(text: str, option: str) -> int:
     return int(value)
 
 
-def quantities_of(law, compute: str | None, at: tuple[str, ...]):
+def quantities_of(law, compute: str | None, at: tuple[str, ...], option: str = "--compute"):
     """What a study is asked for: the parameters of the law, an allocation for a budget, the response at points."""
     from bayescale.columns import number
     from bayescale.decide import allocate
@@ -214,10 +214,10 @@ def quantities_of(law, compute: str | None, at: tuple[str, ...]):
     if compute:
         budget = number(compute)
         if budget is None:
-            raise ValueError(f"--compute is {compute!r}; it is a number of FLOP, such as 5.76e23")
+            raise ValueError(f"{option} is {compute!r}; it is a number of FLOP, such as 5.76e23")
         if set(law.covariates) != {"N", "D"}:
             raise ValueError(
-                f"--compute: law {law.name} is not a law in N and D, which a budget could be split into"
+                f"{option}: law {law.name} is not a law in N and D, which a budget could be split into"
             )
 
         def split(fit):

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run; text that begins so gets a quote
+
 
 def print_json(value: dict) -> None:
     """Print JSON, with null for what is not known."""
@@ -84,6 +86,8 @@ def _flat(row: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]
 
 def _cell(value: Any) -> Any:
     unknown = value is None or (isinstance(value, float) and math.isnan(value))
+    if isinstance(value, str) and len(value) > 1 and value.startswith(FORMULAS):
+        return f"'{value}"
     return "" if unknown else value
 
 

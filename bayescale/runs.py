@@ -220,6 +220,11 @@ class Runs:
         )
 
     @property
+    def measured(self) -> str:
+        """The hash without factors, of which one fit of the same runs has more than another."""
+        return self.replace(factors={}, levels={}).hash
+
+    @property
     def hash(self) -> str:
         """The SHA-256 of the runs, in hexadecimal; the file and the order of its columns do not matter."""
         digest = hashlib.sha256()

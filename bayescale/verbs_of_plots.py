@@ -161,7 +161,13 @@ def _draw_check(
     found = load_check(path, CHECKS[kind] if kind else None)
     draw = plot_of_checks.comparison if found["of"] == "comparison" else plot_of_checks.backtest
     with style("dark" if dark else "light"):
-        draw(found).savefig(output, dpi=dpi)
+        try:
+            drawn = draw(found)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{path} is not what `bayescale {found['of']}` wrote ({error!r} in it)"
+            ) from None
+        drawn.savefig(output, dpi=dpi)
     if as_json:
         return print_json({"verdict": found["verdict"], "files": [output], "left_out": {}})
     click.echo(f"the figure is in {output}")

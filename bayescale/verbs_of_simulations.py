@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from bayescale import arguments
 from bayescale.options import MODEL, as_csv, as_json, examples, modelling, reading, seed
@@ -172,14 +173,16 @@ def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json:
         raise FileNotFoundError(f"{output}: there is no folder {path.absolute().parent}")
     if path.suffix != ".csv":
         raise ValueError(f"--output is {output}; a table is written as .csv")
-    files = [path]
+    told = json.dumps(truth, indent=1, allow_nan=False) + "\n"
+    files = {path: columns}
     if ahead is not None:
-        files.append(path.with_suffix(".ahead.csv"))
-    for file, table in zip(files, (columns, ahead), strict=False):
-        assert table is not None
-        write_csv(file, list(table), zip(*(values.tolist() for values in table.values()), strict=True))
-    files.append(path.with_suffix(".truth.json"))
-    files[-1].write_text(json.dumps(truth, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        files[path.with_suffix(".ahead.csv")] = ahead
+    for file, table in files.items():
+        draft = file.with_name(f".{file.name}.tmp")
+        write_csv(draft, list(table), zip(*(values.tolist() for values in table.values()), strict=True))
+        draft.replace(file)
+    path.with_suffix(".truth.json").write_text(told, encoding="utf-8")
+    files = [*files, path.with_suffix(".truth.json")]
     if as_json:
         return print_json({"files": [str(file) for file in files], "truth": truth})
     for file in files:
@@ -236,10 +239,20 @@ def calibrate(
     if own["resume"] and not own["out"]:
         raise ValueError("--resume goes on with the study in a folder; say which, as --out study/")
     chosen = {name: options.pop(name) for name in MODEL}
+    context = click.get_current_context()
+    unused = tuple(plan) if runs else tuple(options)
+    for name in unused:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            said = "is for designs, and RUNS has its own" if runs else "is for a table, and there is none"
+            raise ValueError(f"--{name.rstrip('s').replace('_', '-')} {said}")
     table = arguments.table_of(runs, **options) if runs else _design(chosen, plan, seed)
     model = arguments.model_of(table.kind, **chosen)
-    asked = arguments.quantities_of(model.law, own["budget"], own["at"])
-    asked = {name: function for name, function in asked.items() if callable(function)}
+    named = arguments.quantities_of(model.law, own["budget"], own["at"], "--budget")
+    asked = {
+        name.replace("at budget", f"at {own['budget']} FLOP"): function
+        for name, function in named.items()
+        if callable(function)
+    }
     with watched(as_json, 1) as report:
         found = run(
             jax.random.key(seed),

@@ -97,6 +97,13 @@ def test_only_fits_with_draws_of_the_same_runs_are_beside_each_other():
     assert apart(asked({"a": made(), "b": other, "c": point}, split), elpd=SAME) == ()
 
 
+def test_fits_of_the_same_runs_are_beside_each_other_whatever_factors_their_tables_have():
+    grouped = RUNS.replace(factors={"lab": np.arange(len(RUNS)) % 2}, levels={"lab": ("a", "b")})
+    assert grouped.hash != RUNS.hash
+    (found,) = apart(asked({"a": made(), "b": made(runs=grouped, alpha=0.30)}, split), elpd=SAME)
+    assert found.code == "MODELSENS"
+
+
 def test_targets():
     """A run that the one would do misses in nearly all draws of the other, where its intervals overlap."""
     fits = {"a": made(0.003), "b": made(0.003, E=1.8172 * 1.006)}

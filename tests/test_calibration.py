@@ -142,6 +142,19 @@ def test_nuts_through_a_folder_goes_on_where_it_was(design, tmp_path):
         calibrate(KEY, POWER, design, folder=folder, **asked)
 
 
+def test_what_is_not_defined_counts_as_the_largest(design):
+    """A truth that is left out for what it is would make the ranks of the others uneven."""
+
+    def slow(fit):
+        alpha = fit.centre()["alpha"]
+        return np.where(alpha > np.median(POWER.law.priors["alpha"].icdf(0.5)), np.nan, alpha)
+
+    found = calibrate(KEY, POWER, design, replicates=128, quantities={"slow": slow}, method="laplace")
+    assert len(found.ranks("slow")) == found.counts["converged"]
+    assert np.isinf(found.records["truth"][found.records["state"] == 0, found.quantities.index("slow")]).any()
+    assert "slow" not in found.uneven
+
+
 def test_one_truth_tells_of_coverage_and_not_of_ranks(design):
     """Losses of noise twice as wide as the prior of the fit allows for: intervals hold less than they say."""
     narrow = POWER.replace(
@@ -166,6 +179,9 @@ def test_tables_without_a_fit_are_counted_and_left_out(design):
         "CALIBRATION",
         "LOST_FITS",
     ]  # ranks that are all 50 are not even
+    few = Calibration(POWER, design, ("alpha",), (True,), records[10:20].copy(), "nuts", own=True)
+    few.records["rank"][:, 0] = np.arange(0, 100, 10)
+    assert few.verdict.startswith("too few tables to tell, though no ranks are uneven")
     records["state"] = 2
     assert found.verdict == "NOT CALIBRATED: 0 of 100 fits converged"
 
@@ -211,7 +227,7 @@ def test_from_the_command_line(tmp_path):
         main, [*asked, "--replicates", "30", "--at", "C=1e23", "--out", str(file), "--resume"]
     )
     assert again.exit_code == 0, again.output
-    assert "calibrated: ranks of 5 quantities are even" in again.output
+    assert "too few tables to tell, though no ranks are uneven; 30 of 30 fits converged" in again.output
 
 
 @pytest.mark.parametrize(
@@ -224,6 +240,8 @@ def test_from_the_command_line(tmp_path):
         ),
         (["--law", "chinchilla", "--compute", "1e20,1e19"], "the first is less than the second"),
         (["--law", "chinchilla", "--resume"], "--resume goes on with the study in a folder"),
+        (["--law", "chinchilla", "--budget", "abc"], "--budget is 'abc'; it is a number of FLOP"),
+        (["--law", "chinchilla", "--where", "N > 1"], "--where is for a table, and there is none"),
     ],
 )
 def test_what_makes_no_sense_on_the_command_line_is_refused(wrong, message):

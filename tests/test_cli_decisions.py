@@ -264,3 +264,12 @@ def test_two_models_of_one_recipe_are_no_two_recipes(run):
 )
 def test_what_is_refused(run, arguments, said):
     assert said in run(*arguments, code=2)
+
+
+def test_text_that_a_spreadsheet_would_run_is_quoted(tmp_path):
+    from bayescale.printed import write_csv
+
+    write_csv(
+        tmp_path / "t.csv", ["corpus", "gain"], [("=HYPERLINK(1)", -2.5), ("web", 1.0), ("@x", float("nan"))]
+    )
+    assert (tmp_path / "t.csv").read_text() == "corpus,gain\n'=HYPERLINK(1),-2.5\nweb,1.0\n'@x,\n"

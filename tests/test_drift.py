@@ -156,9 +156,15 @@ def test_what_became_of_forecasts_over_such_a_gap_is_said():
     )
     (steady,) = predict_loss(FIT, {"C": 20 * MOST, "N": 1e10}, backtest=record(0.0)).findings
     assert steady.message.endswith("held 60% of the time")
-    assert steady.action == "Take the interval as it is: forecasts called for no drift"
+    assert steady.action == (
+        "Take the interval as too narrow, which those of such forecasts were; add larger runs"
+    )
     far = compute_optimal(FIT, 1e27, backtest=record(0.02)).findings[0]
     assert "; in the back-test by C no forecast reached as far" in far.message
+    assert far.action == (
+        "Take the interval as a guess, the drift of 0.02 a decade with it: nothing was tested so far out; add larger "
+        "runs first"
+    )
     point = compute_optimal(
         published(models.load("chinchilla"), BESIROGLU, runs=RUNS), 1e25, backtest=record(0.02)
     )
@@ -187,6 +193,13 @@ def test_the_record_of_a_back_test_is_that_of_what_is_printed_of_it():
     )
 
 
+def test_how_far_out_was_looked_is_said_where_the_drift_decides_what_is_within_reach():
+    below = [f for f in compute_for(FIT, 1.75, backtest=record(0.02)).findings if f.code == "UNREACHABLE"]
+    assert below[0].action.startswith("With the drift this is of 12 decades beyond the runs")
+    alone = [f for f in compute_for(FIT, 1.75).findings if f.code == "UNREACHABLE"]
+    assert alone[0].action.startswith("Ask for a loss farther above the floor")
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -199,6 +212,8 @@ def test_the_record_of_a_back_test_is_that_of_what_is_printed_of_it():
             "left out levels of corpus",
         ),
         ({"verdict": "so"}, "this is not what `bayescale backtest -o` writes"),
+        (record(float("nan")), "this is not what `bayescale backtest -o` writes"),
+        (record(-0.5), "this is not what `bayescale backtest -o` writes"),
         (
             record(0.02, by="N"),
             "the back-test went along N, and this needs one along C: bayescale backtest --hold-out C",

@@ -232,3 +232,9 @@ def test_what_is_refused():
         ValueError, match=re.escape("law power is of loss in D; this needs a law of loss in N, D")
     ):
         compute_equivalent_gain(along, LADDER, 1e21)
+
+
+@pytest.mark.parametrize("wrong", [-2.0, np.zeros(0)])
+def test_gains_that_are_no_factors_are_refused(wrong):
+    with pytest.raises(ValueError, match="the gain data has"):
+        effective_compute(1e24, {"data": wrong})

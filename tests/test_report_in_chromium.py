@@ -307,7 +307,8 @@ def test_tables_are_taken_from_the_page_as_csv(shown, browser, tmp_path):
         page.run(f"document.querySelector({link!r}).click()")
         file = tmp_path / "taken" / page.run(f"document.querySelector({link!r}).download")
         until = time.monotonic() + chromium.PATIENCE
-        while not file.exists():
+        # The name is taken by an empty file, that the whole one then takes the place of.
+        while not file.exists() or not file.stat().st_size:
             assert time.monotonic() < until
             time.sleep(0.02)
         with file.open(newline="", encoding="utf-8") as opened:

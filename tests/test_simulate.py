@@ -124,6 +124,8 @@ def test_successes_follow_compute():
         ({"runs": 2}, "runs is 2; a design has 3 or more"),
         ({"decades": (21.0, 20.0)}, "the first is less than the second"),
         ({"sigma": 0.0}, "sigma and nu are positive"),
+        ({"undertuned": float("nan")}, "are finite numbers"),
+        ({"wider": float("inf")}, "are finite numbers"),
         ({"truth": {"E": 1.0}}, "A is missing; law chinchilla has E, A, B, alpha, beta"),
         ({"truth": {**TRUTH, "E": -9.0}}, "losses that are not positive numbers"),
     ],
@@ -139,6 +141,7 @@ def test_what_makes_no_sense_is_refused(given, message):
         ({"overlap": 1.5}, "overlap is 1.5; it is between 0"),
         ({"tasks": 0}, "tasks is 0; it is 1 or more"),
         ({"slope": -1.0}, "slope is positive"),
+        ({"shock": float("nan")}, "all are finite"),
     ],
 )
 def test_a_suite_that_makes_no_sense_is_refused(given, message):
@@ -172,6 +175,7 @@ def test_from_the_command_line(tmp_path):
         (["runs", "--law", "power", "-o", "x.csv"], "say which column, as --along C"),
         (["runs", "--law", "chinchilla", "-o", "no/x.csv"], "there is no folder"),
         (["runs", "--law", "chinchilla", "-o", "x.txt"], "a table is written as .csv"),
+        (["runs", "--law", "chinchilla", "--undertuned", "nan", "-o", "x.csv"], "are finite numbers"),
         (["runs", "--law", "chinchilla", "--break-at", "far", "-o", "x.csv"], "--break-at is 'far'"),
         (["runs", "--law", "chinchilla", "--truth", "E", "-o", "x.csv"], "--truth is 'E'; write it as"),
     ],

@@ -80,7 +80,7 @@ def load_check(file: str | Path, of: str | None = None) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{file} is not JSON ({error}); {wanted}") from None
     said = found.get("of") if isinstance(found, Mapping) else None
-    if said not in VERBS:
+    if not isinstance(said, str) or said not in VERBS:
         raise ValueError(f"{file} is not what `bayescale {verb}` wrote; {wanted}")
     if of is not None and said != of:
         raise ValueError(f"{file} is what `bayescale {VERBS[said]}` wrote; {wanted}")
@@ -89,8 +89,7 @@ def load_check(file: str | Path, of: str | None = None) -> dict[str, Any]:
 
 def of_runs(runs: Runs) -> dict[str, Any]:
     """Which runs something is of; the hash is without factors, of which one fit has more than another."""
-    alone = runs.replace(factors={}, levels={})
-    return {"source": runs.source, "count": len(runs), "kind": runs.kind, "hash": alone.hash}
+    return {"source": runs.source, "count": len(runs), "kind": runs.kind, "hash": runs.measured}
 
 
 def of_evidence(of: Evidence) -> dict[str, Any]:

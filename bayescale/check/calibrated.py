@@ -16,7 +16,7 @@ RANKS = 100  # draws that a truth is ranked among, of a thousand and more: nearl
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 BAND = 0.99  # of the studies of a sound model, the share in which no quantity leaves its band
 SIMULATED = 20_000  # sets of even ranks, by which a band is found
-UNDEFINED = np.iinfo(np.uint16).max
+FEW = 100  # tables, with fewer of which ranks can be far from even without anybody's noticing
 LOST = 0.02  # the share of fits that may fail before that is a finding
 
 
@@ -66,10 +66,8 @@ class Calibration:
         return {name: int(np.sum(state == value)) for name, value in names.items()}
 
     def _of(self, field: str, quantity: str) -> np.ndarray:
-        """A field of a quantity, of the replicates that have one and whose fit converged."""
-        j = self.quantities.index(quantity)
-        fine = (self.records["state"] == FINE) & (self.records["rank"][:, j] != UNDEFINED)
-        return self.records[field][fine, j]
+        """A field of a quantity, of the replicates whose fit converged."""
+        return self.records[field][self.records["state"] == FINE, self.quantities.index(quantity)]
 
     def ranks(self, quantity: str) -> np.ndarray:
         """The rank of the truth among 100 draws, 0 to 100, of each replicate that converged."""
@@ -163,6 +161,8 @@ class Calibration:
             return f"{said}; coverage is of one truth"
         if self.uneven:
             return f"NOT CALIBRATED: {', '.join(self.uneven)}; {said}"
+        if counts["converged"] < FEW:
+            return f"too few tables to tell, though no ranks are uneven; {said}"
         return f"calibrated: ranks of {len(self.quantities)} quantities are even; {said}"
 
     def rows(self) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def calibrate(
         replicates: how many tables.
         quantities: name -> function of a fit that gives a number for each draw, such as a decision or a prediction;
             besides the parameters of law and noise, scales of levels, the first level of each factor, and the log
-            likelihood of the table.
+            likelihood of the table. A study that is resumed knows them by their names alone.
         truth: the parameters behind all tables, as `truth_of` makes them; drawn from the priors of `model` if None.
         method: "nuts" or "laplace".
         folder: where blocks of 16 replicates are kept, so that the study can be resumed; in memory if None.
@@ -208,15 +208,14 @@ def dtype_of(count: int) -> np.dtype:
 
 
 def _record(truth: Fit, fit: Fit, asked: Mapping[str, Quantity], signs: list[bool], rng) -> tuple:
-    """What the draws of a fit say of each quantity of the truth; a rank of 65,535 where it is not defined."""
-    of_truth, rank, below, mean, sd = (np.full(len(asked), np.nan) for _ in range(5))
-    rank = np.full(len(asked), np.iinfo(np.uint16).max, np.uint16)
+    """What the draws of a fit say of each quantity of the truth."""
+    of_truth, below, mean, sd = (np.full(len(asked), np.nan) for _ in range(4))
+    rank = np.zeros(len(asked), np.uint16)
     for j, quantity in enumerate(asked.values()):
         own = float(np.asarray(quantity(truth)).ravel()[0])
         draws = np.asarray(quantity(fit), float).ravel()
-        of_truth[j] = own
-        if np.isnan(own) or np.isnan(draws).any():
-            continue
+        # What is not defined counts as the largest: to leave out a truth for what it is would make ranks uneven.
+        own, draws = (np.where(np.isnan(values), np.inf, values) for values in (own, draws))
         some = draws[np.linspace(0, len(draws) - 1, RANKS).round().astype(int)]
         rank[j] = np.sum(some < own) + rng.integers(0, np.sum(some == own) + 1)
         below[j] = (np.sum(draws < own) + 0.5 * np.sum(draws == own)) / len(draws)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 RATIO = 20.0  # tokens for each parameter, about which isoFLOP slices lie: the optimum of Hoffmann et al. 2022
 WIDTH = 4.0  # times more and fewer parameters than that
@@ -92,7 +93,7 @@ def columns_of(
         name: isoflop, ladder, ray, random, overtrained or checkpoints.
         rng: where sizes and numbers of tokens are drawn from.
         covariates: of the law: N, D, C, U, experts.
-        runs: about how many.
+        runs: about how many; 15 or more of overtrained and checkpoints, 9 of isoflop, 6 of a ladder.
         decades: the least and the greatest compute, log10 of FLOP.
 
     Raises:
@@ -168,14 +169,14 @@ def suite(
         raise ValueError(
             f"overlap is {overlap}; it is between 0 (families share nothing) and 1 (they are one task)"
         )
-    if spread < 0 or shock < 0 or slope <= 0:
-        raise ValueError("spread and shock are 0 or more, and slope is positive")
+    if not (0 <= spread < np.inf and 0 <= shock < np.inf and 0 < slope < np.inf):
+        raise ValueError("spread and shock are 0 or more, slope is positive, and all are finite")
     family = np.arange(tasks) % families
     own, shared = rng.standard_normal(tasks), rng.standard_normal(families)
     threshold = CENTRE + spread * (np.sqrt(overlap) * shared[family] + np.sqrt(1 - overlap) * own)
     place = np.linspace(*decades, models) if models > 1 else np.array([np.mean(decades)])
     delta = shock * rng.standard_normal(models)
-    p = 1 / (1 + np.exp(-slope * ((place + delta)[:, None] - threshold)))
+    p = expit(slope * ((place + delta)[:, None] - threshold))
     named = [f"model {j + 1}" for j in range(models)]
     rows = {
         "model": np.repeat(named, tasks),

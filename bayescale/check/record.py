@@ -103,9 +103,10 @@ def _read(said: Mapping[str, Any]) -> tuple[Record, set[str]]:
             Held(str(row["forecasts"]), int(row["count"]), _share(row["cover90"]), _share(wide["cover90"]))
             for row, wide in zip(said["by_gap"], wider, strict=True)
         ]
-        return Record(str(said["by"]), float(said["drift"]), tuple(held)), {
-            one["model"] for one in said["by_fold"]
-        }
+        drift = float(said["drift"])
+        if not 0 <= drift < np.inf:
+            raise ValueError(f"drift {drift}")
+        return Record(str(said["by"]), drift, tuple(held)), {one["model"] for one in said["by_fold"]}
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError(f"this is not what `bayescale backtest -o` writes ({error!r} in it)") from None
 

@@ -79,6 +79,10 @@ def simulate(
         raise ValueError(f"noise is {noise!r}; it is one of {', '.join(NOISES)}")
     if min(sigma, nu) <= 0 or shock < 0 or undertuned <= -1 or (digits is not None and digits < 0):
         raise ValueError("sigma and nu are positive, shock and decimals 0 or more, and undertuned above -1")
+    if not np.isfinite([sigma, nu, wider, shock, undertuned]).all() or seed < 0:
+        raise ValueError(
+            "sigma, nu, wider, shock and undertuned are finite numbers, and the seed is 0 or more"
+        )
     rng = np.random.default_rng(seed)
     columns = designs.columns_of(design, rng, law.covariates, runs=runs, decades=decades)
     drawn = truth is None
@@ -90,10 +94,7 @@ def simulate(
         noisy = scale * (
             rng.standard_t(nu, len(mean)) if noise == "student_t" else rng.standard_normal(len(mean))
         )
-        loss = (mean * (1 + noisy) if noise == "gaussian" else mean * np.exp(noisy)) * np.exp(shocks)
-        if not (np.isfinite(loss).all() and (loss > 0).all()):
-            raise ValueError("this truth and noise give losses that are not positive numbers; take others")
-        return loss
+        return (mean * (1 + noisy) if noise == "gaussian" else mean * np.exp(noisy)) * np.exp(shocks)
 
     size = np.array([float(f"{one:.{ALIKE}g}") for one in columns["N"]])
     groups, index = np.unique(columns.get("run", size), return_inverse=True)
@@ -165,4 +166,7 @@ def _mean(law: Law, truth: dict[str, float], columns: Columns, bent: float | Non
 
 
 def _rounded(loss: np.ndarray, digits: int | None) -> np.ndarray:
-    return loss if digits is None else np.round(loss, digits)
+    found = loss if digits is None else np.round(loss, digits)
+    if not (np.isfinite(found).all() and (found > 0).all()):
+        raise ValueError("this truth and noise give losses that are not positive numbers; take others")
+    return found

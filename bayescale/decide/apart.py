@@ -53,7 +53,7 @@ def apart(asked: Mapping[str, Asked], *, elpd: Mapping[str, float] | None = None
     tables: dict[str, dict[str, Asked]] = {}
     for name, one in asked.items():
         if len(one.answer) > 1 and one.answer.question in ABOUT:
-            tables.setdefault(one.surface.fit.runs.hash, {})[name] = one
+            tables.setdefault(one.surface.fit.runs.measured, {})[name] = one
     found = (_of_table(same, elpd) for same in tables.values() if len(same) > 1)
     return tuple(finding for finding in found if finding)
 

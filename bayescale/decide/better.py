@@ -204,7 +204,7 @@ def _same_runs(fits: Mapping[str, Fit | Surface]) -> None:
     own = {name: one.fit if isinstance(one, Surface) else one for name, one in fits.items()}
     drawn = [name for name, fit in own.items() if len(fit) > 1]  # published ones were made of who knows which
     for name in drawn:
-        if own[name].runs.hash != own[drawn[0]].runs.hash:
+        if own[name].runs.measured != own[drawn[0]].runs.measured:
             raise ValueError(
                 f"{name} was fitted to other runs than {drawn[0]}; rivals are fits to the same, so that one can tell "
                 "which predicts them better"

@@ -218,7 +218,7 @@ def _check(fits: Sequence[Fit], target: Target, levels: Mapping[str, str], at: M
             raise ValueError(
                 f"law {one.model.law.name} is of {one.model.law.response}; a design is of losses"
             )
-        if one.runs.hash != fits[0].runs.hash:
+        if one.runs.measured != fits[0].runs.measured:
             raise ValueError(
                 f"{one.model.law.name} was fitted to other runs than {fits[0].model.law.name}; a rival is a fit to the "
                 "same"

@@ -11,9 +11,9 @@ import numpy as np
 from bayescale.check.discrepancy import turns_of
 from bayescale.check.record import Record
 from bayescale.check.sensitivity import covariate
+from bayescale.decide.support import FARTHEST
 from bayescale.decide.surface import FLOP, Surface
 
-FARTHEST = 12.0  # decades beyond the runs that are looked at: what lies farther is out of reach
 STEP, FINER = 0.25, 8  # decades; and into how many parts the step is divided that has the answer
 NOTHING = np.finfo(float).tiny  # a loss that no law comes down to
 

@@ -31,7 +31,7 @@ def effective_compute(
         The orders of magnitude of each gain and of all together, and the effective compute.
 
     Raises:
-        ValueError: there are no gains, or they have different numbers of draws.
+        ValueError: there are no gains, one is negative or empty, or they have different numbers of draws.
 
     Source:
         Ho et al. 2024, arXiv:2403.05812, for the doubling time.
@@ -43,6 +43,11 @@ def effective_compute(
         k: np.atleast_1d(np.asarray(g["gain"] if isinstance(g, Decision) else g, float))
         for k, g in gains.items()
     }
+    for name, values in drawn.items():
+        if not values.size or (values < 0).any():
+            raise ValueError(
+                f"the gain {name} has {'no draws' if not values.size else 'negative draws'}; it is a factor"
+            )
     sizes = {len(values) for values in drawn.values()} - {1}
     if len(sizes) > 1:
         said = ", ".join(f"{name} {len(values)}" for name, values in drawn.items())
@@ -66,7 +71,7 @@ def effective_compute(
         asked={"C": float(compute), **({"years": float(years)} if years is not None else {})},
         draws=draws,
         units={"effective C": "FLOP", "doubling time": "months"},
-        beyond={},
+        beyond={c: max(g.beyond[c] for g in decided if c in g.beyond) for g in decided for c in g.beyond},
         choice={},
         regret=None,
         findings=tuple(dict.fromkeys(f for g in decided for f in g.findings)),

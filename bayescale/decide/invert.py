@@ -84,7 +84,7 @@ def compute_for(
         {"N": N, "D": D},
         choice={"C": run.spent, "N": run.N, "D": run.D} if run else None,
         regret=run.regret if run else None,
-        findings=unreachable(C),
+        findings=unreachable(C, record),
         record=record,
     )
 
@@ -172,7 +172,7 @@ def _alone(
         if once
         else None,
         regret=once[1] if once else None,
-        findings=unreachable(found),
+        findings=unreachable(found, record),
         record=record,
     )
 

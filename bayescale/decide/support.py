@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from bayescale.check.backtested import SHORT
 from bayescale.check.findings import Finding, sorted_by_severity
 from bayescale.check.published import rounded
 from bayescale.check.record import Record
@@ -24,6 +25,7 @@ TESTED = (
     "params_for",
     "predict_loss",
 )  # these take a back-test
+FARTHEST = 12.0  # decades beyond the runs that are looked at for a target: what lies farther is out of reach
 DRAWS, RUNS = 500, 200  # a standard deviation of so many draws is good to 3%
 
 UNITS = {
@@ -103,8 +105,11 @@ def beyond(fit: Fit, point: Mapping[str, npt.ArrayLike]) -> dict[str, float]:
     return {c: _outside(of_point[c], of_runs[c]) for c in of_point if c in of_runs}
 
 
-def unreachable(answer: np.ndarray) -> tuple[Finding, ...]:
-    """UNREACHABLE, where in some draws the answer to a target is infinite; (draws,), nan where it is not known."""
+def unreachable(answer: np.ndarray, record: Record | None = None) -> tuple[Finding, ...]:
+    """UNREACHABLE, where in some draws the answer to a target is infinite; (draws,), nan where it is not known.
+
+    With the drift of a back-test it depends on how far out one looks, which is said.
+    """
     known = answer[~np.isnan(answer)]
     share = float(np.mean(known < np.inf)) if len(known) else 1.0
     if share == 1:
@@ -115,7 +120,10 @@ def unreachable(answer: np.ndarray) -> tuple[Finding, ...]:
             "severe" if share < LIKELY else "warning",
             f"the probability that what is asked can be reached at all is {share:.3g}",
             share,
-            "Ask for a loss farther above the floor of the law, or add runs that tell where the floor is",
+            "Ask for a loss farther above the floor of the law, or add runs that tell where the floor is"
+            if record is None or not record.drift
+            else f"With the drift this is of {FARTHEST:g} decades beyond the runs, and would be another of fewer or "
+            "more: ask for a loss that is nearer, or add larger runs",
         ),
     )
 
@@ -161,20 +169,30 @@ def _extrapolated(
             f"; the posterior sd of the loss there is {ratio:.1f} times that at the runs" if ratio > 1 else ""
         )
         tested = f"; {record.said(far[c])}" if record and record.by == c else ""
+        advice = _carried(record, far[c], len(surface)) if record and tested else None
         yield Finding(
             "EXTRAP",
             "severe" if far[c] > TOO_FAR else "warning",
             f"the answer lies {far[c]:.1f} decades of {c} outside the runs{wider}{tested}",
             far[c],
-            _carried(record, len(surface)) if tested else _untested(question, surface.law, c),
+            advice or _untested(question, surface.law, c),
         )
 
 
-def _carried(record: Record | None, draws: int) -> str:
-    """What to do about a distance over which the law was tested."""
+def _carried(record: Record, gap: float, draws: int) -> str:
+    """What to do about a distance, where a law was tested along that covariate."""
     if draws == 1:
         return "Take a fit with draws: a single number has no interval that a drift could widen"
-    if record and record.drift:
+    held = record.at(gap)
+    if held is None:
+        with_it = f", the drift of {record.drift:.2g} a decade with it" if record.drift else ""
+        return f"Take the interval as a guess{with_it}: nothing was tested so far out; add larger runs first"
+    if not held.with_drift >= SHORT:
+        with_it = "even with the drift " if record.drift else ""
+        return (
+            f"Take the interval as too narrow, which {with_it}those of such forecasts were; add larger runs"
+        )
+    if record.drift:
         return f"Take the interval as it is: it has the drift of {record.drift:.2g} a decade that forecasts called for"
     return "Take the interval as it is: forecasts called for no drift"
 

@@ -153,7 +153,9 @@ function fill(index, found) {
 
 // What is answered of every case, as a file of comma-separated values, numbers in full.
 function offer() {
-  const quoted = value => /[",\n\r]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
+  const plain = value => typeof value === 'string' && /^[=+\-@\t\r]./s.test(value) ? `'${value}` : String(value);
+  const quote = text => /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  const quoted = value => quote(plain(value));
   const rows = [['fit', 'asked', 'quantity', 'low', 'median', 'high']];
   for (const one of told.cases) {
     for (const [name, text] of Object.entries(one.texts)) {
