@@ -46,8 +46,8 @@ class BinomialLogitNormal(dist.Distribution):
         self.probs, self.scale, self.total_count = parts
         super().__init__(self.probs.shape, validate_args=validate_args)
 
-    @constraints.dependent_property(is_discrete=True, event_dim=0)
-    def support(self):  # noqa: D102
+    @constraints.dependent_property(is_discrete=True, event_dim=0)  # pyright: ignore
+    def support(self):  # noqa: D102  # pyright: ignore
         return constraints.integer_interval(0, self.total_count)
 
     def log_prob(self, value):  # noqa: D102  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -48,7 +48,7 @@ def study(runs: "Runs", law: str, shared: dict[str, Any]) -> dict[str, Any]:
     return digits | health(fit)
 
 
-def widths(found: dict[str, dict[str, Any]]) -> dict[str, float]:
+def widths(found: dict[str, Any]) -> dict[str, float]:
     """How many doublings the 90% intervals of horizons have, on average over models; and of the doubling time."""
 
     def doublings(ends: list[float]) -> float:

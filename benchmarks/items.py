@@ -66,8 +66,10 @@ def fitted(rho: float, seed: int, longer: int = 1) -> "Fit":
     from bayescale.tasks.items import item_response
 
     items = item_response(simulate(rho, seed), family="family")
-    length = {"draws": longer * DRAWS, "warmup": longer * WARMUP}
-    return nuts(jax.random.key(seed), *items, chains=CHAINS, **length, target=0.9, retry=False)
+    draws, warmup = longer * DRAWS, longer * WARMUP
+    return nuts(
+        jax.random.key(seed), *items, chains=CHAINS, draws=draws, warmup=warmup, target=0.9, retry=False
+    )
 
 
 def measure(rho: float, seed: int) -> dict[str, Any]:

@@ -122,7 +122,9 @@ def forecasts(runs: "Runs", cut: float) -> dict[str, Any]:
             rows = np.flatnonzero(index == i)
             order = [runs.levels["task"][t] for t in np.asarray(runs.factors["task"])[rows]]
             place = [items.runs.levels["task"].index(t) for t in order]
-            p = new_models(jax.random.key(i), fit, {"C": C[rows[0]]}, models=1, draws=2000)[:, 0, place]
+            p = new_models(jax.random.key(i), fit, {"C": float(C[rows[0]])}, models=1, draws=2000)[
+                :, 0, place
+            ]
             drawn = rng.binomial(tries[rows].astype(int), p) / tries[rows]
             log = np.log10(drawn.mean(axis=1) + 1e-9)
             low, middle, high = np.quantile(log, (0.05, 0.5, 0.95))

@@ -261,7 +261,7 @@ def references() -> dict[str, Any]:
     N, D, loss, error = (read_in.numbers(c) for c in ("params", "tokens", "loss", "err17_avg"))
     fit, asked = corpus & (role == "fit"), corpus & (role == "target")
     known = fit | (corpus & (role == "fit_error_only"))
-    tight = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15}
+    tight: dict[str, Any] = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15}
     law = models.load("chinchilla_tied").mean
 
     def losses(p, here):

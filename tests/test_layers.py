@@ -53,6 +53,7 @@ LATE = {("fit", "summary"), ("cli", "demo"), ("cli", "demo_of_tasks")}
 INFER = (
     *(
         "newton",
+        "lean",
         "chart",
         "density",
         "tracing",

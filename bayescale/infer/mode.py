@@ -238,7 +238,7 @@ def shapes(density: Density, runs: Runs) -> Frame:
             sigma=jnp.zeros(()) if "sigma" in density.model.noise.parameters else None,
             centre={by: one[0] for by, one in levels.items()},
             levels={
-                by: Local(one, one[:, :, None] * one[:, None, :], moves[by], within.get(by, {}))
+                by: Local(one, one[:, :, None] * one[:, None, :], jnp.asarray(moves[by]), within.get(by, {}))
                 for by, one in levels.items()
             },
             lean=lean.Lean(*[jnp.zeros(())] * 4) if lean.leans(density.model.law) else None,
@@ -311,7 +311,7 @@ def chart_of(
     return Chart(anchor, loss, sigma, centres, levels, leaning)
 
 
-def _within(density: Density, runs: Runs) -> dict[str, dict[str, np.ndarray]]:
+def _within(density: Density, runs: Runs) -> dict[str, dict[str, Any]]:
     """The factors within others; of a loss levels are taken as if there were none."""
     return density.model.nested(runs) if density.model.law.response == "success" else {}
 

@@ -1,7 +1,7 @@
 """Where a posterior of many levels settles: the normal distribution nearest to it, found by stochastic gradients."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,7 +86,7 @@ def _settled(
     start: tuple[Array, Array],
     rate: float,
     keys: Array,
-) -> tuple[tuple[Array, Array], Array]:
+) -> tuple[Any, Array]:
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, len(keys), LAST))
 
     def loss(normal, key):

@@ -71,7 +71,7 @@ def thresholds(fit: Fit, *, task: str = "task") -> np.ndarray:
         known = of_tasks(fit.runs, by, task)
         if known is not None:
             found = found + fit.flat(f"threshold{varies_by(by)}")[:, known] / LN10
-    return found + np.log10(float(fit.runs.reference[column]))
+    return found + np.log10(float(np.asarray(fit.runs.reference[column])))
 
 
 def unresolved(fit: Fit, *, task: str = "task") -> list[str]:
