@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from bayescale.tasks.emergence import emergence as emergence
     from bayescale.tasks.forecast import forecast_suite as forecast_suite
     from bayescale.tasks.forecast import through_loss as through_loss
+    from bayescale.tasks.held_out import backtest_tasks as backtest_tasks
     from bayescale.tasks.horizons import horizon_items as horizon_items
     from bayescale.tasks.horizons import horizons as horizons
     from bayescale.tasks.items import Items as Items
@@ -223,6 +224,7 @@ _HOMES = {
     "assess_suite": "tasks.assess",
     "backtest_horizons": "tasks.trend",
     "backtest_suite": "tasks.backtest",
+    "backtest_tasks": "tasks.held_out",
     "forecast_horizons": "tasks.trend",
     "forecast_suite": "tasks.forecast",
     "mean_log_pass_rate": "tasks.passes",

@@ -33,13 +33,17 @@ BACKTEST = (
         "bayescale tasks evals.csv",
         "bayescale tasks evals.csv --by problem --family topic --at 1e25 --figures figures",
         "bayescale tasks gadre2024_tasks --loss loss_c4_val --no-overlap --csv backtest.csv",
+        "bayescale tasks evals.csv --leave-out tasks --leave-out hardest --save items.nc",
     )
 )
 @click.argument("evals", metavar="EVALS")
 @click.option("--by", "task", default="task", show_default=True, help="Factor of the tasks.")
 @click.option("--model", default="model", show_default=True, help="Factor of the models.")
 @click.option(
-    "--family", help="Factor of families of tasks or of models; which of them is seen from the table."
+    "--family",
+    multiple=True,
+    help="Factor of families of tasks or of models, which is seen from the table, as is a column of that name; may be "
+    "given for each.",
 )
 @click.option("--along", default="C", show_default=True, help="What is forecast along.")
 @click.option("--at", help="Where the forecast is, as 1e24; ten times beyond the largest model if not said.")
@@ -53,6 +57,13 @@ BACKTEST = (
 )
 @click.option(
     "--overlap/--no-overlap", "overlapping", default=None, help="Fit the tasks by NUTS for their overlap."
+)
+@click.option(
+    "--leave-out",
+    type=click.Choice(("tasks", "families", "hardest", "labs")),
+    multiple=True,
+    help="Test forecasts of tasks, of families of tasks, of the hardest tasks, or of families of models that are "
+    "left out as well; may be given again.",
 )
 @click.option("--cutoffs", type=click.IntRange(1), default=5, show_default=True, help="How many cutoffs.")
 @click.option(
@@ -73,7 +84,8 @@ def tasks(
     seed: int,
     task: str,
     model: str,
-    family: str | None,
+    family: tuple[str, ...],
+    leave_out: tuple[str, ...],
     at: str | None,
     save: str | None,
     figures: str | None,
@@ -99,6 +111,7 @@ def tasks(
         task=task,
         model=model,
         at=where,
+        leave_out=leave_out,
         **groups,
         **own,
         report=None if as_json else lambda said: click.echo(f"... {said}", err=True),
@@ -118,21 +131,22 @@ def tasks(
     _print(found, told)
 
 
-def _read(evals: str, task: str, model: str, family: str | None, options: dict[str, Any]):
-    """The table with its factors, and whether the family is of tasks or of models."""
+def _read(evals: str, task: str, model: str, families: tuple[str, ...], options: dict[str, Any]):
+    """The table with its factors, and which family is of tasks and which of models."""
     from bayescale.tasks.assess import grouped
 
-    wanted = [task, model, *([family] if family else [])]
-    options["factors"] = tuple(dict.fromkeys((*options["factors"], *wanted)))
+    options["factors"] = tuple(dict.fromkeys((*options["factors"], task, model, *families)))
     runs = arguments.table_of(evals, **options)
     groups: dict[str, str | None] = {"family": None, "lab": None}
-    if family:
-        of = grouped(runs, family, task=task, model=model)
-        if of is None:
-            raise ValueError(
-                f"--family {family}: it groups neither the levels of {task} nor those of {model}"
-            )
-        groups["family" if of == "tasks" else "lab"] = family
+    for one in families or ("family",):
+        of = grouped(runs, one, task=task, model=model)
+        if of is not None:
+            kind = "family" if of == "tasks" else "lab"
+            if groups[kind] is not None:
+                raise ValueError(f"--family {one}: {groups[kind]} groups {of} already; give one of each")
+            groups[kind] = one
+        elif families:
+            raise ValueError(f"--family {one}: it groups neither the levels of {task} nor those of {model}")
     return runs, groups
 
 
@@ -156,6 +170,9 @@ def described(found: "Assessment") -> dict[str, Any]:
         "forecast": None,
         "backtest": [],
         "untested": found.untested,
+        "left_out": {
+            name: [_row(row) for row in (*one.by_fold, one.total)] for name, one in found.left_out.items()
+        },
     }
     if found.overlap is not None:
         one = found.overlap
@@ -178,6 +195,8 @@ def described(found: "Assessment") -> dict[str, Any]:
             "weights": found.forecast.weights,
             "drift": found.forecast.drift,
             "refused": found.forecast.refused,
+            "rival": found.forecast.rival,
+            "rival_interval": found.forecast.rival_interval[:, -1].tolist(),
         }
     if found.backtest is not None:
         rows = (*found.backtest.backtest.by_fold, found.backtest.backtest.total)
@@ -236,6 +255,13 @@ def _print(found: "Assessment", told: dict[str, Any]) -> None:
         click.echo("weights: " + ", ".join(f"{n} {w:.2f}" for n, w in weights.items()))
     else:
         click.echo(f"no back-test: {found.untested}")
+    for name, lines in told["left_out"].items():
+        rows = [(*(_cell(n, v) for n, v in row.items()),) for row in lines]
+        print_table(
+            ["left out", *BACKTEST[1:]],
+            rows,
+            title=f"Of {name} that are left out, from the others; in points",
+        )
     click.secho(found.sentence, bold=True, fg=None if found.predictable else "red")
 
 

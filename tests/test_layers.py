@@ -91,6 +91,7 @@ TASKS = (
         "pool",
         "rivals",
         "suite_folds",
+        "held_out",
         "backtest",
         "forecast",
         "assess",

@@ -87,7 +87,8 @@ def found(runs, fit):
     tested = SuiteBacktest(Backtest(scores, "C", (one,)), (own,), np.zeros(1), own, 0.0, {}, Suite())
     at = np.geomspace(compute.min(), 10 * compute.max(), 25)
     way = np.clip(np.linspace(0.1, 0.95, 25) + 0.05 * np.sort(RNG.standard_normal((200, 1)), axis=0), 0, 1)
-    ahead = SuiteForecast({"C": at}, way, np.maximum(np.log10(at / compute.max()), 0), own, 0.0, False)
+    gap, none = np.maximum(np.log10(at / compute.max()), 0), np.full((3, 25), 0.5)
+    ahead = SuiteForecast({"C": at}, way, gap, own, 0.0, False, "best so far", none)
     told = {kind: 0.99 if kind == "smooth" else 0.002 for kind in KINDS}
     logs = {kind: float(np.log(p)) for kind, p in told.items()}
     verdict = Verdict("smooth", told, logs, np.array([1.9, 2.4, 3.0]), 0.7, ())
@@ -97,7 +98,9 @@ def found(runs, fit):
     why = ("forecasts beat the best baseline at 1 cutoffs of 1; it takes two",)
     budget = overlap_budget(0.5, 0.05, tasks=TASKS)
     beside = companions(fit)
-    return Assessment(scores, verdict, shared, beside, ("t5",), budget, tested, ahead, "", fit, False, why)
+    return Assessment(
+        scores, verdict, shared, beside, ("t5",), budget, tested, ahead, "", {}, fit, False, why
+    )
 
 
 def test_the_sentence(found):

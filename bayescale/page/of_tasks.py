@@ -57,6 +57,12 @@ def _section(said: Mapping[str, Any]) -> dict[str, Any]:
         cells = [[_cell(name, row[name]) for name in headings] for row in rows]
         caption = "Models beyond each cutoff, forecast from those up to it; errors in points"
         tables.append(table(caption, headings, cells))
+    for name, rows in said["left_out"].items():
+        headings = ["left out", *list(rows[0])[1:]]
+        cells = [[_cell(n, v) for n, v in row.items()] for row in rows]
+        tables.append(
+            table(f"Of {name} that are left out, from the others; errors in points", headings, cells)
+        )
     texts = [str(said["sentence"])]
     if ahead := said["forecast"]:
         where = ", ".join(f"{name} = {label(float(value))}" for name, value in ahead["at"].items())

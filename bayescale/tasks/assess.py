@@ -1,19 +1,21 @@
 """All that is asked of a suite at once: verdict, overlap, back-test, forecast, and whether it may be relied on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jax import Array, random
 
+from bayescale.check.backtested import Backtest
 from bayescale.columns import label
 from bayescale.decide.decision import Decision
 from bayescale.fit import Fit
 from bayescale.infer.nuts import nuts
 from bayescale.runs import Runs
-from bayescale.tasks.backtest import SuiteBacktest, backtest_suite
+from bayescale.tasks.backtest import FEW, SuiteBacktest, backtest_suite
 from bayescale.tasks.companions import companions, unresolved
 from bayescale.tasks.forecast import SuiteForecast, forecast_suite
+from bayescale.tasks.held_out import backtest_tasks
 from bayescale.tasks.items import item_response
 from bayescale.tasks.overlap import Budget, Overlap, overlap, overlap_budget
 from bayescale.tasks.series import suite_scores
@@ -32,6 +34,7 @@ class Assessment:
     """What a table of models and tasks says of its suite.
 
     Attributes:
+        suite: what the table is read as.
         scores: the mean success of each model, a row for each.
         verdict: whether there is a law, from all models.
         overlap: how many independent tasks the suite is worth at the forecast; none where it was not asked for.
@@ -40,13 +43,15 @@ class Assessment:
         budget: what the error that is wanted takes.
         backtest: how forecasts from smaller models did; none where there are too few models.
         forecast: of models from the smallest there is to the one that is asked for, which is the last; none where
-            there is no back-test.
+            there are fewer than three models.
         untested: why there is no back-test; empty where there is one.
+        left_out: the back-tests with tasks or families of models left out that were asked for, by what is left out.
         fit: the item response fit behind the overlap; none as above.
         predictable: whether the suite may be labelled so.
         why: why not.
     """
 
+    suite: Suite
     scores: Runs
     verdict: Verdict
     overlap: Overlap | None
@@ -56,6 +61,7 @@ class Assessment:
     backtest: SuiteBacktest | None
     forecast: SuiteForecast | None
     untested: str
+    left_out: Mapping[str, Backtest]
     fit: Fit | None
     predictable: bool
     why: tuple[str, ...]
@@ -69,15 +75,20 @@ class Assessment:
             low, middle, high = self.forecast.interval()[:, -1]
             where = label(float(self.forecast.points[self.along][-1]))
             said += f"; at {where} the score is {middle:.1%} ({low:.1%} to {high:.1%})"
+            if self.backtest is None:
+                said += ", untested"
             if self.forecast.refused:
-                rival = next(iter(reversed(self.backtest.backtest.by_fold))).rival if self.backtest else ""
-                said += f", which {rival} has told no worse: take that"
+                low, middle, high = self.forecast.rival_interval[:, -1]
+                said += (
+                    f", which has no skill: take {self.forecast.rival}, {middle:.1%} ({low:.1%} to {high:.1%}, "
+                    "by its errors in the back-test)"
+                )
         return said if self.predictable else f"{said}; {'; '.join(self.why)}"
 
     @property
     def along(self) -> str:
         """The covariate of the forecast."""
-        return self.backtest.suite.along if self.backtest is not None else "C"
+        return self.suite.along
 
 
 def assess_suite(
@@ -93,6 +104,7 @@ def assess_suite(
     at: float | None = None,
     error: float = ERROR,
     overlapping: bool | None = None,
+    leave_out: Sequence[str] = (),
     cutoffs: int = 5,
     report: Callable[[str], None] | None = None,
 ) -> Assessment:
@@ -111,8 +123,13 @@ def assess_suite(
         error: the standard deviation of the forecast that is wanted, as a share.
         overlapping: whether to fit the tasks for their overlap, which takes NUTS; by default where there are counts,
             and not more than 20,000 rows.
+        leave_out: what is left out in back-tests of their own: "tasks", "families" or "hardest", see `backtest_tasks`,
+            or "labs", families of models one after the other.
         cutoffs: of the back-test, at most.
         report: called with what is being done.
+
+    Raises:
+        ValueError: what is to be left out is not in the table.
     """
     key_verdict, key_fit, key_new, key_back, key_forecast = random.split(key, 5)
     scores = suite_scores(runs, task=task, model=model)
@@ -127,13 +144,14 @@ def assess_suite(
     )
     told = verdict(key_verdict, x, won, tries, chance=chance_of(scores))
 
-    found, beyond, beside, fit = None, (), None, None
+    found, beyond, beside, fit, items = None, (), None, None, None
     counts = bool(
         (np.asarray(runs.response) % 1 == 0).all() and (np.asarray(runs.columns["trials"]) % 1 == 0).all()
     )
     if overlapping or (overlapping is None and counts and len(runs) <= CELLS):
         say("overlap")
-        fit = nuts(key_fit, *item_response(runs, along=along, task=task, model=model, family=family, lab=lab))
+        items = item_response(runs, along=along, task=task, model=model, family=family, lab=lab)
+        fit = nuts(key_fit, *items)
         success = new_models(key_new, fit, {along: where}, task=task)
         groups = families(fit.runs, by=family, task=task) if family is not None else None
         found = overlap(success, families=groups)
@@ -143,10 +161,21 @@ def assess_suite(
     suite, untested, tested, forecast = Suite(along, None, lab, loss), "", None, None
     try:
         tested = backtest_suite(key_back, scores, suite, cutoffs=cutoffs, report=report)
-        points = {along: np.geomspace(x.min(), where, POINTS)}
-        forecast = forecast_suite(key_forecast, scores, tested, points)
     except ValueError as refused:  # too few models for any cutoff: the rest can be said
         untested = str(refused)
+    if len(scores) >= FEW:
+        say("forecast")
+        points = {along: np.geomspace(x.min(), where, POINTS)}
+        forecast = forecast_suite(key_forecast, scores, tested or suite, points)
+    aside: dict[str, Backtest] = {}
+    for k, way in enumerate(leave_out):
+        say(f"without some {way}")
+        own = random.fold_in(key_back, k)
+        if way == "labs":
+            aside[way] = backtest_suite(own, scores, suite, shown=0, report=report).backtest
+        else:
+            items = items or item_response(runs, along=along, task=task, model=model, family=family, lab=lab)
+            aside[way] = backtest_tasks(own, items, way, task=task, model=model, family=family, report=report)
     middle = float(np.clip(forecast.interval()[1, -1], 0.01, 0.99)) if forecast is not None else 0.5
     budget = overlap_budget(middle, error, tasks=max(len(runs.levels[task]), 2))
     effective = found.effective if found is not None else float("nan")
@@ -154,7 +183,20 @@ def assess_suite(
     if fit is not None and fit.trouble:
         good, why = False, (*why, f"the fit behind the overlap has not converged: {'; '.join(fit.trouble)}")
     return Assessment(
-        scores, told, found, beside, tuple(beyond), budget, tested, forecast, untested, fit, good, why
+        suite,
+        scores,
+        told,
+        found,
+        beside,
+        tuple(beyond),
+        budget,
+        tested,
+        forecast,
+        untested,
+        aside,
+        fit,
+        good,
+        why,
     )
 
 

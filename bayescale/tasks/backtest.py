@@ -173,11 +173,7 @@ def learned(
     """The back-test of forecasts that are put together by what came before each of them; of families nothing has."""
     by = by or suite.along
     truth, unit = measured(runs), units(runs, suite)
-    first = before(
-        [m.name for m in every],
-        [m.name for m in every if m.loss is not None],
-        [m.name for m in every if m.success == NO_LAW],
-    )
+    first = first_weights(every)
     forecasts, weights, drifts = [], [], []
 
     def so_far(upto: int, known: np.ndarray) -> tuple[dict[str, float], float]:
@@ -212,6 +208,15 @@ def learned(
     alone = {n: np.concatenate([one.said[n] for one in made], axis=1) for n in first}
     found = Backtest(runs, by, tuple(forecasts))
     return SuiteBacktest(found, tuple(weights), np.array(drifts), share, drift, alone, suite)
+
+
+def first_weights(every: Sequence[Member]) -> dict[str, float]:
+    """The weights of members of which nothing was tested yet."""
+    return before(
+        [m.name for m in every],
+        [m.name for m in every if m.loss is not None],
+        [m.name for m in every if m.success == NO_LAW],
+    )
 
 
 def put_together(one: Made, share: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:

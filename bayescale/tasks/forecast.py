@@ -15,8 +15,9 @@ from bayescale.fit import Fit
 from bayescale.forecast import TOGETHER, complete, new_shocks
 from bayescale.model import shocked
 from bayescale.runs import Runs
-from bayescale.tasks.backtest import SuiteBacktest, fold_of, put_together
+from bayescale.tasks.backtest import SuiteBacktest, first_weights, fold_of, put_together
 from bayescale.tasks.members import members
+from bayescale.tasks.suite_folds import Suite
 
 # Of the models beyond a cutoff, the share forecast to be no better than the best up to it, above which scores are said
 # to have stopped to rise: it is a half on a plateau, and under a tenth where a law goes on.
@@ -35,6 +36,8 @@ class SuiteForecast:
         weights: member -> what it counts for.
         drift: by which the back-test has the forecasts widened, in logits for each decade.
         refused: whether forecasts from smaller models had no skill: then the best baseline is to be taken.
+        rival: the baseline that did best at the largest cutoff; empty where there was no back-test.
+        rival_interval: what that says, with the 5% and 95% of its errors in the back-test, (3, points); nan without.
     """
 
     points: dict[str, np.ndarray]
@@ -43,6 +46,8 @@ class SuiteForecast:
     weights: dict[str, float]
     drift: float
     refused: bool
+    rival: str
+    rival_interval: np.ndarray
 
     def interval(self, level: float = 0.9) -> np.ndarray:
         """The low end, the median and the high end of each, (3, points)."""
@@ -53,7 +58,7 @@ class SuiteForecast:
 def forecast_suite(
     key: Array,
     runs: Runs,
-    found: SuiteBacktest,
+    found: SuiteBacktest | Suite,
     points: Mapping[str, npt.ArrayLike],
     *,
     trials: float | None = None,
@@ -61,10 +66,12 @@ def forecast_suite(
 ) -> SuiteForecast:
     """Forecast the score of new models, with the weights and the widening that a back-test of the suite calls for.
 
+    Of a suite that no back-test is possible of, laws weigh what they do before any, times what the evidence leaves.
+
     Args:
         key: the random key.
         runs: the table of the back-test, a row for each model.
-        found: its back-test.
+        found: its back-test; or, where there is none, what the table is read as.
         points: covariate -> (points,), natural units. Where a law is in N and D, and C alone is given, they are those
             of as many tokens for each parameter as the largest model has.
         trials: of the score that is forecast; by default the median of the table.
@@ -73,7 +80,8 @@ def forecast_suite(
     Raises:
         ValueError: the back-test is of single tasks, or a covariate or level is missing.
     """
-    suite = found.suite
+    tested = None if isinstance(found, Suite) else found
+    suite = found if isinstance(found, Suite) else found.suite
     if suite.task is not None:
         raise ValueError("the back-test is of single tasks; forecast the mean with one of suite_scores")
     given = _completed(runs, points, suite.along)
@@ -105,9 +113,22 @@ def forecast_suite(
     largest = np.asarray(runs.columns[suite.along], float).max()
     gap = np.maximum(np.log10(columns[suite.along] / largest), 0.0)
     made = fold_of(key, table, suite, every, Fold("all", ~asked, asked, gap))
-    plain, _, share = put_together(made, found.next_weights)
-    wide = np.clip(drifted(plain, gap[asked], found.next_drift, "success"), 0.0, 1.0)
-    return SuiteForecast(given, wide, gap[asked], share, found.next_drift, found.refuse)
+    plain, _, share = put_together(made, tested.next_weights if tested else first_weights(every))
+    drift = tested.next_drift if tested else 0.0
+    wide = np.clip(drifted(plain, gap[asked], drift, "success"), 0.0, 1.0)
+    rival, beside = _rival(tested, made.rivals) if tested else ("", np.full((3, new), np.nan))
+    return SuiteForecast(
+        given, wide, gap[asked], share, drift, tested is not None and tested.refuse, rival, beside
+    )
+
+
+def _rival(tested: SuiteBacktest, said: Mapping[str, np.ndarray]) -> tuple[str, np.ndarray]:
+    """The best baseline at the largest cutoff, and what it says, give or take what it was off by at all of them."""
+    backtest = tested.backtest
+    name = backtest.by_fold[-1].rival
+    off = backtest.truth - np.median(backtest.rivals[name], axis=0)
+    middle = np.median(said[name], axis=0)
+    return name, np.clip([middle + np.quantile(off, 0.05), middle, middle + np.quantile(off, 0.95)], 0.0, 1.0)
 
 
 def plateau(found: SuiteBacktest, fold: int) -> float:
