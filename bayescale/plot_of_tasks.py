@@ -43,11 +43,15 @@ def curves(
     )
     index = np.asarray(runs.factors[task])
     level = np.argsort([share[index == one].mean() for one in range(len(runs.levels[task]))])
-    for place, one in enumerate(level[np.linspace(0, len(level) - 1, min(TASKS, len(level))).astype(int)]):
-        own = np.flatnonzero(index == one)
-        own = own[np.argsort(x[own], kind="stable")]
-        said = "single tasks" if not place else None
-        axes.plot(x[own], share[own], color=theme.muted, linewidth=0.6, alpha=0.35, label=said)
+    lab, said = found.suite.family, "single tasks"  # models of one family are on one line
+    group = np.zeros(len(runs), int) if lab is None else np.asarray(runs.factors[lab])
+    for one in level[np.linspace(0, len(level) - 1, min(TASKS, len(level))).astype(int)]:
+        for kin in np.unique(group[index == one]):
+            own = np.flatnonzero((index == one) & (group == kin))
+            at, place = np.unique(x[own], return_inverse=True)
+            mean = np.bincount(place, share[own]) / np.bincount(place)
+            axes.plot(at, mean, color=theme.muted, linewidth=0.6, alpha=0.35, label=said)
+            said = None
     if (ahead := found.forecast) is not None:
         low, middle, high = ahead.interval()
         at = ahead.points[along]

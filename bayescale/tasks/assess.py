@@ -74,7 +74,8 @@ class Assessment:
         if self.forecast is not None:
             low, middle, high = self.forecast.interval()[:, -1]
             where = label(float(self.forecast.points[self.along][-1]))
-            said += f"; at {where} the score is {middle:.1%} ({low:.1%} to {high:.1%})"
+            whose = f" of a model of a new {self.suite.family}" if self.suite.family else ""
+            said += f"; at {where} the score{whose} is {middle:.1%} ({low:.1%} to {high:.1%})"
             if self.backtest is None:
                 said += ", untested"
             if self.forecast.refused:

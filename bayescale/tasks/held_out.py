@@ -1,6 +1,7 @@
 """Back-tests across tasks: what some tasks say of others that no model was tried at yet."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jax import Array, random
@@ -26,6 +27,7 @@ def backtest_tasks(
     model: str = "model",
     family: str | None = None,
     report: Callable[[str], None] | None = None,
+    **sampler: Any,
 ) -> Backtest:
     """Forecast the success of every model at tasks that are left out, from the other tasks.
 
@@ -42,6 +44,7 @@ def backtest_tasks(
         model: the factor of the models.
         family: that of families of tasks.
         report: called with what is being done.
+        sampler: arguments of `nuts`.
 
     Raises:
         ValueError: there are too few tasks or families, or there is no such way.
@@ -61,7 +64,7 @@ def backtest_tasks(
         parts.append(Fold(name, ~asked, asked, nowhere))
     if report is not None:
         report(f"{len(parts)} fits without some of the tasks")
-    fits = of_folds(key_fit, items.model, runs, parts)
+    fits = of_folds(key_fit, items.model, runs, parts, **sampler)
     made = [
         forecasts_of(random.fold_in(key_drawn, k), fit, fold, _rivals(runs, fold, model, family))
         for k, (fold, fit) in enumerate(zip(parts, fits, strict=True))
