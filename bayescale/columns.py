@@ -61,6 +61,7 @@ _ROLES = {
     "learning rate": "lr maxlr peaklr baselr learningrate maxlearningrate peaklearningrate",
     "batch size": "batch batchsize batchseqs batchtokens globalbatch globalbatchsize tokensperbatch",
     "fraction": "fraction fractionofrun fractionofschedule schedulefraction trainingfraction checkpointfraction",
+    "choices": "choices nchoices numchoices options noptions numoptions",
     "last step": "laststep totalsteps totalstep maxsteps schedulesteps plannedsteps",
 }
 

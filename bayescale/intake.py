@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from bayescale import checked
-from bayescale.columns import MEANINGS, grouping, meaning
+from bayescale.columns import MEANINGS, grouping, meaning, role
 from bayescale.factors import find_factors
 from bayescale.table import Table, named
 
@@ -61,6 +61,7 @@ def fields(
     grouped, group_sources, group_notes = find_factors(table, own, columns, factors)
     used = {*sources.values(), column, *group_sources}
     users, left_out = _users(table, own, used, {*columns, *grouped})
+    notes += _chance(table, users) if kind == "success" else []
     return {
         "columns": {m: columns[m] for m in MEANINGS if m in columns} | users,
         "response": values,
@@ -144,6 +145,8 @@ def _check_rows(table: Table, duplicates: str) -> None:
 def _find_response(table: Table, found: dict[str, list[str]], response: str | None) -> tuple[str, str]:
     """The kind of response, and its column."""
     kinds = [kind for kind in RESPONSES if kind in found]
+    if response == "success" and "success" not in kinds and response not in table.columns and "rate" in found:
+        return response, _only(table, found, "rate")
     if response in kinds or (response is None and len(kinds) == 1):
         kind = response or kinds[0]
         # A column called loss is the loss, whatever other losses there are.
@@ -194,6 +197,20 @@ def _derive(columns: dict[str, np.ndarray], table: Table) -> list[str]:
             f"check {' and '.join(have)}, or give {what}"
         )
     return [f"{formula} is derived: the table has no {what}"]
+
+
+def _chance(table: Table, users: dict[str, np.ndarray]) -> list[str]:
+    """The success of guessing is put into the columns of the user, where they say from how many choices."""
+    told = [column for column in users if role(column) == "choices"]
+    if "chance" in users or len(told) != 1:
+        return []
+    choices = users[told[0]]
+    bad = (choices != 0) & (choices < 2)
+    if bad.any():
+        table.refuse(bad, told[0], "2 or more choices, or 0 where an answer is written out")
+    with np.errstate(divide="ignore"):
+        users["chance"] = np.where(choices > 0, 1 / choices, 0.0)
+    return [f"chance = 1/{told[0]}, the success of guessing"]
 
 
 def _compare(columns: Mapping[str, np.ndarray], table: Table) -> list[str]:

@@ -56,7 +56,10 @@ BACKTEST = (
     help="Standard deviation of the forecast that is wanted, as a share.",
 )
 @click.option(
-    "--overlap/--no-overlap", "overlapping", default=None, help="Fit the tasks by NUTS for their overlap."
+    "--overlap/--no-overlap",
+    "overlapping",
+    default=None,
+    help="Whether to fit the tasks for their overlap, which takes counts.",
 )
 @click.option(
     "--leave-out",
@@ -119,11 +122,13 @@ def tasks(
     told = described(found)
     if csv is not None:
         write_csv(csv, list(BACKTEST), [list(row.values()) for row in told["backtest"]])
-    if save is not None and found.fit is not None:
+    if save is not None and (fit := found.fit) is not None:
         from bayescale.storage import save as keep
 
-        keep(found.fit, save)
+        keep(fit, save)
         told["fit"] = save
+    elif save is not None:
+        click.echo(f"note: {save} is not written: no overlap was looked for, and so no fit made", err=True)
     if figures is not None:
         told["figures"] = drawn(found, runs, Path(figures), task=task, model=model)
     if as_json:
@@ -135,6 +140,7 @@ def _read(evals: str, task: str, model: str, families: tuple[str, ...], options:
     """The table with its factors, and which family is of tasks and which of models."""
     from bayescale.tasks.assess import grouped
 
+    options["response"] = options["response"] or "success"
     options["factors"] = tuple(dict.fromkeys((*options["factors"], task, model, *families)))
     runs = arguments.table_of(evals, **options)
     groups: dict[str, str | None] = {"family": None, "lab": None}
@@ -243,9 +249,12 @@ def _print(found: "Assessment", told: dict[str, Any]) -> None:
             title="Of a new model at the forecast: the share of the variance of the score by what is shared",
         )
     else:
-        click.echo(
-            "overlap: not asked for, or not to be known: there are means and not counts, or too many rows"
+        why = (
+            "not asked for"
+            if found.counts
+            else "not to be known: there are means of many items, and not counts"
         )
+        click.echo(f"overlap: {why}")
     if told["backtest"]:
         rows = [(*(_cell(n, v) for n, v in row.items()),) for row in told["backtest"]]
         print_table(

@@ -564,3 +564,21 @@ def test_a_million_rows_take_seconds(tmp_path):
     runs = Runs.read_csv(path)
     assert len(runs) == rows
     assert time.perf_counter() - start < 30  # 6 s measured on one core; the rest is for a busy machine
+
+
+def test_the_success_of_guessing_follows_from_the_choices():
+    columns = {"C": [1e20, 1e21, 1e22], "successes": [3, 4, 8], "trials": [10, 10, 10]}
+    runs = Runs.make({**columns, "n_choices": [4, 4, 0]})
+    assert np.asarray(runs.columns["chance"]).tolist() == [0.25, 0.25, 0.0]
+    assert "chance = 1/n_choices, the success of guessing" in runs.notes
+    said = Runs.make({**columns, "choices": [4, 4, 4], "chance": [0.2, 0.2, 0.2]})
+    assert np.asarray(said.columns["chance"]).tolist() == [0.2, 0.2, 0.2]
+    with pytest.raises(ValueError, match="row 2: column choices is 1; 2 or more choices, or 0 where"):
+        Runs.make({**columns, "choices": [4, 1, 4]})
+
+
+def test_a_share_is_taken_for_success_where_that_is_asked_for():
+    columns = {"C": [1e20, 1e21, 1e22], "accuracy": [0.3, 0.4, 0.8]}
+    assert Runs.make(columns, response="success").kind == "success"
+    with pytest.raises(ValueError, match="accuracy is a fraction"):
+        Runs.make(columns)

@@ -99,7 +99,21 @@ def found(runs, fit):
     budget = overlap_budget(0.5, 0.05, tasks=TASKS)
     beside = companions(fit)
     return Assessment(
-        Suite(), scores, verdict, shared, beside, ("t5",), budget, tested, ahead, "", {}, fit, False, why
+        Suite(),
+        scores,
+        verdict,
+        shared,
+        beside,
+        ("t5",),
+        budget,
+        tested,
+        ahead,
+        "",
+        {},
+        True,
+        fit,
+        False,
+        why,
     )
 
 

@@ -11,6 +11,7 @@ from bayescale.columns import label
 from bayescale.decide.decision import Decision
 from bayescale.fit import Fit
 from bayescale.infer.nuts import nuts
+from bayescale.infer.variational import variational
 from bayescale.runs import Runs
 from bayescale.tasks.backtest import FEW, SuiteBacktest, backtest_suite
 from bayescale.tasks.companions import companions, unresolved
@@ -26,7 +27,8 @@ from bayescale.tasks.verdict import Verdict, predictable, verdict
 AHEAD = 10.0  # times the compute of the largest model, where nobody says how far
 ERROR = 0.05  # of a forecast, as a standard deviation, where nobody says what is wanted
 POINTS = 25  # of a forecast, along the way
-CELLS = 20_000  # rows of an item response fit by NUTS that take minutes and not hours
+CELLS = 20_000  # rows of an item response fit by NUTS that take minutes and not hours; more are approximated
+NEW, SIMULATED = 50, 40_000  # models that overlap is simulated with in each draw, and cells: 160 MB in all
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,7 @@ class Assessment:
             there are fewer than three models.
         untested: why there is no back-test; empty where there is one.
         left_out: the back-tests with tasks or families of models left out that were asked for, by what is left out.
+        counts: whether the table has counts of successes, without which overlap is not to be known.
         fit: the item response fit behind the overlap; none as above.
         predictable: whether the suite may be labelled so.
         why: why not.
@@ -62,6 +65,7 @@ class Assessment:
     forecast: SuiteForecast | None
     untested: str
     left_out: Mapping[str, Backtest]
+    counts: bool
     fit: Fit | None
     predictable: bool
     why: tuple[str, ...]
@@ -122,8 +126,8 @@ def assess_suite(
         along: the covariate.
         at: where the forecast is; by default ten times beyond the largest model.
         error: the standard deviation of the forecast that is wanted, as a share.
-        overlapping: whether to fit the tasks for their overlap, which takes NUTS; by default where there are counts,
-            and not more than 20,000 rows.
+        overlapping: whether to fit the tasks for their overlap, by default where there are counts: by NUTS, or from
+            20,000 rows on by the variational approximation.
         leave_out: what is left out in back-tests of their own: "tasks", "families" or "hardest", see `backtest_tasks`,
             or "labs", families of models one after the other.
         cutoffs: of the back-test, at most.
@@ -146,14 +150,14 @@ def assess_suite(
     told = verdict(key_verdict, x, won, tries, chance=chance_of(scores))
 
     found, beyond, beside, fit, items = None, (), None, None, None
-    counts = bool(
-        (np.asarray(runs.response) % 1 == 0).all() and (np.asarray(runs.columns["trials"]) % 1 == 0).all()
-    )
-    if overlapping or (overlapping is None and counts and len(runs) <= CELLS):
+    won, tried = np.asarray(runs.response), np.asarray(runs.columns["trials"])
+    counts = bool((won % 1 == 0).all() and (tried % 1 == 0).all())
+    if overlapping or (overlapping is None and counts):
         say("overlap")
         items = item_response(runs, along=along, task=task, model=model, family=family, lab=lab)
-        fit = nuts(key_fit, *items)
-        success = new_models(key_new, fit, {along: where}, task=task)
+        fit = nuts(key_fit, *items) if len(items.runs) <= CELLS else variational(key_fit, *items)
+        models = int(np.clip(SIMULATED // len(runs.levels[task]), 2, NEW))
+        success = new_models(key_new, fit, {along: where}, models=models, task=task)
         groups = families(fit.runs, by=family, task=task) if family is not None else None
         found = overlap(success, families=groups)
         beyond = unresolved(fit, task=task)
@@ -195,6 +199,7 @@ def assess_suite(
         forecast,
         untested,
         aside,
+        counts,
         fit,
         good,
         why,
