@@ -2,11 +2,14 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
 NOISES = "log_normal, student_t, huber, lad or gaussian; of success binomial, beta_binomial, logit_normal or average"
 MODEL = ("law", "along", "irrelevant", "noise", "delta", "noise_scale", "vary", "by", "effect")
+
+FORMATS = (".png", ".pdf", ".svg", ".jpg")  # of figures
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 
@@ -18,13 +21,26 @@ def examples(*lines: str) -> str:
 
 def writable(ctx: click.Context, option: click.Parameter, file: str | None) -> str | None:
     """Refuse, before anything is worked out, a file in no folder."""
-    from pathlib import Path
-
     if file is not None and not Path(file).absolute().parent.is_dir():
         raise FileNotFoundError(
             f"{option.opts[-1]} {file}: there is no folder {Path(file).absolute().parent}"
         )
     return file
+
+
+def _drawable(ctx: click.Context, option: click.Parameter, figure: str | None) -> str | None:
+    """Refuse, before anything is worked out, a figure that could not be written."""
+    if figure is not None and Path(figure).suffix not in FORMATS:
+        raise ValueError(f"--figure is {figure!r}; its name ends in one of {', '.join(FORMATS)}")
+    return writable(ctx, option, figure)
+
+
+figure = click.option(
+    "--figure",
+    callback=_drawable,
+    type=click.Path(dir_okay=False),
+    help="File of a figure, as which.png, .pdf or .svg.",
+)
 
 
 def csv_of(what: str) -> Callable:

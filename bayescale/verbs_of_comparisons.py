@@ -3,33 +3,16 @@
 import contextlib
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from bayescale import arguments
-from bayescale.options import as_csv, as_json, comparing, csv_of, examples, reading, seed, writable
+from bayescale.options import as_csv, as_json, comparing, csv_of, examples, figure, reading, seed, writable
 from bayescale.printed import print_json, print_table, write_rows
-
-FORMATS = (".png", ".pdf", ".svg", ".jpg")
-
-
-def _drawable(ctx: click.Context, option: click.Parameter, figure: str | None) -> str | None:
-    """Refuse, before anything is worked out, a figure that could not be written."""
-    if figure is not None and Path(figure).suffix not in FORMATS:
-        raise ValueError(f"--figure is {figure!r}; its name ends in one of {', '.join(FORMATS)}")
-    return writable(ctx, option, figure)
-
 
 draws = click.option(
     "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Draws of each chain."
-)
-figure = click.option(
-    "--figure",
-    callback=_drawable,
-    type=click.Path(dir_okay=False),
-    help="File of a figure, as which.png, .pdf or .svg.",
 )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bayescale import arguments
-from bayescale.options import as_json, examples, hold, law_file, level
+from bayescale.options import FORMATS, as_json, examples, hold, law_file, level
 from bayescale.printed import print_json
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from bayescale.fit import Fit
 
 CHECKED = ".json"  # what a file of a comparison or of a back-test ends in
-FORMATS = (".png", ".pdf", ".svg", ".jpg")
 # Each kind of figure, and the options that have a say in it.
 KINDS: dict[str, tuple[str, ...]] = {
     "summary": (),

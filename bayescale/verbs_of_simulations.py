@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from bayescale import arguments
-from bayescale.options import MODEL, as_csv, as_json, examples, modelling, reading, seed
+from bayescale.options import MODEL, as_csv, as_json, examples, figure, modelling, reading, seed
 from bayescale.printed import print_json, print_table, write_csv
 
 NAMES = ("isoflop", "ladder", "ray", "random", "overtrained", "checkpoints")
@@ -192,7 +192,7 @@ def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json:
 @click.command(
     epilog=examples(
         "bayescale calibrate --law chinchilla --replicates 1000 --budget 1e23 --out study/",
-        "bayescale calibrate runs.csv --law chinchilla --effect size",
+        "bayescale calibrate runs.csv --law chinchilla --effect size --figure ranks.png",
     )
 )
 @click.argument("runs", required=False)
@@ -216,10 +216,18 @@ def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json:
 @click.option("--resume", is_flag=True, help="Go on with the study in --out.")
 @seed
 @reading
+@figure
 @as_csv
 @as_json
 def calibrate(
-    runs: str | None, seed: int, csv: str | None, as_json: bool, replicates: int, method: str, **options: Any
+    runs: str | None,
+    seed: int,
+    figure: str | None,
+    csv: str | None,
+    as_json: bool,
+    replicates: int,
+    method: str,
+    **options: Any,
 ) -> None:
     """Try whether the intervals of a model hold the truth.
 
@@ -268,6 +276,10 @@ def calibrate(
     rows = found.rows()
     if csv:
         write_csv(csv, list(rows[0]), [tuple(row.values()) for row in rows])
+    if figure:
+        from bayescale.plot_of_calibration import calibration
+
+        calibration(found).savefig(figure)
     if as_json:
         from bayescale import words
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import binomtest, kstest
 
-from bayescale import models, noise
+from bayescale import models, noise, plot_of_calibration
 from bayescale.check import calibration
 from bayescale.check.calibrated import RANKS, Calibration, band
 from bayescale.check.calibration import calibrate, dtype_of
@@ -248,3 +248,16 @@ def test_what_makes_no_sense_on_the_command_line_is_refused(wrong, message):
     done = CliRunner().invoke(main, ["calibrate", *wrong])
     assert done.exit_code == 2
     assert message in done.output
+
+
+def test_the_figure_has_a_panel_for_each_quantity_and_one_of_coverage(study, design):
+    figure = plot_of_calibration.calibration(study)
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == [*study.quantities, "how often intervals held"]
+    axes = plot_of_calibration.ranks(study, "alpha")
+    (line,) = [one for one in axes.lines if len(one.get_ydata()) == RANKS]
+    share = [(study.ranks("alpha") <= rank).mean() for rank in range(RANKS)]
+    assert line.get_ydata() == pytest.approx(share - np.arange(1, RANKS + 1) / (RANKS + 1))
+    held = plot_of_calibration.coverage(study)
+    points = next(one for one in held.lines if one.get_marker() == "o")
+    assert points.get_ydata() == pytest.approx([study.coverage(q, 0.5).value for q in study.quantities])

@@ -36,7 +36,15 @@ LAYERS = (
         "plot_of_surfaces",
         "plot_of_residuals",
     ),
-    ("plot_of_parameters", "plot_of_levels", "plot_of_decisions", "plot_of_designs", "plot_of_tasks", "plot"),
+    (
+        "plot_of_parameters",
+        "plot_of_levels",
+        "plot_of_decisions",
+        "plot_of_designs",
+        "plot_of_tasks",
+        "plot_of_calibration",
+        "plot",
+    ),
     # Of the command line:
     ("words", "words_of_comparisons", "progress", "arguments", "workers", "options", "printed"),
     ("words_of_decisions",),
