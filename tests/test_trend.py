@@ -79,3 +79,11 @@ def test_a_back_test_knows_nothing_of_what_comes():
     assert second["ours"].bias == pytest.approx(first["ours"].bias - 5.0)
     assert first["known"] == 6
     assert trend.backtest_horizons(found, (2020.0, 2030.0)) == {}
+
+
+def test_what_one_model_gained_later_ones_keep():
+    """After a jump by three doublings that two models confirm, forecasts begin there and not at the old line."""
+    dates = np.linspace(2021, 2024, 12)
+    jumped = [Horizon(o.model, o.date, o.log2 + 3.0 * (o.date > 2023.6), o.error) for o in line(dates, 0.5)]
+    drawn = trend.forecast_horizons(jumped, np.array([2024.1]), np.full(1, 0.2))
+    assert abs(np.median(drawn) - jumped[-1].log2) < 0.5

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import matplotlib.pyplot
 import numpy as np
@@ -24,6 +25,7 @@ from bayescale.tasks.backtest import SuiteBacktest
 from bayescale.tasks.companions import companions
 from bayescale.tasks.forecast import SuiteForecast
 from bayescale.tasks.overlap import overlap, overlap_budget
+from bayescale.tasks.plateau import Plateau
 from bayescale.tasks.series import suite_scores
 from bayescale.tasks.suite_folds import Suite
 from bayescale.tasks.verdict import KINDS, Verdict
@@ -97,7 +99,19 @@ def found(runs, fit):
     why = ("forecasts beat the best baseline at 1 cutoffs of 1; it takes two",)
     budget = overlap_budget(0.5, 0.05, tasks=TASKS)
     beside = companions(fit)
-    return Assessment(scores, verdict, shared, beside, ("t5",), budget, tested, ahead, "", fit, False, why)
+    return Assessment(
+        scores, verdict, None, shared, beside, ("t5",), budget, tested, ahead, "", fit, False, why
+    )
+
+
+def test_a_plateau_is_told_in_the_sentence(found):
+    flat = Plateau((-0.1, 0.1, 0.3), (1.5, 1.7, 1.9), (1.3, 1.6, 1.9))
+    assert "plateau: scores have stopped to rise" in replace(found, plateau=flat).sentence
+    rising = replace(flat, rise=(0.1, 0.2, 0.3))
+    assert "plateau" not in replace(found, plateau=rising).sentence
+    said = described(replace(found, plateau=flat))["plateau"]
+    assert said["flagged"]
+    assert said["rise"] == [-0.1, 0.1, 0.3]
 
 
 def test_the_sentence(found):

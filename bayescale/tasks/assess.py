@@ -16,6 +16,7 @@ from bayescale.tasks.companions import companions, unresolved
 from bayescale.tasks.forecast import SuiteForecast, forecast_suite
 from bayescale.tasks.items import item_response
 from bayescale.tasks.overlap import Budget, Overlap, overlap, overlap_budget
+from bayescale.tasks.plateau import Plateau, plateau
 from bayescale.tasks.series import suite_scores
 from bayescale.tasks.suite import families, new_models, of_tasks
 from bayescale.tasks.suite_folds import Suite, chance_of
@@ -34,6 +35,7 @@ class Assessment:
     Attributes:
         scores: the mean success of each model, a row for each.
         verdict: whether there is a law, from all models.
+        plateau: whether scores have stopped to rise; none where there are too few models.
         overlap: how many independent tasks the suite is worth at the forecast; none where it was not asked for.
         companions: spread and width of the suite, and what models share; none as above.
         unresolved: the tasks that more likely than not turn on beyond the largest model.
@@ -49,6 +51,7 @@ class Assessment:
 
     scores: Runs
     verdict: Verdict
+    plateau: Plateau | None
     overlap: Overlap | None
     companions: Decision | None
     unresolved: tuple[str, ...]
@@ -65,6 +68,8 @@ class Assessment:
         """What it comes to."""
         head = "PREDICTABLE" if self.predictable else "NOT PREDICTABLE"
         said = f"{head}: {self.verdict}"
+        if self.plateau is not None and self.plateau.flagged:
+            said += f"; {self.plateau}"
         if self.forecast is not None:
             low, middle, high = self.forecast.interval()[:, -1]
             where = label(float(self.forecast.points[self.along][-1]))
@@ -127,6 +132,8 @@ def assess_suite(
     )
     told = verdict(key_verdict, x, won, tries, chance=chance_of(scores))
 
+    flat = plateau(x, won, tries)
+
     found, beyond, beside, fit = None, (), None, None
     counts = bool(
         (np.asarray(runs.response) % 1 == 0).all() and (np.asarray(runs.columns["trials"]) % 1 == 0).all()
@@ -154,7 +161,7 @@ def assess_suite(
     if fit is not None and fit.trouble:
         good, why = False, (*why, f"the fit behind the overlap has not converged: {'; '.join(fit.trouble)}")
     return Assessment(
-        scores, told, found, beside, tuple(beyond), budget, tested, forecast, untested, fit, good, why
+        scores, told, flat, found, beside, tuple(beyond), budget, tested, forecast, untested, fit, good, why
     )
 
 

@@ -18,9 +18,6 @@ from bayescale.runs import Runs
 from bayescale.tasks.backtest import SuiteBacktest, fold_of, put_together
 from bayescale.tasks.members import members
 
-# Of the models beyond a cutoff, the share forecast to be no better than the best up to it, above which scores are said
-# to have stopped to rise: it is a half on a plateau, and under a tenth where a law goes on.
-PLATEAU = 0.3
 GUESS = 0.5  # the success that stands where none was measured; nothing is fitted to it
 
 
@@ -108,17 +105,6 @@ def forecast_suite(
     plain, _, share = put_together(made, found.next_weights)
     wide = np.clip(drifted(plain, gap[asked], found.next_drift, "success"), 0.0, 1.0)
     return SuiteForecast(given, wide, gap[asked], share, found.next_drift, found.refuse)
-
-
-def plateau(found: SuiteBacktest, fold: int) -> float:
-    """The probability that a model beyond a cutoff is no better than the best up to it, the mean over those there.
-
-    Above `PLATEAU` scores are said to have stopped to rise.
-    """
-    backtest = found.backtest
-    one = backtest.forecasts[fold]
-    score = np.asarray(backtest.runs.response, float) / np.asarray(backtest.runs.columns["trials"], float)
-    return float(np.mean(one.quantiles <= score[one.fold.known].max()))
 
 
 def through_loss(
