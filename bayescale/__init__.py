@@ -115,6 +115,8 @@ if TYPE_CHECKING:
     from bayescale.tasks.passes import mean_log_pass_rate as mean_log_pass_rate
     from bayescale.tasks.passes import pass_at_k as pass_at_k
     from bayescale.tasks.passes import passes as passes
+    from bayescale.tasks.plateau import Plateau as Plateau
+    from bayescale.tasks.plateau import plateau as plateau
     from bayescale.tasks.series import suite_scores as suite_scores
     from bayescale.tasks.suite import new_models as new_models
     from bayescale.tasks.suite_folds import Suite as Suite
@@ -231,6 +233,8 @@ _HOMES = {
     "measured_horizons": "tasks.trend",
     "pass_at_k": "tasks.passes",
     "passes": "tasks.passes",
+    "Plateau": "tasks.plateau",
+    "plateau": "tasks.plateau",
     "suite_scores": "tasks.series",
     "through_loss": "tasks.forecast",
     "truth_of": "infer.simulated",

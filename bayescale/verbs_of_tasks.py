@@ -12,6 +12,7 @@ from bayescale.printed import print_json, print_table, write_csv
 if TYPE_CHECKING:
     from bayescale.runs import Runs
     from bayescale.tasks.assess import Assessment
+    from bayescale.tasks.plateau import Plateau
 
 BACKTEST = (
     "from models",
@@ -171,6 +172,7 @@ def described(found: "Assessment") -> dict[str, Any]:
             "width": told.width.tolist(),
             "best_above_chance": told.best,
         },
+        "plateau": None if found.plateau is None else _plateau(found.plateau),
         "budget": {"required": found.budget.required, "most_overlap": found.budget.most},
         "overlap": None,
         "forecast": None,
@@ -209,6 +211,11 @@ def described(found: "Assessment") -> dict[str, Any]:
         said["backtest"] = [_row(row) for row in rows]
         said["by_gap"] = [_row(row) for row in found.backtest.backtest.by_gap]
     return said
+
+
+def _plateau(found: "Plateau") -> dict[str, Any]:
+    numbers = {"rise": found.rise, "before": found.before, "slowed": found.slowed}
+    return {"flagged": found.flagged, "said": str(found)} | {n: list(v) for n, v in numbers.items()}
 
 
 def _row(row) -> dict[str, Any]:

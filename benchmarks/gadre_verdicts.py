@@ -104,7 +104,9 @@ def forecasts(key, own: dict[str, Any], known: np.ndarray, asked: np.ndarray) ->
         model = form(law, chance)
         counts = {"successes": own["wins"][known], "trials": own["n_items"][known]}
         runs = Runs.make({covariate: own[column][known], **counts}, response="successes", duplicates="keep")
-        quick = quick_evidence(random.fold_in(key, len(name)), model, runs)
+        quick = quick_evidence(
+            random.fold_in(key, len(name)), model, runs, rough=True
+        )  # medians take no more
         drawn = np.random.default_rng(0).choice(len(quick.weights), 1000, p=quick.weights)
         relative = own[column][asked] / float(np.asarray(runs.reference[covariate]))
         parameters = {p: np.asarray(quick.values[p])[drawn, None] for p in model.law.parameters}

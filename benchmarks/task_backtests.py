@@ -48,7 +48,7 @@ def scores(backtest: "Backtest", chosen: np.ndarray) -> dict[str, Any]:
     from bayescale.check.scores import scores as of
 
     row = backtest.row("", chosen)
-    best = of(backtest.rivals["best so far"][:, chosen], backtest.truth[chosen])
+    best = of(backtest.rivals["the best so far"][:, chosen], backtest.truth[chosen])
     points = ("crps", "error", "bias", "width90")
     found = {k: round(100 * getattr(row.ours, k), 2) for k in points}
     return {
@@ -68,8 +68,6 @@ def scores(backtest: "Backtest", chosen: np.ndarray) -> dict[str, Any]:
 
 def by_cut(found: "SuiteBacktest") -> dict[str, Any]:
     """The scores of each fold, what was learned before it, and those by distance."""
-    from bayescale.tasks.forecast import plateau
-
     backtest = found.backtest
     of = np.repeat(np.arange(len(backtest.forecasts)), [len(one.index) for one in backtest.forecasts])
     lines = {}
@@ -81,7 +79,7 @@ def by_cut(found: "SuiteBacktest") -> dict[str, Any]:
             "in_doubt": len(one.doubt),
         }
         if found.suite.task is None:
-            lines[one.fold.name.rpartition(" ")[2]]["plateau"] = round(plateau(found, k), 3)
+            lines[one.fold.name.rpartition(" ")[2]]["plateau"] = flattened(found, one.fold.known)
     gaps = {
         row.said: {"crps": round(100 * row.ours.crps, 2), "cover90": round(row.ours.cover90, 3)}
         | {"skill": round(row.skill, 3)}
@@ -89,6 +87,19 @@ def by_cut(found: "SuiteBacktest") -> dict[str, Any]:
     }
     low, high = float(backtest.quantiles.min()), float(backtest.quantiles.max())
     return {"cuts": lines, "gaps": gaps, "refuse": found.refuse, "least": low, "greatest": high}
+
+
+def flattened(found: "SuiteBacktest", known: np.ndarray) -> dict[str, Any] | None:
+    """Whether the scores of the known models have stopped to rise; nothing where there are too few."""
+    from bayescale.tasks.plateau import plateau
+
+    runs = found.backtest.runs
+    C, won, tried = (np.asarray(v)[known] for v in (runs.columns["C"], runs.response, runs.columns["trials"]))
+    told = plateau(C, won, tried)
+    if told is None:
+        return None
+    rounded = {n: np.round(getattr(told, n), 3).tolist() for n in ("rise", "before", "slowed")}
+    return {"flagged": told.flagged, **rounded}
 
 
 def gadre(*, each: bool) -> dict[str, Any]:

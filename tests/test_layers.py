@@ -93,6 +93,7 @@ INFER = (
 TASKS = (
     *("overlap", "suite", "items", "companions", "horizons", "breaks", "emergence", "quick", "verdict"),
     *(
+        "plateau",
         "series",
         "shocks",
         "members",

@@ -16,7 +16,7 @@ from bayescale.fit import Fit
 from bayescale.model import Model
 from bayescale.runs import Runs
 from bayescale.tasks.backtest import SuiteBacktest, backtest_suite
-from bayescale.tasks.forecast import forecast_suite, plateau, through_loss
+from bayescale.tasks.forecast import forecast_suite, through_loss
 from bayescale.tasks.members import members
 from bayescale.tasks.rivals import rivals
 from bayescale.tasks.series import suite_scores
@@ -151,12 +151,6 @@ def made(middle, truth=None, known=9):
     one = Forecasts(fold, "logistic", (), (), index, quantiles, np.zeros(len(index)), {"best so far": flat})
     own = {"logistic": 0.7, "by evidence": 0.3}
     return SuiteBacktest(Backtest(runs, "C", (one,)), (own,), np.zeros(1), own, 0.0, {}, Suite())
-
-
-def test_a_plateau_is_forecasts_about_the_best_so_far():
-    best = measured(suite_of())[:9].max()
-    assert plateau(made(best), 0) == pytest.approx(0.5, abs=0.1)
-    assert plateau(made(best + 0.3), 0) < 0.01
 
 
 def test_forecasts_without_skill_are_refused():

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from bayescale.tasks.forecast import PLATEAU
-
 FOLDER = Path(__file__).parent.parent / "benchmarks" / "results"
 
 
@@ -29,18 +27,33 @@ def test_what_is_written_is_what_is_computed(gates, benchmark):
     assert gates["references"] == benchmark("task_backtests").references()
 
 
-# What the gate asks, and whether it is met: a gate that is met may not be lost, one that is missed may be won.
-MISSED = {("gadre", "1e18")}
+# What is missed: the figure as it stands, and why. A figure that changes is told here, for better or worse.
+MISSED = {
+    # The way by the loss alone is off by 1.8; a fifth of the weight is with laws that all forecast too much. Weights
+    # that trust the evidence more hold this gate and lose elsewhere: a sixth at 1e17, a tenth among new families.
+    ("gadre", "1e18"): 2.93,
+}
+# A few tasks of the 17 jump beyond the cutoff, and all models of such a task are off together.
+NARROW = {("gadre_tasks", "1e19"): 0.748}
+# Of horizons persistence was nearer at these dates: growth sped up in 2024, which nothing before it told.
+NEARER = {"2024.50": (1.37, 1.0), "2024.75": (0.93, 0.44)}
 
 
 @pytest.mark.parametrize("suite", ["gadre", "gadre_tasks"])
 def test_errors_against_the_gate(gates, suite):
-    asked = gates["gates"][suite]["error"]
-    for cut, most in asked.items():
+    for cut, most in gates["gates"][suite]["error"].items():
         line = gates[suite]["cuts"][cut]
-        if (suite, cut) not in MISSED:
-            assert line["error"] <= most, f"{suite} at {cut}"
         assert line["forecasts"] > 10
+        if (suite, cut) in MISSED:
+            assert line["error"] == pytest.approx(MISSED[suite, cut], abs=0.005)
+            assert line["error"] > most, f"{suite} at {cut} is held now: take it off the list"
+        else:
+            assert line["error"] <= most, f"{suite} at {cut}"
+
+
+def test_single_tasks_beat_the_best_so_far_at_every_cut(gates):
+    for line in gates["gadre_tasks"]["cuts"].values():
+        assert line["error"] <= line["best_so_far_error"]
 
 
 @pytest.mark.parametrize("suite", ["gadre", "gadre_tasks", "obsscaling", "pythia"])
@@ -51,9 +64,33 @@ def test_no_forecast_is_outside_of_what_success_can_be(gates, suite):
 
 def test_ninety_percent_intervals_hold_where_the_gate_is(gates):
     for cut in ("1e18", "1e19", "1e20"):
-        assert gates["gadre"]["cuts"][cut]["cover90"] >= 0.8
+        for suite in ("gadre", "gadre_tasks"):
+            held = gates[suite]["cuts"][cut]["cover90"]
+            if (suite, cut) in NARROW:
+                assert held == pytest.approx(NARROW[suite, cut], abs=0.0005)
+            else:
+                assert held >= 0.8, f"{suite} at {cut}"
+    for line in gates["obsscaling"]["cuts"].values():
+        assert line["seen"]["cover90"] >= 0.8
+        assert line["unseen"]["cover90"] >= 0.8
     for line in gates["pythia"]["cuts"].values():
         assert line["dex"]["cover90"] >= 0.8
+
+
+def test_families_that_were_seen(gates):
+    """The gate is 7.3 points, which holds; the stretch of 6 does not."""
+    asked, line = gates["gates"]["obsscaling"], gates["obsscaling"]["cuts"]["8.4e22"]
+    assert line["seen"]["forecasts"] > 100
+    assert asked["stretch"] < line["seen"]["error"] <= asked["seen"]
+    assert line["seen"]["skill"] > 0
+
+
+def test_corpora_left_out(gates):
+    """Of which none or two models are known: intervals hold, and a curve of losses does as well for the median."""
+    for shown in (0, 2):
+        line = gates["gadre"][f"without_corpus_{shown}_shown"]
+        assert line["cover90"] >= 0.8
+        assert line["error"] <= 2.0
 
 
 def test_forecasts_of_the_mean_have_skill_at_every_gate(gates):
@@ -61,19 +98,32 @@ def test_forecasts_of_the_mean_have_skill_at_every_gate(gates):
         assert gates["gadre"]["cuts"][cut]["skill"] > 0
 
 
-def test_gsm8k_is_flagged_as_a_plateau_and_the_mean_of_gadre_is_not(gates):
-    assert gates["pythia"]["cuts"]["3e21"]["plateau"] > PLATEAU
-    for cut in ("1e19", "1e20"):
-        assert gates["gadre"]["cuts"][cut]["plateau"] < PLATEAU / 2
+def test_gsm8k_is_flagged_as_a_plateau_where_it_is_and_the_mean_of_gadre_is_not(gates):
+    flagged = {cut: line["plateau"]["flagged"] for cut, line in gates["pythia"]["cuts"].items()}
+    assert flagged["3e21"]
+    assert not any(flagged[cut] for cut in ("1e19", "1e20", "3e20", "1e21"))
+    told = [line["plateau"] for line in gates["gadre"]["cuts"].values() if line["plateau"]]
+    assert len(told) >= 5
+    assert not any(one["flagged"] for one in told)
+
+
+def test_gsm8k_is_forecast_no_better_than_the_best_so_far_on_its_plateau(gates):
+    """Which the back-test says: forecasts are refused, and where they are the best so far is to be taken."""
+    assert gates["pythia"]["refuse"]
+    assert gates["pythia"]["cuts"]["1e19"]["skill"] > 0
 
 
 def test_horizons(gates):
-    """Intervals hold; at two of four dates persistence was nearer, which is a miss of the gate."""
-    lines = gates["metr"]["cuts"].values()
-    inside = [line["inside"] for line in lines]
-    assert sum(held for held, _ in inside) >= 0.8 * sum(count for _, count in inside)
-    ahead = [line["error"] <= line["baselines"]["persistence"]["error"] for line in lines]
-    assert sum(ahead) >= 2
+    """Intervals hold at every date; persistence is nearer at two of four."""
+    for cut, line in gates["metr"]["cuts"].items():
+        held, count = line["inside"]
+        assert held >= 0.8 * count
+        theirs = line["baselines"]["persistence"]["error"]
+        if cut in NEARER:
+            assert (line["error"], theirs) == pytest.approx(NEARER[cut], abs=0.01)
+            assert line["error"] > theirs, f"{cut} is held now: take it off the list"
+        else:
+            assert line["error"] <= theirs
 
 
 def test_verdicts_tell_where_a_law_pays():

@@ -79,3 +79,17 @@ def test_a_back_test_knows_nothing_of_what_comes():
     assert second["ours"].bias == pytest.approx(first["ours"].bias - 5.0)
     assert first["known"] == 6
     assert trend.backtest_horizons(found, (2020.0, 2030.0)) == {}
+
+
+def test_what_one_model_gained_later_ones_keep(monkeypatch):
+    """After one model that is three doublings above the line, forecasts begin nearer to it than without the walk."""
+    dates = np.linspace(2021, 2024, 12)
+    jumped = [Horizon(o.model, o.date, o.log2 + 3.0 * (o.date > 2023.9), o.error) for o in line(dates, 0.5)]
+
+    def ahead():
+        return np.median(trend.forecast_horizons(jumped, np.array([2024.1]), np.full(1, 0.2)))
+
+    walking = ahead()
+    monkeypatch.setattr(trend, "WALKS", np.full(1, 1e-4))
+    assert ahead() + 0.3 < walking
+    assert walking < jumped[-1].log2

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import matplotlib.pyplot
 import numpy as np
@@ -24,6 +25,7 @@ from bayescale.tasks.backtest import SuiteBacktest
 from bayescale.tasks.companions import companions
 from bayescale.tasks.forecast import SuiteForecast
 from bayescale.tasks.overlap import overlap, overlap_budget
+from bayescale.tasks.plateau import Plateau
 from bayescale.tasks.series import suite_scores
 from bayescale.tasks.suite_folds import Suite
 from bayescale.tasks.verdict import KINDS, Verdict
@@ -102,6 +104,7 @@ def found(runs, fit):
         Suite(),
         scores,
         verdict,
+        None,
         shared,
         beside,
         ("t5",),
@@ -115,6 +118,16 @@ def found(runs, fit):
         False,
         why,
     )
+
+
+def test_a_plateau_is_told_in_the_sentence(found):
+    flat = Plateau((-0.1, 0.1, 0.3), (1.5, 1.7, 1.9), (1.3, 1.6, 1.9))
+    assert "plateau: scores have stopped to rise" in replace(found, plateau=flat).sentence
+    rising = replace(flat, rise=(0.1, 0.2, 0.3))
+    assert "plateau" not in replace(found, plateau=rising).sentence
+    said = described(replace(found, plateau=flat))["plateau"]
+    assert said["flagged"]
+    assert said["rise"] == [-0.1, 0.1, 0.3]
 
 
 def test_the_sentence(found):

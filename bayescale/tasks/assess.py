@@ -19,6 +19,7 @@ from bayescale.tasks.forecast import SuiteForecast, forecast_suite
 from bayescale.tasks.held_out import backtest_tasks
 from bayescale.tasks.items import item_response
 from bayescale.tasks.overlap import Budget, Overlap, overlap, overlap_budget
+from bayescale.tasks.plateau import Plateau, plateau
 from bayescale.tasks.series import suite_scores
 from bayescale.tasks.suite import families, new_models, of_tasks
 from bayescale.tasks.suite_folds import Suite, chance_of
@@ -39,6 +40,7 @@ class Assessment:
         suite: what the table is read as.
         scores: the mean success of each model, a row for each.
         verdict: whether there is a law, from all models.
+        plateau: whether scores have stopped to rise; none where there are too few models.
         overlap: how many independent tasks the suite is worth at the forecast; none where it was not asked for.
         companions: spread and width of the suite, and what models share; none as above.
         unresolved: the tasks that more likely than not turn on beyond the largest model.
@@ -57,6 +59,7 @@ class Assessment:
     suite: Suite
     scores: Runs
     verdict: Verdict
+    plateau: Plateau | None
     overlap: Overlap | None
     companions: Decision | None
     unresolved: tuple[str, ...]
@@ -75,6 +78,8 @@ class Assessment:
         """What it comes to."""
         head = "PREDICTABLE" if self.predictable else "NOT PREDICTABLE"
         said = f"{head}: {self.verdict}"
+        if self.plateau is not None and self.plateau.flagged:
+            said += f"; {self.plateau}"
         if self.forecast is not None:
             low, middle, high = self.forecast.interval()[:, -1]
             where = label(float(self.forecast.points[self.along][-1]))
@@ -149,9 +154,12 @@ def assess_suite(
     )
     told = verdict(key_verdict, x, won, tries, chance=chance_of(scores))
 
+    flat = plateau(x, won, tries)
+
     found, beyond, beside, fit, items = None, (), None, None, None
-    won, tried = np.asarray(runs.response), np.asarray(runs.columns["trials"])
-    counts = bool((won % 1 == 0).all() and (tried % 1 == 0).all())
+    counts = bool(
+        (np.asarray(runs.response) % 1 == 0).all() and (np.asarray(runs.columns["trials"]) % 1 == 0).all()
+    )
     if overlapping or (overlapping is None and counts):
         say("overlap")
         items = item_response(runs, along=along, task=task, model=model, family=family, lab=lab)
@@ -191,6 +199,7 @@ def assess_suite(
         suite,
         scores,
         told,
+        flat,
         found,
         beside,
         tuple(beyond),

@@ -123,6 +123,7 @@ class Made:
 def fold_of(key: Array, runs: Runs, suite: Suite, every: Sequence[Member], fold: Fold) -> Made:
     """What all laws and baselines say in one fold."""
     found, places, doubts = [], [], []
+    losses: dict[bytes, tuple[np.ndarray, float]] = {}
     for i, rows in enumerate(series(runs, suite)):
         known, asked = fold.known[rows], fold.asked[rows]
         if not asked.any() or known.sum() < FEW:
@@ -140,6 +141,7 @@ def fold_of(key: Array, runs: Runs, suite: Suite, every: Sequence[Member], fold:
                 by=suite.family,
                 loss=suite.loss,
                 chance=chance_of(own),
+                losses=losses,
             )
             for j, m in enumerate(every)
         }

@@ -19,9 +19,6 @@ from bayescale.tasks.backtest import SuiteBacktest, first_weights, fold_of, put_
 from bayescale.tasks.members import members
 from bayescale.tasks.suite_folds import Suite
 
-# Of the models beyond a cutoff, the share forecast to be no better than the best up to it, above which scores are said
-# to have stopped to rise: it is a half on a plateau, and under a tenth where a law goes on.
-PLATEAU = 0.3
 GUESS = 0.5  # the success that stands where none was measured; nothing is fitted to it
 
 
@@ -129,17 +126,6 @@ def _rival(tested: SuiteBacktest, said: Mapping[str, np.ndarray]) -> tuple[str, 
     off = backtest.truth - np.median(backtest.rivals[name], axis=0)
     middle = np.median(said[name], axis=0)
     return name, np.clip([middle + np.quantile(off, 0.05), middle, middle + np.quantile(off, 0.95)], 0.0, 1.0)
-
-
-def plateau(found: SuiteBacktest, fold: int) -> float:
-    """The probability that a model beyond a cutoff is no better than the best up to it, the mean over those there.
-
-    Above `PLATEAU` scores are said to have stopped to rise.
-    """
-    backtest = found.backtest
-    one = backtest.forecasts[fold]
-    score = np.asarray(backtest.runs.response, float) / np.asarray(backtest.runs.columns["trials"], float)
-    return float(np.mean(one.quantiles <= score[one.fold.known].max()))
 
 
 def through_loss(

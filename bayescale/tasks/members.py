@@ -94,6 +94,7 @@ def says(
     by: str | None = None,
     loss: str | None = None,
     chance: float = 0.0,
+    losses: dict[bytes, tuple[np.ndarray, float]] | None = None,
 ) -> Said:
     """What one member says of some models, from the others.
 
@@ -107,6 +108,7 @@ def says(
         by: the factor whose levels share a shift, such as a family of models.
         loss: the column of the loss.
         chance: the success of guessing.
+        losses: where the losses that are drawn of models are kept: they are the same for every task.
     """
     group, groups = _groups(runs, by)
     table = _table(runs, known, group, groups, chance)
@@ -119,7 +121,11 @@ def says(
     measured = _law(model.law, first, own, {c: first.columns[c] for c in model.law.covariates})
     at, worst = measured, quick.pareto_k
     if member.loss is not None:
-        expected, of_loss = _losses(key_loss, rng, member.loss, runs, known, group, groups, along, loss)
+        losses = {} if losses is None else losses
+        same = _told_apart(member.loss, runs, known, group, loss)
+        if same not in losses:
+            losses[same] = _losses(key_loss, member.loss, runs, known, group, groups, along, loss)
+        expected, of_loss = losses[same]
         at, worst = _law(model.law, first, own, {"loss": expected}), max(worst, of_loss)
     there = _shifted(key_shift, model, first, own, measured, at)
     tries = np.rint(np.asarray(runs.columns["trials"], float)[asked]).astype(int)
@@ -222,9 +228,14 @@ def _shifted(
         return np.asarray(_moves(model, table, random.split(key, DRAWS), noise, mean, at), float)
 
 
+def _told_apart(name: str, runs: Runs, known: np.ndarray, group: np.ndarray, loss: str | None) -> bytes:
+    """What losses that are drawn depend on."""
+    columns = [np.asarray(runs.columns[c], float) for c in ("N", "D", "C", loss) if c in runs.columns]
+    return b"".join([name.encode(), *(v.tobytes() for v in (*columns, known, np.asarray(group)))])
+
+
 def _losses(
     key: Array,
-    rng: np.random.Generator,
     name: str,
     runs: Runs,
     known: np.ndarray,
@@ -238,6 +249,7 @@ def _losses(
     Groups that have enough runs have a law of the loss of their own, the others share one.
     """
     assert loss is not None
+    rng = np.random.default_rng(np.asarray(random.key_data(key)))
     measured = np.asarray(runs.columns[loss], float)
     model = _loss_model(name, along)
     enough = len(model.law.parameters) + MARGIN

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,11 @@ LEVEL = (
 GROWTH = (1.83, 0.9)  # doublings a year: one in 200 days, 90% between one in 100 days and one in four years
 DRIFTS = np.exp(np.linspace(np.log(0.05), np.log(4.0), 13))  # of the growth, in doublings a year, over a year
 DRIFT = (np.log(0.6), 0.8)  # of the log of that: growth that is half as fast again or half as fast in a year
-SHOCKS = np.linspace(0.05, 2.0, 14)  # doublings that one model is off the trend
-SHOCK = 0.7  # half-normal
+WALKS = np.linspace(
+    0.05, 2.0, 9
+)  # of the level, in doublings over a year: what one model gains, later ones keep
+SHOCKS = np.linspace(0.05, 2.0, 14)  # doublings that one model alone is off the trend
+SHOCK = 0.7  # half-normal, of either
 
 
 @dataclass(frozen=True)
@@ -74,14 +78,17 @@ def measured_horizons(runs: Runs, *, model: str = "model", family: str | None = 
 def forecast_horizons(known: Sequence[Horizon], dates: np.ndarray, errors: np.ndarray) -> np.ndarray:
     """What may be measured of models of some dates, as quantiles of log2 minutes, (quantiles, dates).
 
-    log2 h = level + growth t + a drift of the growth, an integrated Wiener process, + a shock of each model. Level and
-    growth are integrated out; the sizes of drift and shock are averaged over a grid. With no drift it is the straight
-    line that is usually laid through horizons.
+    log2 h = level + growth t + a shock of each model, where the level walks and the growth drifts: a local linear
+    trend. Level and growth are integrated out; the sizes of walk, drift and shock are averaged over a grid. With
+    neither walk nor drift it is the straight line that is usually laid through horizons.
 
     Args:
         known: the models that are measured.
         dates: in years, (dates,).
         errors: of the measurement of each, in doublings, (dates,).
+
+    Source:
+        Harvey 1989, Forecasting, structural time series models and the Kalman filter, chapter 2, for the trend.
     """
     then = np.array([one.date for one in known])
     y, own = np.array([one.log2 for one in known]), np.array([one.error for one in known])
@@ -93,17 +100,16 @@ def forecast_horizons(known: Sequence[Horizon], dates: np.ndarray, errors: np.nd
     wander = least**2 * (3 * most - least) / 6
     mean = LEVEL[0] + GROWTH[0] * (every - middle)
     n, logs, middles, widths = len(y), [], [], []
-    for drift in DRIFTS:
-        for shock in SHOCKS:
-            noise = np.concatenate([own, errors]) ** 2 + shock**2
-            covariance = level + drift**2 * wander + np.diag(noise)
-            root = np.linalg.cholesky(covariance[:n, :n])
-            white = np.linalg.solve(root, y - mean[:n])
-            across = np.linalg.solve(root, covariance[:n, n:])
-            prior = norm.logpdf(np.log(drift), *DRIFT) + norm.logpdf(shock, 0, SHOCK)
-            logs.append(prior - white @ white / 2 - np.log(np.diagonal(root)).sum())
-            middles.append(mean[n:] + across.T @ white)
-            widths.append(np.sqrt(np.diagonal(covariance)[n:] - (across**2).sum(axis=0)))
+    for drift, walk, shock in product(DRIFTS, WALKS, SHOCKS):
+        noise = np.concatenate([own, errors]) ** 2 + shock**2
+        covariance = level + drift**2 * wander + walk**2 * least + np.diag(noise)
+        root = np.linalg.cholesky(covariance[:n, :n])
+        white = np.linalg.solve(root, y - mean[:n])
+        across = np.linalg.solve(root, covariance[:n, n:])
+        prior = norm.logpdf(np.log(drift), *DRIFT) + norm.logpdf([walk, shock], 0, SHOCK).sum()
+        logs.append(prior - white @ white / 2 - np.log(np.diagonal(root)).sum())
+        middles.append(mean[n:] + across.T @ white)
+        widths.append(np.sqrt(np.diagonal(covariance)[n:] - (across**2).sum(axis=0)))
     weight = np.exp(np.array(logs) - logsumexp(logs))
     return _quantiles(weight, np.array(middles), np.array(widths))
 
