@@ -40,7 +40,7 @@ def study(runs: "Runs", law: str, shared: dict[str, Any]) -> dict[str, Any]:
     from bayescale.infer.nuts import nuts
     from bayescale.tasks.horizons import horizon_items, horizons
 
-    fit = nuts(jax.random.key(0), *horizon_items(runs, law=law, **shared), **SAMPLER)
+    fit = nuts(jax.random.key(0), *horizon_items(runs, law=law, **shared), **SAMPLER, chains=2)
     told = horizons(fit, dates=(2026.0,))
     digits = {
         row["quantity"]: [float(f"{row[k]:.3g}") for k in ("low", "median", "high")] for row in told.rows()
