@@ -4,6 +4,8 @@ Eight models since GPT-4 at 83 tasks of 36 families. Each law is fitted three ti
 agent is at a family, with tasks as if they were independent, and with all tasks of one length as if they were alike,
 which is what a logistic curve for each model takes them for. Horizons are over tasks taken at random, in minutes.
 
+It takes up where it was stopped.
+
     python benchmarks/horizons.py
 """
 
@@ -40,7 +42,7 @@ def study(runs: "Runs", law: str, shared: dict[str, Any]) -> dict[str, Any]:
     from bayescale.infer.nuts import nuts
     from bayescale.tasks.horizons import horizon_items, horizons
 
-    fit = nuts(jax.random.key(0), *horizon_items(runs, law=law, **shared), **SAMPLER)
+    fit = nuts(jax.random.key(0), *horizon_items(runs, law=law, **shared), **SAMPLER, chains=2)
     told = horizons(fit, dates=(2026.0,))
     digits = {
         row["quantity"]: [float(f"{row[k]:.3g}") for k in ("low", "median", "high")] for row in told.rows()
@@ -71,9 +73,11 @@ def main() -> None:
         sys.exit(f"benchmarks/horizons.py: {error}; or say where it lies with BAYESCALE_DATA")
     results: dict[str, Any] = record.header("python benchmarks/horizons.py")
     results |= {"values": "5%, 50% and 95%, in minutes or days", "laws": {}, "widths": {}}
-    runs = table()
+    before, runs = record.read("horizons").get("laws", {}), table()
     for law in LAWS:
-        results["laws"][law] = {name: study(runs, law, shared) for name, shared in SHARED.items()}
+        results["laws"][law] = before.get(law) or {
+            name: study(runs, law, shared) for name, shared in SHARED.items()
+        }
         results["widths"][law] = {name: widths(found) for name, found in results["laws"][law].items()}
         print(law, results["laws"][law], results["widths"][law], sep="\n", flush=True)
         record.write("horizons", results)

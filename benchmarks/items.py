@@ -8,7 +8,7 @@ everything, by 0.2 decades, and at each family of tasks besides, by 0.3 logits. 
 It takes up where it was stopped; what was not sampled well, with R-hat above 1.02, is sampled once more, three times as
 long.
 
-    python benchmarks/items.py --suites 20
+    python benchmarks/items.py --suites 40
 """
 
 import argparse
@@ -136,7 +136,7 @@ def digest(rho: float, fits: list[dict[str, Any]]) -> dict[str, Any]:
             "covered": int(np.sum((low <= truth) & (truth <= high))),
         }
         if name != "slope":
-            at_best = [of_thresholds(rho, seed)[name] for seed in range(len(fits))]
+            at_best = [of_thresholds(rho, fit["seed"])[name] for fit in fits]
             mean, low, high = np.array(at_best).T
             found[name]["error_of_thresholds"] = round(float(np.abs(mean - truth).mean()), 3)
             found[name]["covered_of_thresholds"] = int(np.sum((low <= truth) & (truth <= high)))
@@ -153,8 +153,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--suites", type=int, default=20, help="of each truth")
+    parser.add_argument("--first", type=int, default=0, help="the seed of the first one")
     told = parser.parse_args()
-    results = record.header(f"python benchmarks/items.py --suites {told.suites}")
+    results = record.header("python benchmarks/items.py --suites 40")
     results |= {"tasks": TASKS, "families": FAMILIES, "models": MODELS, "attempts": ATTEMPTS, "truths": {}}
     results |= {
         "chains": CHAINS,
@@ -164,15 +165,19 @@ def main() -> None:
         "fits": {},
     }
     before = record.read("items").get("fits", {})
-    for rho in RHO:
-        fits = before.get(str(rho), [])[: told.suites]
-        for seed in range(len(fits), told.suites):
-            fits.append(measure(rho, seed))
-            print(f"rho {rho}, seed {seed}: {fits[-1]}", flush=True)
-            results["fits"][str(rho)] = fits
+    results["fits"] = {str(rho): before.get(str(rho), []) for rho in RHO}
+    for seed in range(told.first, told.first + told.suites):
+        for rho in RHO:
+            fits = results["fits"][str(rho)]
+            if seed in [fit["seed"] for fit in fits]:
+                continue
+            fits.append({"seed": seed, **measure(rho, seed)})
+            print(f"rho {rho}: {fits[-1]}", flush=True)
             results["truths"][str(rho)] = digest(rho, fits)
             record.write("items", results)
-        results["fits"][str(rho)], results["truths"][str(rho)] = fits, digest(rho, fits)
+    for rho in RHO:
+        fits = results["fits"][str(rho)] = sorted(results["fits"][str(rho)], key=lambda fit: fit["seed"])
+        results["truths"][str(rho)] = digest(rho, fits)
         print(f"rho {rho}: {results['truths'][str(rho)]}", flush=True)
     print(f"written to {record.write('items', results)}")
 

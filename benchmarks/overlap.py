@@ -8,10 +8,13 @@
 - Forecasts of the pass rate of later checkpoints, from those up to 1e21 FLOP, with the shock that all problems of a
   checkpoint share and without it: how many of the 90% intervals hold what came.
 
+It takes up where it was stopped.
+
     python benchmarks/overlap.py
 """
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +24,16 @@ if TYPE_CHECKING:
     from bayescale.fit import Fit
     from bayescale.runs import Runs
 
+ONE_SLOPE = "gsm8k, one slope"  # which is the model of the known numbers
 METR, GSM8K = "metr2025_tasks", "monkeys2025_gsm8k"
 AGENTS = "agent != human, agent != davinci-002, agent != gpt-3.5-turbo-instruct"
-CUTS = (3e20, 1e21, 3e21)
+CUTS = (1e21, 3e20, 3e21)  # that of the acceptance check first
 SAMPLER = {"draws": 500, "warmup": 300, "target": 0.9, "retry": False}
+SHORTER = SAMPLER | {
+    "chains": 2,
+    "draws": 300,
+    "warmup": 200,
+}  # of 4,096 counts, which take 100 gradients a draw
 # What is known, and how far from it counts as found: tasks.md of the project, acceptance check A6.
 KNOWN = {"rho": (0.46, 0.06), "effective": (46.6, 4.0), "shared": (0.69, 0.04), "spread": (1.70, 0.2)}
 
@@ -73,22 +82,19 @@ def checkpoints() -> "Runs":
     return runs.subset(often[problem])
 
 
-def gsm8k(runs: "Runs") -> dict[str, Any]:
-    """What the problems of GSM8K share."""
+def gsm8k(runs: "Runs", *, slopes: bool) -> dict[str, Any]:
+    """What the problems of GSM8K share, with slopes that differ by problem or with one."""
     import jax
 
     from bayescale.infer.nuts import nuts
     from bayescale.tasks.companions import companions
 
-    found: dict[str, Any] = {"checkpoints": len(runs.levels["model"]), "problems": len(runs.levels["task"])}
-    for name, slopes in (("default", True), ("one slope", False)):
-        fit = nuts(jax.random.key(1), *items_of(runs, slopes=slopes), **SAMPLER)
-        told = companions(fit)
-        quantities = ("spread", "slope", "suite width", "model shock", "shared", "dimensions", "unresolved")
-        values = {quantity: spread(told[quantity]) for quantity in quantities}
-        values["problem of one checkpoint, logits"] = spread(fit.flat("scatter"))
-        found[name] = values | health(fit)
-    return found
+    fit = nuts(jax.random.key(1), *items_of(runs, slopes=slopes), **SHORTER)
+    told = companions(fit)
+    quantities = ("spread", "slope", "suite width", "model shock", "shared", "dimensions", "unresolved")
+    found: dict[str, Any] = {quantity: spread(told[quantity]) for quantity in quantities}
+    found |= {"checkpoints": len(runs.levels["model"]), "problems": len(runs.levels["task"])}
+    return found | {"problem of one checkpoint, logits": spread(fit.flat("scatter"))} | health(fit)
 
 
 def items_of(runs: "Runs", *, slopes: bool = True, shock: bool = True):
@@ -102,8 +108,8 @@ def items_of(runs: "Runs", *, slopes: bool = True, shock: bool = True):
     return items._replace(model=items.model.replace(pooling=tuple(pooling)))
 
 
-def forecasts(runs: "Runs", cut: float) -> dict[str, Any]:
-    """Forecasts of the later checkpoints, with the shock and without it."""
+def forecasts(runs: "Runs", cut: float, *, shock: bool) -> dict[str, Any]:
+    """Forecasts of the later checkpoints, with the shock or without it."""
     import jax
 
     from bayescale.infer.nuts import nuts
@@ -113,29 +119,25 @@ def forecasts(runs: "Runs", cut: float) -> dict[str, Any]:
     tries, won = np.asarray(runs.columns["trials"]), np.asarray(runs.response)
     before, rng = cut >= C, np.random.default_rng(0)
     later = [i for i in range(len(runs.levels["model"])) if C[index == i][0] > 1.5 * cut]
-    found: dict[str, Any] = {"trained": int(np.unique(index[before]).size), "later": len(later)}
-    for name, shock in (("with shock", True), ("without shock", False)):
-        items = items_of(runs.subset(before), shock=shock)
-        fit = nuts(jax.random.key(2), *items, **SAMPLER)
-        inside, off, width = [], [], []
-        for i in later:
-            rows = np.flatnonzero(index == i)
-            order = [runs.levels["task"][t] for t in np.asarray(runs.factors["task"])[rows]]
-            place = [items.runs.levels["task"].index(t) for t in order]
-            p = new_models(jax.random.key(i), fit, {"C": float(C[rows[0]])}, models=1, draws=2000)[
-                :, 0, place
-            ]
-            drawn = rng.binomial(tries[rows].astype(int), p) / tries[rows]
-            log = np.log10(drawn.mean(axis=1) + 1e-9)
-            low, middle, high = np.quantile(log, (0.05, 0.5, 0.95))
-            truth = np.log10(np.mean(won[rows] / tries[rows]))
-            inside.append(low <= truth <= high)
-            off.append(middle - truth)
-            width.append(high - low)
-        values = {"covered_90": np.mean(inside), "error": np.mean(np.abs(off)), "bias": np.mean(off)}
-        values["width"] = np.mean(width)
-        found[name] = {k: round(float(v), 3) for k, v in values.items()} | health(fit)
-    return found
+    items = items_of(runs.subset(before), shock=shock)
+    fit = nuts(jax.random.key(2), *items, **SHORTER)
+    inside, off, width = [], [], []
+    for i in later:
+        rows = np.flatnonzero(index == i)
+        order = [runs.levels["task"][t] for t in np.asarray(runs.factors["task"])[rows]]
+        place = [items.runs.levels["task"].index(t) for t in order]
+        new = new_models(jax.random.key(i), fit, {"C": float(C[rows[0]])}, models=1, draws=2000)
+        p = new[:, 0, place]
+        drawn = rng.binomial(tries[rows].astype(int), p) / tries[rows]
+        log = np.log10(drawn.mean(axis=1) + 1e-9)
+        low, middle, high = np.quantile(log, (0.05, 0.5, 0.95))
+        truth = np.log10(np.mean(won[rows] / tries[rows]))
+        inside.append(low <= truth <= high)
+        off.append(middle - truth)
+        width.append(high - low)
+    values = {"covered_90": np.mean(inside), "error": np.mean(np.abs(off)), "bias": np.mean(off)}
+    found = {k: round(float(v), 3) for k, v in values.items()} | {"width": round(float(np.mean(width)), 3)}
+    return found | {"trained": int(np.unique(index[before]).size), "later": len(later)} | health(fit)
 
 
 def spread(values: np.ndarray) -> list[float]:
@@ -162,17 +164,21 @@ def main() -> None:
         sys.exit(f"benchmarks/overlap.py: {error}; or say where it lies with BAYESCALE_DATA")
     results: dict[str, Any] = record.header("python benchmarks/overlap.py")
     results |= {"values": "posterior mean, 5%, 95%", "known": {k: list(v) for k, v in KNOWN.items()}}
-    results["metr"] = metr()
-    print(results["metr"], flush=True)
-    runs = checkpoints()
-    results["gsm8k"] = gsm8k(runs)
-    print(results["gsm8k"], flush=True)
-    results["forecasts"] = {}
+    before, runs = record.read("overlap"), checkpoints()
+    parts = {
+        "metr": metr,
+        ONE_SLOPE: partial(gsm8k, runs, slopes=False),
+        "gsm8k, slopes by problem": partial(gsm8k, runs, slopes=True),
+    }
     for cut in CUTS:
-        results["forecasts"][f"{cut:.0e}"] = forecasts(runs, cut)
-        print(cut, results["forecasts"][f"{cut:.0e}"], flush=True)
+        for name, shock in (("with shock", True), ("without shock", False)):
+            parts[f"forecasts beyond {cut:.0e} FLOP, {name}"] = partial(forecasts, runs, cut, shock=shock)
+    for name, measured in parts.items():
+        results[name] = before.get(name) or measured()
+        print(f"{name}: {results[name]}", flush=True)
+        record.write("overlap", results)
     got = {"rho": results["metr"]["rho"], "effective": results["metr"]["effective"]}
-    got |= {k: results["gsm8k"]["one slope"][k] for k in ("shared", "spread")}
+    got |= {k: results[ONE_SLOPE][k] for k in ("shared", "spread")}
     results["found"] = {k: bool(abs(got[k][0] - middle) <= most) for k, (middle, most) in KNOWN.items()}
     print(results["found"])
     print(f"written to {record.write('overlap', results)}")

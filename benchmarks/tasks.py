@@ -8,7 +8,6 @@
 - 1,000 models at 1,000 tasks, one attempt each: a million responses by the variational approximation, and what it is
   worth against NUTS on a part of them.
 - The same with more and fewer models, tasks and responses: seconds, and the most memory.
-- The memory of more responses than that, of the table and of a step.
 
     python benchmarks/tasks.py --rounds 3 --peer PYTHON
 """
@@ -154,6 +153,7 @@ def peer(seed: int) -> dict[str, Any]:
     kept = seconds * gradients / (gradients + warmup)
     told = {"seconds": kept, "before": ready - began + seconds - kept, "gradients": gradients}
     told |= {"divergences": int(trace.sample_stats.diverging.sum()), "r_hat": None}
+    told["versions"] = {"pymc": pm.__version__, "nutpie": nutpie.__version__}
     return told | {"draws": draws}
 
 
@@ -203,6 +203,7 @@ def race(rounds: int, python: str | None) -> dict[str, Any]:
     from bayescale import diagnostics
 
     found: dict[str, list[dict[str, Any]]] = {"bayescale": [], **({"pymc": []} if python else {})}
+    size = {"models": MODELS, "tasks": TASKS, "attempts": ATTEMPTS, "rows": MODELS * TASKS}
     for seed in range(rounds):
         for name, runs in found.items():
             told = child(name, [seed], python if name == "pymc" and python else sys.executable)
@@ -225,8 +226,8 @@ def race(rounds: int, python: str | None) -> dict[str, Any]:
             )
             for key in ("ess_per_second", "ess_per_gradient")
         }
-        return {"contenders": found, "ratios": better}
-    return {"contenders": found}
+        return size | {"contenders": found, "ratios": better}
+    return size | {"contenders": found}
 
 
 def main() -> None:

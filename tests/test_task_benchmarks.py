@@ -137,3 +137,72 @@ def test_verdicts_tell_where_a_law_pays():
         )
         assert sure["link_wins"] >= 0.8
         assert all(line["link_wins"] < sure["link_wins"] for line in others)
+
+
+# ---- What tasks share: acceptance checks A5 and A6
+
+
+def test_what_families_of_metr_share(benchmark):
+    """Within the known distances, and by a posterior that was sampled well."""
+    module, found = benchmark("overlap"), written("overlap")
+    one = found["metr"]
+    assert (one["tasks"], one["families"]) == (83, 36)
+    for name in ("rho", "effective"):
+        middle, most = module.KNOWN[name]
+        assert one[name][0] == pytest.approx(middle, abs=most), name
+        assert found["found"][name]
+    assert one["r_hat"] < 1.02
+    assert one["divergences"] == 0
+
+
+def test_horizons_of_metr_with_families_and_without():
+    found = written("horizons")
+    for law, by in found["laws"].items():
+        for shared, one in by.items():
+            assert one["divergences"] == 0, (law, shared)
+            assert one["r_hat"] < 1.05, (law, shared)
+            for name, ends in one.items():
+                if isinstance(ends, list):
+                    assert ends[0] <= ends[1] <= ends[2], (law, shared, name)
+    line = found["laws"]["time_horizon"]["families"]
+    low, _, high = line["doubling"]
+    assert low < 212 < high  # days, as printed for this suite: arXiv:2503.14499
+
+
+def test_widths_of_horizons_follow_from_their_intervals(benchmark):
+    module, found = benchmark("horizons"), written("horizons")
+    for law, by in found["laws"].items():
+        for shared, one in by.items():
+            assert found["widths"][law][shared] == module.widths(one)
+            if shared == "tasks alike":  # as if a hundred tasks of one length were one: far too sure
+                assert found["widths"][law][shared]["50%"] < found["widths"][law]["families"]["50%"]
+
+
+def test_overlap_is_recovered(benchmark):
+    module, found = benchmark("items"), written("items")
+    for rho in module.RHO:
+        one, fits = found["truths"][str(rho)], found["fits"][str(rho)]
+        assert one == module.digest(rho, fits)
+        assert one["divergences"] == 0
+        assert one["r_hat_greatest"] < 1.02
+
+
+# ---- Scale
+
+
+def test_fifty_models_at_five_hundred_tasks_beside_pymc(benchmark):
+    """One posterior: means of what levels share within a third of a posterior standard deviation of each other."""
+    module, race = benchmark("tasks"), written("tasks")["race"]
+    ours, theirs = race["contenders"]["bayescale"], race["contenders"]["pymc"]
+    assert race["rows"] == module.MODELS * module.TASKS
+    for name in module.SHARED:
+        (mean, width), (other, wide) = ours[0]["means"][name], theirs[0]["means"][name]
+        assert abs(mean - other) < 0.33 * wide, name
+        assert width == pytest.approx(wide, rel=0.25), name
+    assert all(run["r_hat"] < 1.05 and run["divergences"] == 0 for run in ours)
+
+
+def test_a_million_responses_in_minutes():
+    growth = written("tasks")["growth"]
+    million = next(one for one in growth if one["responses"] == 10**6)
+    assert million["seconds"] < 600
