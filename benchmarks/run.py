@@ -37,6 +37,7 @@ STUDIES = {
     "calibration": "--replicates 1000",
     "misfit": "--tables 40",
     "bad_input": "--tables 10000 --seconds 3600",
+    "kills": "--kills 200",
     "verdicts": "--suites 60 --others 12",
     "emergence": "--replicates 100",
     "items": "--suites 20",
