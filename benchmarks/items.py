@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--suites", type=int, default=20, help="of each truth")
     parser.add_argument("--first", type=int, default=0, help="the seed of the first one")
     told = parser.parse_args()
-    results = record.header("python benchmarks/items.py --suites 40")
+    results = record.header(f"python benchmarks/items.py --suites {told.first + told.suites}")
     results |= {"tasks": TASKS, "families": FAMILIES, "models": MODELS, "attempts": ATTEMPTS, "truths": {}}
     results |= {
         "chains": CHAINS,

@@ -2,14 +2,15 @@
 
 - 50 models at 500 tasks, with 8 attempts each: 25,000 rows, and about 1,060 numbers. Thresholds and slopes by task, a
   shock by model, binomial counts. Ours and the peer have one model and one set of priors, in logits for each decade
-  and decades; the peer is as a user would write it, non-centred, with nutpie's defaults. They are measured by turns,
+  and decades; the peer is as a user would write it, non-centred, and again centred, which suits so much data better;
+  with 500 draws after 500 of warm-up. They are measured by turns,
   each in a process of its own, compilation included and apart. The measure is the least effective sample size, in
   bulk, of what levels share, for each second of sampling.
 - 1,000 models at 1,000 tasks, one attempt each: a million responses by the variational approximation, and what it is
   worth against NUTS on a part of them.
 - The same with more and fewer models, tasks and responses: seconds, and the most memory.
 
-    python benchmarks/tasks.py --rounds 3 --peer PYTHON
+    python benchmarks/tasks.py --rounds 1 --peer PYTHON
 """
 
 import argparse
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
 
 MODELS, TASKS, ATTEMPTS = 50, 500, 8
 SHARED = ("threshold", "slope", "spread", "steeper", "ability")
-GROWTH = ((250, 1000, 1), (1000, 250, 1), (1000, 1000, 1), (1000, 1000, 4), (1000, 4000, 1), (2000, 2000, 1))
+GROWTH = ((1000, 1000, 1), (250, 1000, 1), (1000, 250, 1), (1000, 1000, 4), (1000, 4000, 1), (2000, 2000, 1))
 LN10 = np.log(10)
+SURE = 1e-12  # a probability that makes no difference to any count of the table
 
 
 def simulate(models: int, tasks: int, attempts: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -76,7 +79,8 @@ def model_of() -> Any:
     from bayescale.pooling import Pooling
 
     def mean(C, *, threshold, slope):
-        return expit(slope / LN10 * (jnp.log(C) - jnp.log(threshold)))
+        p = expit(slope / LN10 * (jnp.log(C) - jnp.log(threshold)))
+        return jnp.clip(p, SURE, 1 - SURE)  # the peer has logits, which are never sure
 
     law = Law(
         "two_parameter_logistic",
@@ -124,7 +128,7 @@ def ours(seed: int) -> dict[str, Any]:
     return told | {"draws": shared(fit.draws)}
 
 
-def peer(seed: int) -> dict[str, Any]:
+def peer(seed: int, *, centred: bool = False) -> dict[str, Any]:
     """The same by PyMC and nutpie."""
     began = time.perf_counter()
     import nutpie
@@ -138,9 +142,14 @@ def peer(seed: int) -> dict[str, Any]:
             pm.HalfNormal(name, width)
             for name, width in (("spread", 1.5), ("steeper", 0.5), ("ability", 0.3))
         )
-        b = threshold + spread * pm.Normal("b_raw", 0.0, 1.0, shape=TASKS)
-        a = pm.math.exp(slope + steeper * pm.Normal("a_raw", 0.0, 1.0, shape=TASKS))
-        shock = ability * pm.Normal("shock_raw", 0.0, 1.0, shape=MODELS)
+        if centred:
+            b = pm.Normal("b", threshold, spread, shape=TASKS)
+            a = pm.math.exp(pm.Normal("log_a", slope, steeper, shape=TASKS))
+            shock = pm.Normal("shock", 0.0, ability, shape=MODELS)
+        else:
+            b = threshold + spread * pm.Normal("b_raw", 0.0, 1.0, shape=TASKS)
+            a = pm.math.exp(slope + steeper * pm.Normal("a_raw", 0.0, 1.0, shape=TASKS))
+            shock = ability * pm.Normal("shock_raw", 0.0, 1.0, shape=MODELS)
         logit = a[table["task"]] * (table["x"] - b[table["task"]] - shock[table["model"]])
         pm.Binomial("won", n=ATTEMPTS, logit_p=logit, observed=table["won"].astype(int))
     compiled = nutpie.compile_pymc_model(model, backend="numba")
@@ -155,6 +164,9 @@ def peer(seed: int) -> dict[str, Any]:
     told |= {"divergences": int(trace.sample_stats.diverging.sum()), "r_hat": None}
     told["versions"] = {"pymc": pm.__version__, "nutpie": nutpie.__version__}
     return told | {"draws": draws}
+
+
+PEERS = {"pymc": peer, "pymc, centred": partial(peer, centred=True)}
 
 
 def worst_of(draws: dict[str, np.ndarray]) -> float:
@@ -198,15 +210,18 @@ def child(what: str, arguments: list[int], python: str = sys.executable) -> dict
         return json.loads(out.read_text(encoding="utf-8"))
 
 
-def race(rounds: int, python: str | None) -> dict[str, Any]:
-    """Ours and the peer by turns."""
+def race(rounds: int, python: str | None, before: dict[str, list]) -> dict[str, Any]:
+    """Ours and the peers by turns; what is measured already is taken."""
     from bayescale import diagnostics
 
-    found: dict[str, list[dict[str, Any]]] = {"bayescale": [], **({"pymc": []} if python else {})}
+    names = ["bayescale", *(PEERS if python else ())]
+    found: dict[str, list[dict[str, Any]]] = {name: before.get(name, []) for name in names}
     size = {"models": MODELS, "tasks": TASKS, "attempts": ATTEMPTS, "rows": MODELS * TASKS}
     for seed in range(rounds):
         for name, runs in found.items():
-            told = child(name, [seed], python if name == "pymc" and python else sys.executable)
+            if len(runs) > seed:
+                continue
+            told = child(name, [seed], python if name in PEERS and python else sys.executable)
             draws = {k: np.array(v) for k, v in told.pop("draws").items()}
             told["ess"] = min(float(diagnostics.ess_bulk(values)) for values in draws.values())
             told["r_hat"] = worst_of(draws)
@@ -218,13 +233,17 @@ def race(rounds: int, python: str | None) -> dict[str, Any]:
             told["whole"] = told["seconds"] + told["before"]
             runs.append(told)
             print(f"{name}, round {seed + 1}: {told}", flush=True)
+
+    def middle(name: str, key: str) -> float:
+        return float(np.median([run[key] for run in found[name]]))
+
     if python:
         better = {
-            key: float(
-                np.median([run[key] for run in found["bayescale"]])
-                / np.median([run[key] for run in found["pymc"]])
-            )
-            for key in ("ess_per_second", "ess_per_gradient")
+            name: {
+                key: float(middle("bayescale", key) / middle(name, key))
+                for key in ("ess_per_second", "ess_per_gradient")
+            }
+            for name in PEERS
         }
         return size | {"contenders": found, "ratios": better}
     return size | {"contenders": found}
@@ -235,7 +254,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--peer", help="the Python that has pymc and nutpie; without it the peer is left out")
     parser.add_argument("--only", choices=("race", "growth"), help="one of both parts")
     for hidden, kind in {"child": str, "out": Path}.items():
@@ -243,26 +262,31 @@ def main() -> None:
     parser.add_argument("arguments", nargs="*", type=int, help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.child:
-        if told.child in ("bayescale", "pymc"):
-            found = {"bayescale": ours, "pymc": peer}[told.child](*told.arguments)
+        if told.child in ("bayescale", *PEERS):
+            found = {"bayescale": ours, **PEERS}[told.child](*told.arguments)
             found["draws"] = {k: np.asarray(v).tolist() for k, v in found["draws"].items()}
         else:
             found = approximated(*told.arguments, check=told.child == "checked")
         told.out.write_text(json.dumps(found), encoding="utf-8")
         return
-    results = record.read("tasks") | record.header("python benchmarks/tasks.py --rounds 3 --peer PYTHON")
+    results = record.read("tasks") | record.header(
+        f"python benchmarks/tasks.py --rounds {told.rounds} --peer PYTHON"
+    )
     if told.only != "growth":
-        results["race"] = race(told.rounds, told.peer)
+        before = results.get("race", {}).get("contenders", {})
+        results["race"] = race(told.rounds, told.peer, before)
         record.write("tasks", results)
     if told.only != "race":
-        results["growth"] = []
+        done = results.setdefault("growth", [])  # it takes up where it was stopped
         for models, tasks, attempts in GROWTH:
+            if (models, tasks, attempts) in [(one["models"], one["tasks"], one["attempts"]) for one in done]:
+                continue
             found = child(
                 "checked" if (models, tasks, attempts) == (1000, 1000, 1) else "plain",
                 [models, tasks, attempts],
             )
-            results["growth"].append({"models": models, "tasks": tasks, "attempts": attempts, **found})
-            print(results["growth"][-1], flush=True)
+            done.append({"models": models, "tasks": tasks, "attempts": attempts, **found})
+            print(done[-1], flush=True)
             record.write("tasks", results)
     print(f"written to {record.write('tasks', results)}")
 

