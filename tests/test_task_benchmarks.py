@@ -127,13 +127,17 @@ def test_horizons(gates):
 
 
 def test_verdicts_tell_where_a_law_pays():
+    """Smooth and sure on the small models: laws then beat both baselines as often as in the table of reference.
+
+    Fewer pairs are called so than there (7 and 17, of 18 and 36): many are not told from guessing yet.
+    """
     found = written("gadre_verdicts")
-    for cut in ("1e+19", "1e+20"):
+    for cut, count in (("1e+19", 7), ("1e+20", 17)):
         lines = found["by_cut"][cut]
         assert sum(line["pairs"] for line in lines.values()) == 138
-        sure, others = (
-            lines["smooth, sure and above chance"],
-            [line for name, line in lines.items() if not name.startswith("smooth") and line["pairs"] >= 5],
-        )
-        assert sure["link_wins"] >= 0.8
-        assert all(line["link_wins"] < sure["link_wins"] for line in others)
+        sure = lines["smooth, sure and above chance"]
+        assert sure["pairs"] == count
+        assert sure["link_wins"] >= sure["reference"][3]
+        assert sure["error"]["link"] < sure["reference"][1]
+        assert all(line["link_wins"] < sure["link_wins"] for line in lines.values() if line is not sure)
+        assert lines["not yet"]["link_wins"] < 0.25

@@ -24,7 +24,9 @@ KINDS = ("constant", "erratic", "sharp", "smooth", "inverse", "broken")
 SURE = 0.95  # the probability that a verdict needs
 POINTS = 0.05  # above chance, the best score has to be, for a forecast worth the name
 NO_CHANCE = 0.005  # the floor of tasks that cannot be guessed: a wrong key, a lucky word
-HOPELESS = 8.0  # nats behind at a first look, which may be wrong by three: what is left then is under a hundredth
+HOPELESS = (
+    8.0  # nats behind at a first look, which may be wrong by three: what is left then is under a hundredth
+)
 LN81 = 4.394449154672439  # logits from 10% to 90%
 
 
