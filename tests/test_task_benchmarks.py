@@ -127,10 +127,15 @@ def test_horizons(gates):
 
 
 def test_verdicts_tell_where_a_law_pays():
+    """Smooth and sure on the small models: laws then beat both baselines as often as in the table of reference.
+
+    Fewer pairs are called so than there (7 and 17, of 18 and 36): many are not told from guessing yet.
+    """
     found = written("gadre_verdicts")
-    for cut in ("1e+19", "1e+20"):
+    for cut, count in (("1e+19", 7), ("1e+20", 17)):
         lines = found["by_cut"][cut]
         assert sum(line["pairs"] for line in lines.values()) == 138
+<<<<<<< HEAD
         sure, others = (
             lines["smooth, sure and above chance"],
             [line for name, line in lines.items() if not name.startswith("smooth") and line["pairs"] >= 5],
@@ -221,3 +226,11 @@ def test_a_million_responses_in_minutes():
     assert min(million["widths"].values()) < 0.3
     for name, truth in {"threshold": 0, "slope": 1.0986, "spread": 1, "steeper": 0.3, "ability": 0.2}.items():
         assert million[name][0] == pytest.approx(truth, abs=0.05), name
+=======
+        sure = lines["smooth, sure and above chance"]
+        assert sure["pairs"] == count
+        assert sure["link_wins"] >= sure["reference"][3]
+        assert sure["error"]["link"] < sure["reference"][1]
+        assert all(line["link_wins"] < sure["link_wins"] for line in lines.values() if line is not sure)
+        assert lines["not yet"]["link_wins"] < 0.25
+>>>>>>> back6
