@@ -46,7 +46,7 @@ STUDIES = {
     "horizons": "",
     "gadre_verdicts": "",
     "task_backtests": "",
-    "tasks": "",
+    "tasks": "--rounds 3 --peer PYTHON",
 }
 HEAD = """# What was measured
 
@@ -73,9 +73,10 @@ def asked(name: str) -> str:
     return text.partition("\n\n")[0].replace("\n", " ")
 
 
-def run(name: str) -> bool:
+def run(name: str, peer: str) -> bool:
     """Run one, and say whether it ended well."""
-    command = [sys.executable, str(HERE / f"{name}.py"), *shlex.split(STUDIES[name])]
+    given = shlex.split(STUDIES[name].replace("PYTHON", shlex.quote(peer)))
+    command = [sys.executable, str(HERE / f"{name}.py"), *given]
     print(f"== {name} {STUDIES[name]}".rstrip(), flush=True)
     began = time.perf_counter()
     well = subprocess.run(command, check=False).returncode == 0
@@ -89,11 +90,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", help="which; all if none is named")
+    parser.add_argument("--peer", default=sys.executable, help="the Python that has PyMC and nutpie")
     parser.add_argument("--page", action="store_true", help="run nothing, and write the page")
     given = parser.parse_args()
     if unknown := [name for name in given.names if name not in STUDIES]:
         raise SystemExit(f"there is no benchmark {unknown[0]!r}; there are {', '.join(STUDIES)}")
-    failed = [] if given.page else [name for name in given.names or STUDIES if not run(name)]
+    failed = [] if given.page else [name for name in given.names or STUDIES if not run(name, given.peer)]
     (HERE / "RESULTS.md").write_text(page(), encoding="utf-8")
     print(f"written to {HERE / 'RESULTS.md'}")
     if failed:
