@@ -28,7 +28,7 @@ ONE_SLOPE = "gsm8k, one slope"  # which is the model of the known numbers
 METR, GSM8K = "metr2025_tasks", "monkeys2025_gsm8k"
 AGENTS = "agent != human, agent != davinci-002, agent != gpt-3.5-turbo-instruct"
 CUTS = (1e21, 3e20, 3e21)  # that of the acceptance check first
-SAMPLER = {"draws": 500, "warmup": 300, "target": 0.9, "retry": False}
+SAMPLER: dict[str, Any] = {"draws": 500, "warmup": 300, "target": 0.9, "retry": False}
 SHORTER = SAMPLER | {
     "chains": 2,
     "draws": 300,
