@@ -29,7 +29,7 @@ METR, GSM8K = "metr2025_tasks", "monkeys2025_gsm8k"
 AGENTS = "agent != human, agent != davinci-002, agent != gpt-3.5-turbo-instruct"
 CUTS = (1e21, 3e20, 3e21)  # that of the acceptance check first
 SAMPLER: dict[str, Any] = {"draws": 500, "warmup": 300, "target": 0.9, "retry": False}
-SHORTER = SAMPLER | {
+SHORTER: dict[str, Any] = SAMPLER | {
     "chains": 2,
     "draws": 300,
     "warmup": 200,

@@ -202,16 +202,26 @@ def test_overlap_is_recovered(benchmark):
 
 
 def test_fifty_models_at_five_hundred_tasks_beside_pymc(benchmark):
-    """One posterior: means within half a standard deviation, since the peer had not converged by its defaults."""
+    """Ours converged, the peers by 500 draws after 500 did not: no posterior of theirs to hold ours to yet.
+
+    Means are within half a standard deviation all the same, and the truth is within three of ours.
+    """
     module, race = benchmark("tasks"), written("tasks")["race"]
-    ours, theirs = race["contenders"]["bayescale"], race["contenders"]["pymc"]
+    (ours,) = race["contenders"]["bayescale"]
     assert race["rows"] == module.MODELS * module.TASKS
-    for name in module.SHARED:
-        (mean, width), (other, wide) = ours[0]["means"][name], theirs[0]["means"][name]
-        assert abs(mean - other) < 0.5 * wide, name
-        assert width == pytest.approx(wide, rel=0.25), name
-    assert all(run["r_hat"] < 1.02 and run["divergences"] == 0 for run in ours)
-    assert all(run["r_hat"] > 1.1 for run in theirs)  # a ratio of speeds to it would flatter us
+    assert ours["r_hat"] < 1.02
+    assert ours["ess"] > 400
+    assert ours["divergences"] == 0
+    for peer in module.PEERS:
+        (theirs,) = race["contenders"][peer]
+        assert theirs["r_hat"] > 1.1, peer  # a ratio of speeds to it would flatter us
+        for name in module.SHARED:
+            (mean, _), (other, wide) = ours["means"][name], theirs["means"][name]
+            assert abs(mean - other) < 0.5 * wide, (peer, name)
+    truth = {"threshold": 0, "slope": 1.0986, "spread": 1, "steeper": 0.3, "ability": 0.2}
+    for name, value in truth.items():
+        mean, width = ours["means"][name]
+        assert abs(mean - value) < 3 * width, name
 
 
 def test_a_million_responses_in_minutes():
