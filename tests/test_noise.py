@@ -393,3 +393,14 @@ def test_replace_lays_priors_over_those_there_are():
     changed = noise.log_normal.replace(priors={"sigma": sigma}, name="other")
     assert (changed.name, changed.priors) == ("other", {"sigma": sigma})
     assert noise.student_t.replace(priors={"sigma": sigma}).priors["nu"] is noise.student_t.priors["nu"]
+
+
+@pytest.mark.parametrize("name", ["binomial", "beta_binomial"])
+def test_success_that_is_sure_and_did_not_come_has_a_density(name):
+    runs = Runs.make({"C": [1e20, 1e21], "successes": [3, 5], "trials": [5, 5]})
+    kind = noise.load(name)
+    parameters = dict.fromkeys(kind.parameters, 200.0)
+    log = kind(jnp.array([1.0, 1.0]), runs, parameters).log_prob(np.asarray(runs.response))
+    assert np.isfinite(log).all()
+    assert log[0] < -20  # which it contradicts
+    assert log[1] == pytest.approx(0, abs=1e-6)
