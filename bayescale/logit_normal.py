@@ -10,13 +10,8 @@ from jax.scipy.special import gammaln, logit
 from numpyro.distributions import constraints
 
 NODES = 9  # of Gauss and Hermite about the peak: the log density is right to 5e-4 for scales up to 2
-STEPS, LONGEST = (
-    10,
-    3.0,
-)  # of Newton to the peak, and logits of each: 30 are from one success in a million to all
-
-_AT, _WEIGHTS = np.polynomial.hermite.hermgauss(NODES)
-_LOG_WEIGHTS = np.log(_WEIGHTS) + _AT**2
+STEPS = 10  # of Newton to the peak
+LONGEST = 3.0  # logits of each: 30 are from one success in a million to all
 
 
 class BinomialLogitNormal(dist.Distribution):
@@ -51,24 +46,7 @@ class BinomialLogitNormal(dist.Distribution):
         return constraints.integer_interval(0, self.total_count)
 
     def log_prob(self, value):  # noqa: D102  # pyright: ignore[reportIncompatibleMethodOverride]
-        tries, scale, middle = self.total_count.astype(float), self.scale, logit(self.probs)
-
-        def log_density(z: Array) -> Array:
-            at = middle + scale * z
-            return tries * log_sigmoid(at) - (tries - value) * at - z**2 / 2
-
-        # The nodes are where they are: any will do, so derivatives need not know how they were found.
-        peak, width = jax.tree.map(
-            lax.stop_gradient, _peak(value, tries, *map(lax.stop_gradient, (middle, scale)))
-        )
-        terms = jnp.stack(
-            [
-                log_density(peak + np.sqrt(2) * width * at) + log
-                for at, log in zip(_AT, _LOG_WEIGHTS, strict=True)
-            ]
-        )
-        ways = gammaln(tries + 1) - gammaln(value + 1) - gammaln(tries - value + 1)
-        return jax.nn.logsumexp(terms, axis=0) + jnp.log(width) - np.log(np.pi) / 2 + ways
+        return log_density(value, self.total_count.astype(float), logit(self.probs), self.scale)
 
     def rates(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         """Probabilities drawn, sample_shape + the shape of the distribution."""
@@ -82,12 +60,37 @@ class BinomialLogitNormal(dist.Distribution):
         return dist.Binomial(self.total_count, probs=rates).sample(key_counts)
 
 
-def _peak(value: Array, tries: Array, middle: Array, scale: Array) -> tuple[Array, Array]:
+def log_density(
+    value: Array, tries: Array, middle: Array, scale: Array, *, nodes: int = NODES, steps: int = STEPS
+) -> Array:
+    """The log probability of a count whose logit is normal about `middle`; counts and tries need not be whole.
+
+    With three nodes and six steps it is right to 0.03 nat for scales up to 2, and to 1e-3 up to 0.3.
+    """
+
+    def integrand(z: Array) -> Array:
+        at = middle + scale * z
+        return tries * log_sigmoid(at) - (tries - value) * at - z**2 / 2
+
+    # The nodes are where they are: any will do, so derivatives need not know how they were found.
+    peak, width = jax.tree.map(
+        lax.stop_gradient, _peak(value, tries, *map(lax.stop_gradient, (middle, scale)), steps)
+    )
+    places, weights = np.polynomial.hermite.hermgauss(nodes)
+    logs = np.log(weights) + places**2
+    terms = jnp.stack(
+        [integrand(peak + np.sqrt(2) * width * at) + log for at, log in zip(places, logs, strict=True)]
+    )
+    ways = gammaln(tries + 1) - gammaln(value + 1) - gammaln(tries - value + 1)
+    return jax.nn.logsumexp(terms, axis=0) + jnp.log(width) - np.log(np.pi) / 2 + ways
+
+
+def _peak(value: Array, tries: Array, middle: Array, scale: Array, steps: int) -> tuple[Array, Array]:
     """Where the integrand is highest, and its width there; it is log-concave."""
     rate = (value + 0.5) / (tries + 1)
     known = scale**2 * tries * rate * (1 - rate)
     z = known / (1 + known) * (logit(rate) - middle) / scale
-    for _ in range(STEPS):
+    for _ in range(steps):
         p = sigmoid(middle + scale * z)
         step = (scale * (value - tries * p) - z) / (1 + scale**2 * tries * p * (1 - p))
         z = z + jnp.clip(step, -LONGEST / scale, LONGEST / scale)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit, logit, logsumexp
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import binom, multivariate_normal, norm
 
 from bayescale.runs import Runs
 from bayescale.tasks import shocks
@@ -45,32 +45,39 @@ def test_the_density_of_a_loss_is_that_of_a_normal_distribution(workbench):
     assert found == pytest.approx(exact, abs=1e-8)
 
 
-def test_where_nothing_can_be_guessed_shifts_are_integrated_out_exactly(workbench):
-    runs, mean = table(), np.array([0.3, 0.3, 0.5, 0.5, 0.4, 0.7])
-    found = float(noise_of(runs, mean).log_prob(runs.response).sum())
-    won = np.asarray(runs.response) + 0.5
-    lost = 401 - won
-    member, variance = np.eye(3)[GROUP], 1 / won + 1 / lost
-    covariance = 0.4**2 * member @ (np.eye(3) - 1 / 3) @ member.T + np.diag(0.1**2 + variance)
-    exact = multivariate_normal.logpdf(np.log(won / lost), logit(mean), covariance) + np.log(variance).sum()
-    assert found == pytest.approx(exact, abs=1e-6)
-
-
-def test_above_chance_the_integral_is_that_of_quadrature(workbench):
-    """Two groups that add to nothing have one shift between them; Laplace's method is within 2%."""
-    runs = table(chance=0.2, groups=2).replace(factors={"group": np.array([0, 0, 0, 1, 1, 1], np.int32)})
+@pytest.mark.parametrize(
+    ("chance", "response", "trials", "within"),
+    [
+        (0.0, [90.0, 120, 200, 230, 150, 300], 400.0, 0.01),
+        (0.2, [90.0, 120, 200, 230, 150, 300], 400.0, 0.02),
+        (
+            0.0,
+            [0.0, 1, 3, 5, 2, 8],
+            8.0,
+            0.1,
+        ),  # where logits are far from normal the place is not quite the likeliest
+        (0.2, [0.0, 1, 3, 5, 2, 8], 8.0, 0.15),
+    ],
+)
+def test_of_counts_the_integral_is_that_of_quadrature(chance, response, trials, within, workbench):
+    """Two groups that add to nothing have one shift between them; each run is binomial about a logit that scatters."""
+    runs = table(chance=chance, groups=2, response=np.array(response))
+    runs = runs.replace(
+        factors={"group": np.array([0, 0, 0, 1, 1, 1], np.int32)},
+        columns={"trials": np.full(6, trials), "chance": np.full(6, chance)},
+    )
     mean, spread = np.array([0.25, 0.3, 0.5, 0.55, 0.4, 0.7]), 0.4
     found = float(noise_of(runs, mean, spread=spread).log_prob(runs.response).sum())
-    data = shocks.opened(runs)
-    sd = np.sqrt(0.1**2 + np.asarray(data.variance))
-    grid = np.linspace(-3, 3, 4001)
-    known = (mean - 0.2) / 0.8
+    grid, nodes = np.linspace(-3, 3, 1201), np.linspace(-6, 6, 241)
+    known = (mean - chance) / (1 - chance)
     shift = np.where(np.arange(6) < 3, 1, -1) * grid[:, None]
-    p = 0.2 + 0.8 * expit(logit(known) + shift)
-    logs = norm.logpdf(np.asarray(data.value), logit(p), sd).sum(axis=1) + np.asarray(data.volume).sum()
+    place = logit(chance + (1 - chance) * expit(logit(known) + shift))
+    p = expit(place[..., None] + 0.1 * nodes)
+    each = binom.pmf(np.array(response)[:, None], trials, p) @ norm.pdf(nodes) * (nodes[1] - nodes[0])
+    logs = np.log(each).sum(axis=1)
     logs += norm.logpdf(grid, 0, spread / np.sqrt(2))  # of u where the other is -u
     exact = logsumexp(logs) + np.log(grid[1] - grid[0])
-    assert found == pytest.approx(exact, abs=0.02)
+    assert found == pytest.approx(exact, abs=within)
 
 
 def test_those_that_guess_are_not_moved():

@@ -9,7 +9,6 @@ import numpy as np
 from jax import Array, random
 from jax.typing import ArrayLike
 from scipy.special import expit, logit, logsumexp
-from scipy.stats import norm
 
 from bayescale import models, parallel
 from bayescale.check.folds import MARGIN
@@ -19,7 +18,7 @@ from bayescale.model import Model
 from bayescale.priors import LogitNormal
 from bayescale.runs import Runs
 from bayescale.tasks.quick import Quick, quick_evidence
-from bayescale.tasks.shocks import Shared, opened, shared
+from bayescale.tasks.shocks import Shared, density, shared
 
 # In the order in which they are told of; the last is no law.
 NO_LAW = "constant_success"
@@ -132,9 +131,8 @@ def says(
     place, scatter = there[:, asked], own["scatter"][:, None]
     share = rng.binomial(tries, expit(place + scatter * rng.standard_normal(place.shape))) / tries
     with parallel.workbench():
-        value, variance, volume = (np.asarray(one, float)[asked] for one in opened(first))
-    log_score = logsumexp(norm.logpdf(value, place, np.sqrt(scatter**2 + variance)), axis=0)
-    return Said(quick.estimate.value, worst, quantiles_of(share), log_score - np.log(DRAWS) + volume)
+        log_score = logsumexp(np.asarray(density(first, there, scatter))[:, asked], axis=0)
+    return Said(quick.estimate.value, worst, quantiles_of(share), log_score - np.log(DRAWS))
 
 
 @cache

@@ -11,6 +11,7 @@ from jax.scipy.special import expit
 from jax.typing import ArrayLike
 from numpyro.distributions import constraints
 
+from bayescale.logit_normal import log_density
 from bayescale.noise import Noise
 from bayescale.runs import Runs
 
@@ -54,6 +55,22 @@ def opened(runs: Runs) -> Opened:
     return Opened(jnp.log(won) - jnp.log(lost), variance, jnp.log(variance))
 
 
+def density(runs: Runs, place: ArrayLike, scatter: ArrayLike) -> Array:
+    """The log density of responses that scatter about a logit, or a logarithm, (..., runs).
+
+    Args:
+        runs: the table.
+        place: on the scale of `opened`, (..., runs).
+        scatter: (..., 1), or one number.
+    """
+    response = jnp.asarray(runs.response)
+    place, scatter = jnp.broadcast_arrays(jnp.asarray(place), scatter)
+    if runs.kind == "loss":
+        data = opened(runs)
+        return data.volume - jnp.log(scatter) - (LOG_2PI + ((data.value - place) / scatter) ** 2) / 2
+    return log_density(response, jnp.asarray(runs.columns["trials"]), place, scatter, nodes=3, steps=6)
+
+
 def odds_of(mean: ArrayLike, chance: ArrayLike) -> Array:
     """The odds of what is known, k = (p - chance) / (1 - chance)."""
     known = jnp.clip((jnp.asarray(mean) - chance) / (1 - jnp.asarray(chance)), EDGE, 1 - EDGE)
@@ -74,27 +91,29 @@ def moved(odds: ArrayLike, factor: ArrayLike, chance: ArrayLike) -> tuple[Array,
 class Shared(dist.Distribution):
     """Responses whose logits, or logarithms, are normal, and together the more where they are of one group.
 
-    What is known by run j of group g is moved by shift_g ~ Normal(0, spread), and its logit scatters about that with
-    scale_j. The shifts of groups that have runs add to nothing: all together they would be another ceiling. They are
-    integrated out by Laplace's method, exactly so for a loss and where nothing can be guessed. The density of all is
-    the sum over runs, of which those of a group have its integral in equal parts.
+    What is known by run j of group g is moved by shift_g ~ Normal(0, spread), and its logit scatters about that by
+    `scatter`; successes are binomial given that. The shifts of groups that have runs add to nothing: all together they
+    would be another ceiling. They are integrated out about the place that empirical logits say, by Laplace's method,
+    exactly so for a loss. The density of all is the sum over runs, of which those of a group have its integral in equal
+    parts.
 
     Source:
         Tierney and Kadane 1986, doi:10.1080/01621459.1986.10478240, for the integral.
     """
 
-    arg_constraints = {"centre": constraints.positive, "scale": constraints.positive}
+    arg_constraints = {"centre": constraints.positive, "scatter": constraints.positive}
     support = constraints.real  # pyright: ignore
 
-    def __init__(self, centre, scale, spread, runs: Runs, group, groups: int, *, validate_args=None):
-        self.centre, self.scale, self.spread = centre, scale, spread
+    def __init__(self, centre, scatter, spread, runs: Runs, group, groups: int, *, validate_args=None):
+        self.centre, self.scatter, self.spread = centre, scatter, spread
+        self.scale = jnp.sqrt(scatter**2 + opened(runs).variance)
         self.runs, self.group, self.groups = runs, group, groups
         self.odds = odds_of(centre, runs.columns["chance"]) if runs.kind == "success" else centre
         super().__init__(jnp.shape(centre), validate_args=validate_args)
 
     def replaced(self, mean) -> "Shared":
         """The same about another mean."""
-        return Shared(mean, self.scale, self.spread, self.runs, self.group, self.groups)
+        return Shared(mean, self.scatter, self.spread, self.runs, self.group, self.groups)
 
     def at(self, shift) -> Array:
         """Where responses are if groups have these shifts, (runs,)."""
@@ -122,8 +141,7 @@ class Shared(dist.Distribution):
     def log_prob(self, value):  # noqa: D102  # pyright: ignore[reportIncompatibleMethodOverride]
         data = opened(self.runs.replace(response=value))
         shift, precision, there = self._seen(data.value)
-        away = (data.value - self._at(shift)[0]) / self.scale
-        alone = data.volume - jnp.log(self.scale) - (LOG_2PI + away**2) / 2
+        alone = density(self.runs.replace(response=value), self._at(shift)[0], self.scatter)
         wide = self.spread**2 * precision
         together = -there * ((shift / self.spread) ** 2 + jnp.log(wide)) / 2
         common = -jnp.log((there @ (1 / wide)) / there.sum()) / 2  # they add to nothing
@@ -167,9 +185,8 @@ def shared(kind: str, by: str) -> Noise:
     """
 
     def likelihood(mean, runs, *, scatter, spread):
-        scale = jnp.sqrt(scatter**2 + opened(runs).variance)
-        mean = jnp.broadcast_to(mean, scale.shape)
-        return Shared(mean, scale, spread, runs, jnp.asarray(runs.factors[by]), len(runs.levels[by]))
+        mean = jnp.broadcast_to(mean, jnp.shape(runs.response))
+        return Shared(mean, scatter, spread, runs, jnp.asarray(runs.factors[by]), len(runs.levels[by]))
 
     priors = {"scatter": dist.LogNormal(*SCATTER[kind]), "spread": dist.LogNormal(*SPREAD[kind])}
     return Noise("shared", likelihood, priors, response=kind, residuals=None)
