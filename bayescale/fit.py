@@ -16,6 +16,7 @@ from bayescale.pooling import shifted
 from bayescale.runs import Runs
 
 R_HAT, ESS, PARETO_K = 1.01, 400, 0.7  # beyond these a fit has not converged
+CHECKED = 1.05  # R-hat of what an approximation is measured against
 OFF, NARROW = 0.5, 0.5  # an approximation further from NUTS, in widths, or narrower, is no result
 UNFINISHED = 1e-3  # the share of the replicates of a bootstrap that may be unfinished
 KINDS = ("mean", "new_run", "new_level")
@@ -76,6 +77,10 @@ class Fit:
             found.append(rising if self.method == "svi" else "no start reached a mode")
         if self.stats.get("error", 0.0) > OFF or self.stats.get("narrow", 1.0) < NARROW:
             found.append(f"{self._against_nuts}: too far off")
+        if self.stats.get("checked_r_hat", 1.0) > CHECKED:
+            found.append(
+                f"NUTS did not converge on the part it is measured on: R-hat {self.stats['checked_r_hat']:.3f}"
+            )
         if self.stats.get("pareto_k", -np.inf) > PARETO_K:
             found.append(
                 f"Pareto-k {self.stats['pareto_k']:.2f}, above {PARETO_K}: the posterior is not normal"
@@ -133,7 +138,8 @@ class Fit:
             return "what it is worth was not measured"
         return (
             f"on {self.stats['checked']} of the runs means are {self.stats['error']:.2f} posterior standard deviations "
-            f"from those of NUTS, and widths {self.stats['narrow']:.2f} of them, in the median"
+            f"from those of NUTS, and widths {self.stats['narrow']:.2f} of them, in the median; at worst "
+            f"{max(self.stats['errors'].values()):.2f} and {min(self.stats['widths'].values()):.2f}"
         )
 
     # ---- Parameters

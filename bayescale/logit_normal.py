@@ -73,9 +73,8 @@ def log_density(
         return tries * log_sigmoid(at) - (tries - value) * at - z**2 / 2
 
     # The nodes are where they are: any will do, so derivatives need not know how they were found.
-    peak, width = jax.tree.map(
-        lax.stop_gradient, _peak(value, tries, *map(lax.stop_gradient, (middle, scale)), steps)
-    )
+    still = lax.stop_gradient
+    peak, width = map(still, _peak(value, tries, still(middle), still(scale), steps))
     places, weights = np.polynomial.hermite.hermgauss(nodes)
     logs = np.log(weights) + places**2
     terms = jnp.stack(

@@ -52,15 +52,13 @@ def curves(
             mean = np.bincount(place, share[own]) / np.bincount(place)
             axes.plot(at, mean, color=theme.muted, linewidth=0.6, alpha=0.35, label=said)
             said = None
-    if (ahead := found.forecast) is not None:
-        low, middle, high = ahead.interval()
-        at = ahead.points[along]
-        said = "forecast of a new model, 90%"
-        axes.fill_between(at, low, high, color=theme.colours[0], alpha=0.2, linewidth=0, label=said)
-        axes.plot(at, middle, color=theme.colours[0], linewidth=1.7)
-        axes.axvline(
-            np.asarray(found.scores.columns[along]).max(), color=theme.muted, linewidth=1, linestyle=":"
-        )
+    ahead = found.forecast
+    low, middle, high = ahead.interval()
+    at = ahead.points[along]
+    said = "forecast of a new model, 90%"
+    axes.fill_between(at, low, high, color=theme.colours[0], alpha=0.2, linewidth=0, label=said)
+    axes.plot(at, middle, color=theme.colours[0], linewidth=1.7)
+    axes.axvline(np.asarray(found.scores.columns[along]).max(), color=theme.muted, linewidth=1, linestyle=":")
     score = np.asarray(found.scores.response) / np.asarray(found.scores.columns["trials"])
     axes.plot(
         np.asarray(found.scores.columns[along]),

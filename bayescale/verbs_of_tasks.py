@@ -12,21 +12,6 @@ from bayescale.printed import print_json, print_table, write_csv
 if TYPE_CHECKING:
     from bayescale.runs import Runs
     from bayescale.tasks.assess import Assessment
-    from bayescale.tasks.plateau import Plateau
-
-BACKTEST = (
-    "from models",
-    "forecasts",
-    "CRPS",
-    "skill",
-    "error",
-    "MAE",
-    "bias",
-    "50%",
-    "90%",
-    "best baseline",
-    "its MAE",
-)
 
 
 @click.command(
@@ -102,9 +87,12 @@ def tasks(
     import jax
 
     from bayescale.tasks.assess import assess_suite
+    from bayescale.words_of_tasks import BACKTEST, described
 
     own = {n: options.pop(n) for n in ("along", "loss", "error", "overlapping", "cutoffs")}
     where = arguments.amount_of(at, "--at") if at else None
+    if figures is not None:  # before anything is worked out that could not be drawn
+        Path(figures).mkdir(parents=True, exist_ok=True)
     runs, groups = _read(evals, task, model, family, options)
     if not as_json:
         for note in runs.notes:
@@ -121,6 +109,10 @@ def tasks(
         report=None if as_json else lambda said: click.echo(f"... {said}", err=True),
     )
     told = described(found)
+    if not as_json:
+        for note in found.scores.notes[len(runs.notes) :]:
+            click.echo(f"note: {note}")
+        _print(found, told)
     if csv is not None:
         write_csv(csv, list(BACKTEST), [list(row.values()) for row in told["backtest"]])
     if save is not None and (fit := found.fit) is not None:
@@ -133,8 +125,7 @@ def tasks(
     if figures is not None:
         told["figures"] = drawn(found, runs, Path(figures), task=task, model=model)
     if as_json:
-        return print_json(told)
-    _print(found, told)
+        print_json(told)
 
 
 def _read(evals: str, task: str, model: str, families: tuple[str, ...], options: dict[str, Any]):
@@ -157,84 +148,9 @@ def _read(evals: str, task: str, model: str, families: tuple[str, ...], options:
     return runs, groups
 
 
-def described(found: "Assessment") -> dict[str, Any]:
-    """An assessment for JSON."""
-    told = found.verdict
-    said: dict[str, Any] = {
-        "sentence": found.sentence,
-        "predictable": found.predictable,
-        "why_not": list(found.why),
-        "models": len(found.scores),
-        "verdict": {
-            "kind": told.kind,
-            "said": str(told),
-            "probabilities": dict(told.probabilities),
-            "width": told.width.tolist(),
-            "best_above_chance": told.best,
-        },
-        "plateau": None if found.plateau is None else _plateau(found.plateau),
-        "budget": {"required": found.budget.required, "most_overlap": found.budget.most},
-        "overlap": None,
-        "forecast": None,
-        "backtest": [],
-        "untested": found.untested,
-        "left_out": {
-            name: [_row(row) for row in (*one.by_fold, one.total)] for name, one in found.left_out.items()
-        },
-    }
-    if found.overlap is not None:
-        one = found.overlap
-        said["overlap"] = {
-            "tasks": one.tasks,
-            "omega": one.omega,
-            "effective": one.effective,
-            "shares": one.shares,
-            "unresolved": list(found.unresolved),
-            "companions": found.companions.rows() if found.companions is not None else [],
-            "verdict": one.verdict,
-        }
-    if found.forecast is not None:
-        low, middle, high = found.forecast.interval()[:, -1].tolist()
-        said["forecast"] = {
-            "at": {c: float(v[-1]) for c, v in found.forecast.points.items()},
-            "low": low,
-            "median": middle,
-            "high": high,
-            "weights": found.forecast.weights,
-            "drift": found.forecast.drift,
-            "refused": found.forecast.refused,
-            "rival": found.forecast.rival,
-            "rival_interval": found.forecast.rival_interval[:, -1].tolist(),
-        }
-    if found.backtest is not None:
-        rows = (*found.backtest.backtest.by_fold, found.backtest.backtest.total)
-        said["backtest"] = [_row(row) for row in rows]
-        said["by_gap"] = [_row(row) for row in found.backtest.backtest.by_gap]
-    return said
-
-
-def _plateau(found: "Plateau") -> dict[str, Any]:
-    numbers = {"rise": found.rise, "before": found.before, "slowed": found.slowed}
-    return {"flagged": found.flagged, "said": str(found)} | {n: list(v) for n, v in numbers.items()}
-
-
-def _row(row) -> dict[str, Any]:
-    ours = row.ours
-    values = (
-        row.said,
-        ours.count,
-        ours.crps,
-        row.skill,
-        row.error,
-        ours.error,
-        ours.bias,
-        ours.cover50,
-        ours.cover90,
-    )
-    return dict(zip(BACKTEST, (*values, row.rival, row.theirs.error), strict=True))
-
-
 def _print(found: "Assessment", told: dict[str, Any]) -> None:
+    from bayescale.words_of_tasks import BACKTEST
+
     probabilities = told["verdict"]["probabilities"]
     print_table(
         ["verdict", *probabilities], [(found.verdict.kind, *(f"{p:.2g}" for p in probabilities.values()))]
@@ -278,6 +194,8 @@ def _print(found: "Assessment", told: dict[str, Any]) -> None:
             rows,
             title=f"Of {name} that are left out, from the others; in points",
         )
+    for finding in found.findings:
+        click.echo(str(finding))
     click.secho(found.sentence, bold=True, fg=None if found.predictable else "red")
 
 
@@ -295,7 +213,6 @@ def drawn(found: "Assessment", runs: "Runs", folder: Path, *, task: str, model: 
     """Write the figures there are, and say which."""
     from bayescale import plot_of_tasks as of
 
-    folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, Any] = {"curves": lambda: of.curves(found, runs, task=task, model=model)}
     if (fit := found.fit) is not None:
         made |= {

@@ -208,7 +208,7 @@ def test_a_fold_whose_law_was_chosen_on_doubtful_evidence_is_said():
     (only,) = by_hand(0.02, doubt=("an estimate is not finite",)).findings
     assert only.code == "FOLD_CHOICE_DOUBTFUL"
     assert only.message == (
-        "in 1 of 1 folds the evidence of every law is in doubt, first C up to 1e20: power_floor was taken, "
+        "in 1 of 1 folds evidence that counts is in doubt, first C up to 1e20: power_floor was taken, "
         "and an estimate is not finite"
     )
 

@@ -47,7 +47,7 @@ LAYERS = (
     ),
     # Of the command line:
     ("words", "words_of_comparisons", "progress", "arguments", "workers", "options", "printed"),
-    ("words_of_decisions",),
+    ("words_of_decisions", "words_of_tasks"),
     ("page",),
     ("verbs", "verbs_of_studies", "verbs_of_comparisons", "verbs_of_decisions", "verbs_of_design"),
     ("verbs_of_checks", "verbs_of_plots", "verbs_of_reports", "verbs_of_simulations", "verbs_of_tasks"),

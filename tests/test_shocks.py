@@ -50,12 +50,8 @@ def test_the_density_of_a_loss_is_that_of_a_normal_distribution(workbench):
     [
         (0.0, [90.0, 120, 200, 230, 150, 300], 400.0, 0.01),
         (0.2, [90.0, 120, 200, 230, 150, 300], 400.0, 0.02),
-        (
-            0.0,
-            [0.0, 1, 3, 5, 2, 8],
-            8.0,
-            0.1,
-        ),  # where logits are far from normal the place is not quite the likeliest
+        # Where logits are far from normal the place that is integrated about is not quite the likeliest.
+        (0.0, [0.0, 1, 3, 5, 2, 8], 8.0, 0.15),
         (0.2, [0.0, 1, 3, 5, 2, 8], 8.0, 0.15),
     ],
 )

@@ -107,7 +107,10 @@ def test_an_approximation_says_that_it_is_one(runs, model):
     assert good.verdict == (
         "converged (svi): an approximation, whose intervals are approximate; what it is worth was not measured"
     )
-    measured = good.replace(stats=good.stats | {"error": 0.2, "narrow": 0.8, "checked": 240})
+    measured = good.replace(
+        stats=good.stats
+        | {"error": 0.2, "narrow": 0.8, "checked": 240, "errors": {"a": 0.5}, "widths": {"a": 0.4}}
+    )
     assert (
         "on 240 of the runs means are 0.20 posterior standard deviations from those of NUTS"
         in measured.verdict

@@ -29,7 +29,8 @@ from bayescale.tasks.plateau import Plateau
 from bayescale.tasks.series import suite_scores
 from bayescale.tasks.suite_folds import Suite
 from bayescale.tasks.verdict import KINDS, Verdict
-from bayescale.verbs_of_tasks import described, drawn
+from bayescale.verbs_of_tasks import drawn
+from bayescale.words_of_tasks import described
 
 TASKS, MODELS, KNOWN = 6, 12, 9
 RNG = np.random.default_rng(0)
@@ -90,7 +91,7 @@ def found(runs, fit):
     at = np.geomspace(compute.min(), 10 * compute.max(), 25)
     way = np.clip(np.linspace(0.1, 0.95, 25) + 0.05 * np.sort(RNG.standard_normal((200, 1)), axis=0), 0, 1)
     gap, none = np.maximum(np.log10(at / compute.max()), 0), np.full((3, 25), 0.5)
-    ahead = SuiteForecast({"C": at}, way, gap, own, 0.0, False, "best so far", none)
+    ahead = SuiteForecast({"C": at}, way, gap, own, 0.0, False, "best so far", none, ())
     told = {kind: 0.99 if kind == "smooth" else 0.002 for kind in KINDS}
     logs = {kind: float(np.log(p)) for kind, p in told.items()}
     verdict = Verdict("smooth", told, logs, np.array([1.9, 2.4, 3.0]), 0.7, ())
@@ -152,6 +153,7 @@ def test_what_is_described_is_json_and_makes_a_section(found):
 
 
 def test_figures_are_drawn_without_pyplot(found, runs, tmp_path):
+    (tmp_path / "figures").mkdir()
     files = drawn(found, runs, tmp_path / "figures", task="task", model="model")
     assert [file.rpartition("/")[2] for file in files] == [
         "curves.png",

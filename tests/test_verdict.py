@@ -126,7 +126,7 @@ def test_a_suite_is_predictable_if_everything_speaks_for_it():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"along": X[:3]}, "along is (3,); it is (models,), of four models at least"),
+        ({"along": X[:5]}, "there are 5 models; a verdict takes 6"),
         (
             {"along": np.full(8, 1e20)},
             "every model has the same value of the covariate, which nothing can follow",

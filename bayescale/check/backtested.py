@@ -122,7 +122,7 @@ class Backtest:
             scores(drawn, truth, log_score),
             best,
             scores(self.rivals[best][:, chosen], truth),
-            float(1 - ours.sum() / theirs[best].sum()),
+            float(1 - ours.sum() / total) if (total := theirs[best].sum()) > 0 else float("nan"),
             bootstrap_error(np.random.default_rng(0), ours, theirs[best], self.unit[chosen]),
         )
 
@@ -221,7 +221,7 @@ class Backtest:
             yield Finding(
                 "FOLD_CHOICE_DOUBTFUL",
                 "warning",
-                f"in {len(bad)} of {len(self.forecasts)} folds the evidence of every law is in doubt, first "
+                f"in {len(bad)} of {len(self.forecasts)} folds evidence that counts is in doubt, first "
                 f"{bad[0].fold.name}: {bad[0].model} was taken, and {bad[0].doubt[0]}",
                 float(len(bad)),
                 "Draw longer, or test each law alone",

@@ -103,6 +103,9 @@ def bootstrap_error(
         theirs: that of a rival, (forecasts,).
         unit: what each forecast is of, (forecasts,); those of one are drawn together.
         repeats: how many times.
+
+    Returns:
+        The error; nan of one unit, or where units can be drawn on which the rival is not off at all.
     """
     index = np.unique(unit, return_inverse=True)[1]
     sums = np.stack([np.bincount(index, weights=values) for values in (ours, theirs)])
@@ -110,5 +113,7 @@ def bootstrap_error(
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=repeats)
     mine, other = sums @ drawn.T
     # Of a ratio with few units the standard deviation would be that of its tails: half of the middle 68% is meant.
-    low, high = np.quantile(mine / np.maximum(other, 1e-300), (0.16, 0.84))
-    return float(high - low) / 2 if count > 1 else float("nan")
+    if count < 2 or not (other > 0).all():  # a rival that is never off has no ratio to it
+        return float("nan")
+    low, high = np.quantile(mine / other, (0.16, 0.84))
+    return float(high - low) / 2

@@ -64,11 +64,11 @@ def _section(said: Mapping[str, Any]) -> dict[str, Any]:
             table(f"Of {name} that are left out, from the others; errors in points", headings, cells)
         )
     texts = [str(said["sentence"])]
-    if ahead := said["forecast"]:
-        where = ", ".join(f"{name} = {label(float(value))}" for name, value in ahead["at"].items())
-        low, middle, high = (float(ahead[q]) for q in ("low", "median", "high"))
-        texts.append(f"Forecast at {where}: {middle:.1%} (90%: {low:.1%} to {high:.1%}).")
-    elif said["untested"]:
+    texts += [f"{one['code']}: {one['message']}. {one['action']}." for one in said["findings"]]
+    ahead = said["forecast"]
+    where = ", ".join(f"{name} = {label(float(value))}" for name, value in ahead["at"].items())
+    texts.append(f"The forecast is at {where}.")
+    if said["untested"]:
         texts.append(f"No back-test: {said['untested']}.")
     return section("tasks", "Task success", texts=texts, tables=tables)
 

@@ -7,13 +7,14 @@ import numpy as np
 from jax import Array, random
 
 from bayescale.check.backtested import Backtest
+from bayescale.check.finding import Finding, sorted_by_severity
 from bayescale.columns import label
 from bayescale.decide.decision import Decision
 from bayescale.fit import Fit
 from bayescale.infer.nuts import nuts
 from bayescale.infer.variational import variational
 from bayescale.runs import Runs
-from bayescale.tasks.backtest import FEW, SuiteBacktest, backtest_suite
+from bayescale.tasks.backtest import SuiteBacktest, backtest_suite
 from bayescale.tasks.companions import companions, unresolved
 from bayescale.tasks.forecast import SuiteForecast, forecast_suite
 from bayescale.tasks.held_out import backtest_tasks
@@ -46,8 +47,7 @@ class Assessment:
         unresolved: the tasks that more likely than not turn on beyond the largest model.
         budget: what the error that is wanted takes.
         backtest: how forecasts from smaller models did; none where there are too few models.
-        forecast: of models from the smallest there is to the one that is asked for, which is the last; none where
-            there are fewer than three models.
+        forecast: of models from the smallest there is to the one that is asked for, which is the last.
         untested: why there is no back-test; empty where there is one.
         left_out: the back-tests with tasks or families of models left out that were asked for, by what is left out.
         counts: whether the table has counts of successes, without which overlap is not to be known.
@@ -65,7 +65,7 @@ class Assessment:
     unresolved: tuple[str, ...]
     budget: Budget
     backtest: SuiteBacktest | None
-    forecast: SuiteForecast | None
+    forecast: SuiteForecast
     untested: str
     left_out: Mapping[str, Backtest]
     counts: bool
@@ -74,25 +74,41 @@ class Assessment:
     why: tuple[str, ...]
 
     @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Those of all back-tests, and whether the forecast is in doubt."""
+        tested = [] if self.backtest is None else [self.backtest.backtest]
+        found = [finding for one in (*tested, *self.left_out.values()) for finding in one.findings]
+        if self.forecast.doubt:
+            found.append(
+                Finding(
+                    "FORECAST_DOUBTFUL",
+                    "warning",
+                    f"the forecast is made of draws whose weights are in doubt: {'; '.join(self.forecast.doubt)}",
+                    float(len(self.forecast.doubt)),
+                    "Take its interval for a rough one; the back-test, which is made alike, says how it did",
+                )
+            )
+        return sorted_by_severity(found)
+
+    @property
     def sentence(self) -> str:
         """What it comes to."""
         head = "PREDICTABLE" if self.predictable else "NOT PREDICTABLE"
         said = f"{head}: {self.verdict}"
         if self.plateau is not None and self.plateau.flagged:
             said += f"; {self.plateau}"
-        if self.forecast is not None:
-            low, middle, high = self.forecast.interval()[:, -1]
-            where = label(float(self.forecast.points[self.along][-1]))
-            whose = f" of a model of a new {self.suite.family}" if self.suite.family else ""
-            said += f"; at {where} the score{whose} is {middle:.1%} ({low:.1%} to {high:.1%})"
-            if self.backtest is None:
-                said += ", untested"
-            if self.forecast.refused:
-                low, middle, high = self.forecast.rival_interval[:, -1]
-                said += (
-                    f", which has no skill: take {self.forecast.rival}, {middle:.1%} ({low:.1%} to {high:.1%}, "
-                    "by its errors in the back-test)"
-                )
+        low, middle, high = self.forecast.interval()[:, -1]
+        where = label(float(self.forecast.points[self.along][-1]))
+        whose = f" of a model of a new {self.suite.family}" if self.suite.family else ""
+        said += f"; at {where} the score{whose} is {middle:.1%} (90%: {low:.1%} to {high:.1%})"
+        if self.backtest is None:
+            said += ", untested"
+        if self.forecast.refused and self.verdict.kind != "not yet":
+            low, middle, high = self.forecast.rival_interval[:, -1]
+            said += (
+                f", which has no skill: take {self.forecast.rival}, {middle:.1%} ({low:.1%} to {high:.1%}, "
+                "by its errors in the back-test)"
+            )
         return said if self.predictable else f"{said}; {'; '.join(self.why)}"
 
     @property
@@ -142,6 +158,7 @@ def assess_suite(
         ValueError: what is to be left out is not in the table.
     """
     key_verdict, key_fit, key_new, key_back, key_forecast = random.split(key, 5)
+    _check(runs, along, loss, family, lab, leave_out)
     scores = suite_scores(runs, task=task, model=model)
     x = np.asarray(scores.columns[along], float)
     where = AHEAD * float(x.max()) if at is None else at
@@ -171,15 +188,14 @@ def assess_suite(
         beyond = unresolved(fit, task=task)
         beside = companions(fit, task=task, family=family, model=model)
 
-    suite, untested, tested, forecast = Suite(along, None, lab, loss), "", None, None
+    suite, untested, tested = Suite(along, None, lab, loss), "", None
     try:
         tested = backtest_suite(key_back, scores, suite, cutoffs=cutoffs, report=report)
     except ValueError as refused:  # too few models for any cutoff: the rest can be said
         untested = str(refused)
-    if len(scores) >= FEW:
-        say("forecast")
-        points = {along: np.geomspace(x.min(), where, POINTS)}
-        forecast = forecast_suite(key_forecast, scores, tested or suite, points)
+    say("forecast")
+    points = {along: np.geomspace(x.min(), where, POINTS)}
+    forecast = forecast_suite(key_forecast, scores, tested or suite, points)
     aside: dict[str, Backtest] = {}
     for k, way in enumerate(leave_out):
         say(f"without some {way}")
@@ -189,7 +205,9 @@ def assess_suite(
         else:
             items = items or item_response(runs, along=along, task=task, model=model, family=family, lab=lab)
             aside[way] = backtest_tasks(own, items, way, task=task, model=model, family=family, report=report)
-    middle = float(np.clip(forecast.interval()[1, -1], 0.01, 0.99)) if forecast is not None else 0.5
+    # What is wanted and what there is are of the same success.
+    told_of = found.success if found is not None else forecast.interval()[1, -1]
+    middle = float(np.clip(told_of, 0.01, 0.99))
     budget = overlap_budget(middle, error, tasks=max(len(runs.levels[task]), 2))
     effective = found.effective if found is not None else float("nan")
     good, why = predictable(told, effective, budget.required, tested.skills if tested is not None else {})
@@ -213,6 +231,26 @@ def assess_suite(
         good,
         why,
     )
+
+
+def _check(
+    runs: Runs, along: str, loss: str | None, family: str | None, lab: str | None, leave_out: Sequence[str]
+) -> None:
+    """That everything that is asked for is there, before anything is worked out."""
+    if along == "date":
+        raise ValueError(
+            "a suite is forecast along compute or another scale, and not along date; horizons are: forecast_horizons"
+        )
+    for column, said in ((along, "to forecast along"), (loss, "of losses")):
+        if column is not None and column not in runs.columns:
+            raise ValueError(
+                f"{runs.source}: there is no column {column} {said}; there are {', '.join(runs.columns)}"
+            )
+    for way, factor, said in (("families", family, "tasks"), ("labs", lab, "models")):
+        if way in leave_out and factor is None:
+            raise ValueError(
+                f"{runs.source}: there are no families of {said} to leave out; name the factor (--family)"
+            )
 
 
 def grouped(runs: Runs, by: str, *, task: str = "task", model: str = "model") -> str | None:

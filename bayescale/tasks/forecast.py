@@ -33,8 +33,9 @@ class SuiteForecast:
         weights: member -> what it counts for.
         drift: by which the back-test has the forecasts widened, in logits for each decade.
         refused: whether forecasts from smaller models had no skill: then the best baseline is to be taken.
-        rival: the baseline that did best at the largest cutoff; empty where there was no back-test.
+        rival: the baseline that did best at the two largest cutoffs; empty where there was no back-test.
         rival_interval: what that says, with the 5% and 95% of its errors in the back-test, (3, points); nan without.
+        doubt: why what it is made of is not to be trusted in full; empty where there is no reason.
     """
 
     points: dict[str, np.ndarray]
@@ -45,6 +46,7 @@ class SuiteForecast:
     refused: bool
     rival: str
     rival_interval: np.ndarray
+    doubt: tuple[str, ...]
 
     def interval(self, level: float = 0.9) -> np.ndarray:
         """The low end, the median and the high end of each, (3, points)."""
@@ -115,14 +117,15 @@ def forecast_suite(
     wide = np.clip(drifted(plain, gap[asked], drift, "success"), 0.0, 1.0)
     rival, beside = _rival(tested, made.rivals) if tested else ("", np.full((3, new), np.nan))
     return SuiteForecast(
-        given, wide, gap[asked], share, drift, tested is not None and tested.refuse, rival, beside
+        given, wide, gap[asked], share, drift, tested is not None and tested.refuse, rival, beside, made.doubt
     )
 
 
 def _rival(tested: SuiteBacktest, said: Mapping[str, np.ndarray]) -> tuple[str, np.ndarray]:
-    """The best baseline at the largest cutoff, and what it says, give or take what it was off by at all of them."""
+    """The best baseline at the two largest cutoffs, and what it says, give or take what it was off by at all."""
     backtest = tested.backtest
-    name = backtest.by_fold[-1].rival
+    count = sum(len(one.index) for one in backtest.forecasts[-2:])
+    name = backtest.row("", np.arange(len(backtest.index)) >= len(backtest.index) - count).rival
     off = backtest.truth - np.median(backtest.rivals[name], axis=0)
     middle = np.median(said[name], axis=0)
     return name, np.clip([middle + np.quantile(off, 0.05), middle, middle + np.quantile(off, 0.95)], 0.0, 1.0)

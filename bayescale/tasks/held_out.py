@@ -69,7 +69,7 @@ def backtest_tasks(
         forecasts_of(random.fold_in(key_drawn, k), fit, fold, _rivals(runs, fold, model, family))
         for k, (fold, fit) in enumerate(zip(parts, fits, strict=True))
     ]
-    return Backtest(runs, task, tuple(made))
+    return Backtest(runs, family if way == "families" and family is not None else task, tuple(made))
 
 
 def _groups(

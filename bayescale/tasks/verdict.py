@@ -21,6 +21,7 @@ from bayescale.runs import Runs
 from bayescale.tasks.quick import Quick, quick_evidence
 
 KINDS = ("constant", "erratic", "sharp", "smooth", "inverse", "broken")
+FEWEST = 6  # models: as many as the kind with the most parameters has
 SURE = 0.95  # the probability that a verdict needs
 POINTS = 0.05  # above chance, the best score has to be, for a forecast worth the name
 NO_CHANCE = 0.005  # the floor of tasks that cannot be guessed: a wrong key, a lucky word
@@ -99,6 +100,8 @@ def predictable(
         )
     if good < 2:
         why.append(f"forecasts beat the best baseline at {good} cutoffs of {len(skills)}; it takes two")
+    elif all(skill <= 0 for skill in list(skills.values())[-2:]):
+        why.append("forecasts had no skill at the two largest cutoffs")
     return not why, tuple(why)
 
 
@@ -125,7 +128,7 @@ def verdict(
         chance: the success of guessing.
 
     Raises:
-        ValueError: there are fewer than four models or two values of the covariate, or the counts cannot be.
+        ValueError: there are fewer than six models or two values of the covariate, or the counts cannot be.
     """
     runs = _runs(along, successes, trials)
     if not 0 <= chance < 1:
@@ -214,8 +217,10 @@ def _kinds(chance: float) -> dict[str, tuple[Model, ...]]:
 
 def _runs(along: npt.ArrayLike, successes: npt.ArrayLike, trials: npt.ArrayLike) -> Runs:
     x = np.asarray(along, float)
-    if x.ndim != 1 or len(x) < 4:
-        raise ValueError(f"along is {x.shape}; it is (models,), of four models at least")
+    if x.ndim != 1:
+        raise ValueError(f"along is {x.shape}; it is (models,)")
+    if len(x) < FEWEST:
+        raise ValueError(f"there are {len(x)} models; a verdict takes {FEWEST}")
     if not np.ptp(x) > 0:
         raise ValueError("every model has the same value of the covariate, which nothing can follow")
     counts = {"successes": successes, "trials": trials}
