@@ -46,7 +46,7 @@ STUDIES = {
     "horizons": "",
     "gadre_verdicts": "",
     "task_backtests": "",
-    "tasks": "--rounds 3 --peer PYTHON",
+    "tasks": "--rounds 1 --peer PYTHON",
 }
 HEAD = """# What was measured
 

@@ -35,6 +35,7 @@ MODELS, TASKS, ATTEMPTS = 50, 500, 8
 SHARED = ("threshold", "slope", "spread", "steeper", "ability")
 GROWTH = ((1000, 1000, 1), (250, 1000, 1), (1000, 250, 1), (1000, 1000, 4), (1000, 4000, 1), (2000, 2000, 1))
 LN10 = np.log(10)
+AGREED = 1.1  # R-hat, above which there is no effective sample size to compare
 SURE = 1e-12  # a probability that makes no difference to any count of the table
 
 
@@ -237,7 +238,7 @@ def race(rounds: int, python: str | None, before: dict[str, list]) -> dict[str, 
     def middle(name: str, key: str) -> float:
         return float(np.median([run[key] for run in found[name]]))
 
-    if python:
+    if python and all(run["r_hat"] < AGREED for runs in found.values() for run in runs):
         better = {
             name: {
                 key: float(middle("bayescale", key) / middle(name, key))

@@ -271,3 +271,24 @@ def test_what_is_not_known_of_either_goes_through():
     assert np.abs(tried * 50 - np.rint(tried * 50)).max() < 1e-9
     with pytest.raises(ValueError, match="they are of a loss, and of success in the loss"):
         through_loss(KEY, sure, sure, points)
+
+
+def test_a_model_measured_twice_on_half_of_the_tasks_is_left_out():
+    model, task = (one.ravel() for one in np.indices((4, 6)))
+    half = (model < 3) | (task < 3)
+    rows = np.concatenate([np.flatnonzero(half), np.flatnonzero((model == 3) & (task < 3))])
+    runs = Runs.make(
+        {
+            "C": 10.0 ** (19 + model[rows]),
+            "successes": np.arange(len(rows)) % 5 + 1.0,
+            "trials": np.full(len(rows), 8.0),
+            "model": [f"m{i}" for i in model[rows]],
+            "task": [f"t{i}" for i in task[rows]],
+        },
+        response="successes",
+        factors=["model", "task"],
+        duplicates="keep",
+    )
+    scores = suite_scores(runs)
+    assert scores.levels["model"] == ("m0", "m1", "m2")
+    assert scores.notes[-1] == "1 models measured on fewer than 90% of the tasks left out"

@@ -93,3 +93,35 @@ def test_what_one_model_gained_later_ones_keep(monkeypatch):
     monkeypatch.setattr(trend, "WALKS", np.full(1, 1e-4))
     assert ahead() + 0.3 < walking
     assert walking < jumped[-1].log2
+
+
+def test_a_task_counts_once_however_many_rows_it_has():
+    rng = np.random.default_rng(0)
+    model, task = (one.ravel() for one in np.indices((3, 12)))
+    columns = {
+        "minutes": 2.0 ** (task % 8),
+        "date": 2023.0 + model,
+        "successes": rng.integers(0, 9, 36).astype(float),
+        "trials": np.full(36, 8.0),
+    }
+    names = {
+        "model": [f"m{i}" for i in model],
+        "task": [f"t{i}" for i in task],
+        "family": [f"f{i % 4}" for i in task],
+    }
+    once = Runs.make(columns | names, response="successes", factors=list(names))
+    halves = np.repeat(
+        np.arange(36), np.where(task == 0, 2, 1)
+    )  # the first task in two rows, of half the tries
+    part = np.where(np.isin(halves, np.flatnonzero(task == 0)), 0.5, 1.0)
+    won = np.asarray(columns["successes"])[halves]
+    rows = {n: np.asarray(v)[halves] for n, v in (columns | names).items()}
+    rows |= {"successes": np.where(part < 1, 0.0, won), "trials": 8.0 * part}
+    first = np.flatnonzero(np.r_[True, np.diff(halves) != 0])
+    rows["successes"][first] = np.minimum(won[first], rows["trials"][first])
+    second = np.setdiff1d(np.arange(len(halves)), first)
+    rows["successes"][second] = won[second] - rows["successes"][second - 1]
+    twice = Runs.make(rows, response="successes", factors=list(names), duplicates="keep")
+    assert len(twice) == 39
+    for one, other in zip(trend.measured_horizons(once), trend.measured_horizons(twice), strict=True):
+        assert one.log2 == pytest.approx(other.log2, abs=1e-9)

@@ -29,7 +29,7 @@ def suite_scores(runs: Runs, *, task: str = "task", model: str = "model") -> Run
             raise ValueError(
                 f"{runs.source}: there is no factor {by}; there are {', '.join(runs.levels) or 'none'}"
             )
-    runs = _added_up(runs, task, model)
+    runs = added_up(runs, task, model)
     index, rows = np.asarray(runs.factors[model]), len(runs.levels[model])
     count = np.bincount(index, minlength=rows)
     kept = np.flatnonzero(count >= WHOLE * len(runs.levels[task]))
@@ -72,15 +72,16 @@ def suite_scores(runs: Runs, *, task: str = "task", model: str = "model") -> Run
     )
 
 
-def _added_up(runs: Runs, task: str, model: str) -> Runs:
+def added_up(runs: Runs, task: str, model: str) -> Runs:
     """The table with one row for each model and task: counts added up, and the mean of all else."""
     pair = np.asarray(runs.factors[model]).astype(np.int64) * len(runs.levels[task]) + runs.factors[task]
     _, first, group = np.unique(pair, return_index=True, return_inverse=True)
     if len(first) == len(runs):
         return runs
-    columns = {c: np.bincount(group, np.asarray(v, float)) for c, v in runs.columns.items()}
+    group = np.argsort(np.argsort(first))[group]  # in the order of the table
     count = np.bincount(group)
-    return runs.subset(first).replace(
+    columns = {c: np.bincount(group, np.asarray(v, float)) for c, v in runs.columns.items()}
+    return runs.subset(np.isin(np.arange(len(runs)), first)).replace(
         columns={c: v if c == "trials" else v / count for c, v in columns.items()},
         response=np.bincount(group, np.asarray(runs.response, float)),
     )

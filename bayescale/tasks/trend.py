@@ -11,6 +11,7 @@ from scipy.stats import norm, t
 
 from bayescale.check.scores import PROBABILITIES, crps, scores
 from bayescale.runs import Runs
+from bayescale.tasks.series import added_up
 
 DOUBLINGS = np.linspace(-12.0, 14.0, 261)  # of a minute: horizons from a hundredth of a second to eleven days
 SLOPES = np.exp(
@@ -41,7 +42,9 @@ class Horizon:
     error: float
 
 
-def measured_horizons(runs: Runs, *, model: str = "model", family: str | None = "family") -> list[Horizon]:
+def measured_horizons(
+    runs: Runs, *, model: str = "model", task: str = "task", family: str | None = "family"
+) -> list[Horizon]:
     """The 50% horizon of each model alone, by date.
 
     p = sigma(slope log2(h / minutes)). A task counts once, however often it was tried, and tasks of one family of m as
@@ -50,11 +53,13 @@ def measured_horizons(runs: Runs, *, model: str = "model", family: str | None = 
     Args:
         runs: successes and trials, with the columns minutes and date.
         model: the factor of models.
+        task: that of tasks; where there is none each row is one.
         family: that of families of tasks.
 
     Source:
         Kwa et al. 2025, arXiv:2503.14499, for the weights.
     """
+    runs = added_up(runs, task, model) if task in runs.factors else runs
     index = np.asarray(runs.factors[model])
     minutes, date = (np.asarray(runs.columns[c], float) for c in ("minutes", "date"))
     share = np.asarray(runs.response, float) / np.asarray(runs.columns["trials"], float)
