@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array, lax, random
 
 from bayescale.infer.chart import Chart
@@ -87,6 +86,8 @@ def _settled(
     rate: float,
     keys: Array,
 ) -> tuple[Any, Array]:
+    import optax  # which fits that settle nothing do without
+
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, len(keys), LAST))
 
     def loss(normal, key):
