@@ -72,3 +72,12 @@ def test_what_is_not_a_benchmark_is_refused():
     )
     assert done.returncode == 1
     assert "there is no benchmark 'nothing'; there are bootstrap," in done.stderr
+
+
+def test_what_was_killed_lost_nothing():
+    found = json.loads((FOLDER / "results" / "kills.json").read_text(encoding="utf-8"))
+    assert sum(job["kills"] for job in found["jobs"].values()) == found["kills"] == 200
+    assert set(found["jobs"]) == {"fit", "report", "bootstrap", "calibrate"}
+    for job in found["jobs"].values():
+        assert job["half-written"] == job["other numbers"] == 0
+        assert job["nothing there yet"] + job["whole"] == job["kills"]
