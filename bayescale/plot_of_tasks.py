@@ -68,10 +68,15 @@ def curves(
         markersize=4.5,
         label="mean",
     )
+    axes.set_title(str(found.verdict), fontsize=10)
+    return _of_success(axes, along)
+
+
+def _of_success(axes: Axes, along: str) -> Axes:
+    """The axes of success along a covariate."""
     axes.set_ylim(-0.02, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylabel("success")
-    axes.set_title(str(found.verdict), fontsize=10)
     log_axis(axes, "x", along)
     legend(axes, fontsize=8, loc="upper left")
     bare(axes)
@@ -148,13 +153,8 @@ def steps(fit: Fit, axes: Axes | None = None, *, task: str = "task") -> Axes:
         fontsize=10,
     )
     axes.axvspan(measured.min(), measured.max(), color=theme.muted, alpha=0.1, linewidth=0, label="models")
-    axes.set_ylim(-0.02, 1.02)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_ylabel("success")
     axes.set_xlim(x.min(), x.max())
-    log_axis(axes, "x", along)
-    legend(axes, fontsize=8, loc="upper left")
-    bare(axes)
+    _of_success(axes, along)
     mark(fit.trouble, axes)
     return axes
 
