@@ -108,7 +108,8 @@ def horizons(
     draws: dict[str, np.ndarray] = {}
     difficulty = _difficulty(fit, agent, task)
     for name, date in of_agents.items():
-        own = fit.natural(fit.relative({agent: name}))
+        with parallel.workbench():
+            own = fit.natural(fit.relative({agent: name}))
         for level in levels:
             draws[f"{name} at {level:.0%}"] = _horizon(
                 fit, own, date, level, difficulty, _apart(fit, agent, task)
