@@ -73,12 +73,14 @@ class Local(NamedTuple):
         moves: whether each parameter is measured from the centre, (parameters,): of several factors that a parameter
             varies by and that cross only one is, or what all have in common would move them all at once.
         within: factor -> the level of it that each level is of, (levels,), where these are levels within levels.
+        turns: of a law with thresholds, the log covariate that curves turn about when their slopes change, (levels,).
     """
 
     estimate: Array
     precision: Array
     moves: Array | float = 1.0
     within: dict[str, Array] = {}  # nobody changes it
+    turns: Array | float = 0.0
 
 
 def deviations(

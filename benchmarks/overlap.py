@@ -29,11 +29,7 @@ METR, GSM8K = "metr2025_tasks", "monkeys2025_gsm8k"
 AGENTS = "agent != human, agent != davinci-002, agent != gpt-3.5-turbo-instruct"
 CUTS = (1e21, 3e20, 3e21)  # that of the acceptance check first
 SAMPLER: dict[str, Any] = {"draws": 500, "warmup": 300, "target": 0.9, "retry": False}
-SHORTER: dict[str, Any] = SAMPLER | {
-    "chains": 2,
-    "draws": 300,
-    "warmup": 200,
-}  # of 4,096 counts, which take 100 gradients a draw
+SHORTER: dict[str, Any] = SAMPLER | {"draws": 300}  # of 4,096 counts, which take 30 gradients a draw
 # What is known, and how far from it counts as found: tasks.md of the project, acceptance check A6.
 KNOWN = {"rho": (0.46, 0.06), "effective": (46.6, 4.0), "shared": (0.69, 0.04), "spread": (1.70, 0.2)}
 

@@ -10,6 +10,7 @@ from bayescale.infer import lean
 from bayescale.infer.chart import Chart
 from bayescale.infer.density import Density
 from bayescale.model import Model
+from bayescale.pooling import Local
 from bayescale.runs import Runs
 
 pytestmark = pytest.mark.usefixtures("workbench")
@@ -77,3 +78,18 @@ def test_which_laws_lean():
         "logistic_chance",
         "logistic_floor",
     ]
+
+
+def test_what_is_said_of_levels_turns_with_the_slope():
+    """The data know slope (turns - threshold), and how well: the slope over the width of the threshold."""
+    rng = np.random.default_rng(0)
+    precision = np.array([[2.0, 0.3], [0.3, 1.0]]) * np.ones((3, 1, 1))
+    known = Local(
+        jnp.asarray(rng.normal(size=(3, 2))), jnp.asarray(precision), turns=jnp.array([0.0, 1.0, -2.0])
+    )
+    origin = lean.at(AT, 0.5)
+    new = lean.turned(origin, AT | {"slope": jnp.array(2.4)}, known, 1)
+    distance = np.asarray(known.turns - known.estimate[:, 1])
+    assert 2.4 * np.asarray(new.turns - new.estimate[:, 1]) == pytest.approx(float(AT["slope"]) * distance)
+    assert np.asarray(new.estimate[:, 0]) == pytest.approx(np.asarray(known.estimate[:, 0]))
+    assert np.asarray(new.precision) == pytest.approx(precision * np.array([[1.0, 2], [2, 4]]))

@@ -20,7 +20,7 @@ from numpyro.distributions.transforms import Transform
 from bayescale.infer import chart as charts
 from bayescale.infer import lean as leaning
 from bayescale.infer.chart import Chart
-from bayescale.model import Model
+from bayescale.model import Model, varies_by
 from bayescale.pooling import Local, conditional
 from bayescale.runs import Runs
 
@@ -169,11 +169,19 @@ class Density:
             centres = {by: self.model.centre(by, held) for by in chart.levels}
         if chart.sigma is not None:
             louder = (chart.sigma / values["sigma"]) ** 2
-        return {
+        levels = {
             by: known._replace(
                 estimate=known.estimate + centres[by] - chart.centre[by], precision=known.precision * louder
             )
             for by, known in chart.levels.items()
+        }
+        if chart.lean is None:
+            return levels
+        return {
+            by: leaning.turned(chart.lean, values, known, self.model.factors[by].index(name))
+            if (name := f"threshold{varies_by(by)}") in self.model.factors[by]
+            else known
+            for by, known in levels.items()
         }
 
     def with_raw(self, values: Mapping[str, Array]) -> dict[str, Array]:

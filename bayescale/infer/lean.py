@@ -19,6 +19,7 @@ from jax import Array
 from numpyro.distributions import constraints
 
 from bayescale.law import Law
+from bayescale.pooling import Local
 
 LN10 = 2.302585092994046  # a decade
 NEAR = 0.5  # e-folds from the reference run, within which nothing leans
@@ -53,6 +54,26 @@ def shift(lean: Lean, values: Mapping[str, Array]) -> Array:
     ratio = lean.slope / values["slope"]
     kept = jnp.log1p(-values["lapse"]) - jnp.log1p(-lean.lapse) if "lapse" in values else 0.0
     return lean.share * (jnp.log(lean.threshold) * (ratio - 1) + LN10 / values["slope"] * kept)
+
+
+def turned(lean: Lean, values: Mapping[str, Array], known: Local, place: int) -> Local:
+    """What is said of levels when the slope is another: the data know slope times distance, not the distance.
+
+        threshold = turns + slope_0 / slope (threshold_0 - turns)
+
+    Args:
+        lean: what the slope is measured from.
+        values: the parameters.
+        known: what the data say of the levels at that slope.
+        place: of the threshold among what deviates.
+    """
+    ratio = lean.slope / values["slope"]
+    at = known.estimate[:, place]
+    scale = jnp.ones(known.estimate.shape[1]).at[place].set(1 / ratio)
+    return known._replace(
+        estimate=known.estimate.at[:, place].set(ratio * at + (1 - ratio) * known.turns),
+        precision=known.precision * scale[:, None] * scale,
+    )
 
 
 def share(log_threshold: float, covariance: np.ndarray) -> float:

@@ -238,7 +238,13 @@ def shapes(density: Density, runs: Runs) -> Frame:
             sigma=jnp.zeros(()) if "sigma" in density.model.noise.parameters else None,
             centre={by: one[0] for by, one in levels.items()},
             levels={
-                by: Local(one, one[:, :, None] * one[:, None, :], jnp.asarray(moves[by]), within.get(by, {}))
+                by: Local(
+                    one,
+                    one[:, :, None] * one[:, None, :],
+                    jnp.asarray(moves[by]),
+                    within.get(by, {}),
+                    jnp.zeros(len(one)),
+                )
                 for by, one in levels.items()
             },
             lean=lean.Lean(*[jnp.zeros(())] * 4) if lean.leans(density.model.law) else None,
@@ -307,8 +313,37 @@ def chart_of(
                 known = known._replace(estimate=known.estimate.at[:, place].add(shift[index]))
         levels[inner] = known
     centres = {by: jnp.asarray(centre) for by, (_, _, centre) in at_mode.items()}
-    leaning = lean.at(density.constrain(position), 0.0) if lean.leans(density.model.law) else None
+    leaning = None
+    if lean.leans(density.model.law):
+        leaning = lean.at(density.constrain(position), 0.0)
+        for by, where in _turns(density, position, moves, runs).items():
+            levels[by] = levels[by]._replace(turns=jnp.asarray(where))
     return Chart(anchor, loss, sigma, centres, levels, leaning)
+
+
+def _turns(
+    density: Density, position: Array, moves: Mapping[str, np.ndarray], runs: Runs
+) -> dict[str, np.ndarray]:
+    """Where the curve of each level turns when slopes change: the log covariate where its counts tell most.
+
+    Of a factor whose deviations are not measured from the centre, as of models beside tasks, it is how far that is
+    from where all counts tell most, since the tasks turn about that.
+    """
+    model, values = density.model, density.constrain(position)
+    shifts = {by: values[f"{by}_raw"] * density.scales(by, values) for by in model.factors}
+    covariate = model.law.covariates[0]
+    p = np.asarray(model.expected(runs, values, shifts))
+    told = np.asarray(runs.weight) * np.asarray(runs.columns.get("trials", 1.0)) * p * (1 - p)
+    x = np.log(np.asarray(runs.columns[covariate], float) / np.asarray(runs.reference[covariate]))
+    middle, found = float(told @ x / told.sum()), {}
+    for by, names in model.factors.items():
+        name = f"threshold{varies_by(by)}"
+        if name in names:
+            index, count = np.asarray(runs.factors[by]), len(runs.levels[by])
+            of = np.bincount(index, told, count)
+            own = np.where(of > 0, np.bincount(index, told * x, count) / np.maximum(of, 1e-300), middle)
+            found[by] = own - (1 - moves[by][names.index(name)]) * middle
+    return found
 
 
 def _within(density: Density, runs: Runs) -> dict[str, dict[str, Any]]:
@@ -347,7 +382,7 @@ def local(curvature: np.ndarray, raw: np.ndarray, scales: np.ndarray, centre: np
     pull = (precision + np.diag(scales**-2)) @ (raw * scales)[..., None]
     inverse = np.where(values > 1e-9, 1 / np.maximum(values, 1e-9), 0)
     own = ((vectors * inverse[:, None, :]) @ vectors.mT @ pull)[..., 0]
-    return Local(jnp.asarray(centre + own), jnp.asarray(precision))
+    return Local(jnp.asarray(centre + own), jnp.asarray(precision), turns=jnp.zeros(len(own)))
 
 
 @partial(jax.jit, static_argnames="density")
