@@ -11,6 +11,8 @@ import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import AxisType, PartitionSpec
 
+ON_ACCELERATOR = 16  # blocks at once on each accelerator, which takes hardly longer for them than for one
+
 
 @contextlib.contextmanager
 def workbench() -> Iterator[None]:
@@ -35,33 +37,41 @@ def bench() -> Iterator[None]:
         yield
 
 
+def accelerated() -> bool:
+    """Whether what is computed here and now runs on an accelerator."""
+    device = jax.config.jax_default_device
+    return (device.platform if device is not None else jax.default_backend()) != "cpu"
+
+
 def devices() -> int:
     """How many devices of this process share the work of a batch."""
     return jax.local_device_count()
 
 
+def together() -> int:
+    """How many blocks of a batch are computed in one call."""
+    return devices() * (ON_ACCELERATOR if accelerated() else 1)
+
+
 def spread(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of one number and of what is shared, as one of as many numbers as there are devices.
+    """A function of some numbers and of what is shared, as one of the numbers of all devices.
 
     Each device does its share with the same compiled code, and stops when its own share is done, so that what comes
     out for a number does not depend on how many devices there are.
 
     Args:
-        function: (number, *shared) -> a tree of arrays.
+        function: (numbers, *shared) -> a tree of arrays, each with the numbers in front.
 
     Returns:
-        (numbers, (devices,); *shared) -> the tree, each array with (devices,) in front.
+        The same for a multiple of as many numbers as there are devices.
     """
     # With automatic axes a while loop on one device would wait for those on the others.
     mesh = jax.make_mesh((devices(),), ("devices",), axis_types=(AxisType.Auto,), devices=jax.local_devices())
 
-    def of_device(numbers, *shared):
-        return jax.tree.map(lambda leaf: leaf[None], function(numbers[0], *shared))
-
     def of_all(numbers, *shared):
         specs = (PartitionSpec("devices"), *(PartitionSpec() for _ in shared))
         mapped = jax.shard_map(
-            of_device, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("devices"), check_vma=False
+            function, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("devices"), check_vma=False
         )
         return mapped(numbers, *shared)
 

@@ -5,10 +5,11 @@ from the priors, responses from the law and its default noise, Student-t or beta
 ranks of the truth are even if all is well. Besides the laws: other kinds of noise, a scale that goes with D/N, shocks
 of sizes, and parameters that differ by corpus.
 
-    python benchmarks/calibration.py --replicates 1000
+    python benchmarks/calibration.py --replicates 1024
 
-A study that was interrupted goes on with --folder; what is finished is written at once. With --only, those named are
-measured and the others stay as they are.
+With --method lanes all tables of a study are fitted in one program, on an accelerator if there is one; models with
+levels are fitted one after another. A study that was interrupted goes on with --folder; what is finished is written at
+once. With --only, those named are measured and the others stay as they are.
 """
 
 import argparse
@@ -102,13 +103,15 @@ def studies() -> Iterator[tuple[str, Callable[[], tuple["Model", "Runs"]]]]:
     )
 
 
-def measure(name: str, make: Callable, replicates: int, folder: Path | None) -> dict[str, Any]:
-    """One study, and what is kept of it."""
+def measure(name: str, make: Callable, replicates: int, folder: Path | None, method: str) -> dict[str, Any]:
+    """One study, and what is kept of it; models with levels have no lanes."""
     import jax
 
     from bayescale.check.calibration import calibrate
 
     model, design = make()
+    model = model.specialise(design)
+    method = "nuts" if model.factors else method
     asked = {}
     if {"N", "D"} == set(model.law.covariates) and model.law.response == "loss" and not model.pooling:
         from bayescale.decide import allocate
@@ -123,9 +126,17 @@ def measure(name: str, make: Callable, replicates: int, folder: Path | None) -> 
     began = time.perf_counter()
     here = folder / name.replace("/", " per ") if folder else None
     found = calibrate(
-        jax.random.key(0), model, design, replicates=replicates, quantities=asked, folder=here, resume=True
+        jax.random.key(0),
+        model,
+        design,
+        replicates=replicates,
+        quantities=asked,
+        method=method,
+        folder=here,
+        resume=True,
     )
-    return {**told(found), "seconds": time.perf_counter() - began}
+    device = jax.devices()[0].device_kind if method == "lanes" else "cpu"
+    return {**told(found), "method": method, "device": device, "seconds": time.perf_counter() - began}
 
 
 def told(found: "Calibration") -> dict[str, Any]:
@@ -149,18 +160,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--replicates", type=int, default=1000)
+    parser.add_argument("--replicates", type=int, default=1024)
+    parser.add_argument("--method", choices=("nuts", "lanes"), default="nuts")
     parser.add_argument("--only", nargs="*", help="names of studies")
     parser.add_argument("--folder", type=Path, help="where studies are kept, so that they can be resumed")
     given = parser.parse_args()
     asked = dict(studies())
     if unknown := [name for name in given.only or () if name not in asked]:
         raise SystemExit(f"there is no study {unknown[0]!r}; there are {', '.join(asked)}")
-    results = record.header("python benchmarks/calibration.py --replicates 1000")
+    results = record.header("python benchmarks/calibration.py --replicates 1024")
     kept = record.read("calibration").get("studies", {})
     for name in given.only or asked:
         jax.clear_caches()
-        one = measure(name, asked[name], given.replicates, given.folder)
+        one = measure(name, asked[name], given.replicates, given.folder, given.method)
         kept[name] = one
         worst = min(one["quantities"], key=lambda row: row["evenness"])
         low, high = (f([row["cover90"] for row in one["quantities"]]) for f in (min, max))

@@ -190,7 +190,7 @@ def test_tables_without_a_fit_are_counted_and_left_out(design):
     ("wrong", "message"),
     [
         ({"replicates": 0}, "replicates is 0; it is 1 or more"),
-        ({"method": "guess"}, "method is 'guess'; it is one of nuts, laplace"),
+        ({"method": "guess"}, "method is 'guess'; it is one of nuts, lanes, laplace"),
     ],
 )
 def test_what_makes_no_sense_is_refused(design, wrong, message):

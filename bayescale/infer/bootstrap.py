@@ -108,7 +108,7 @@ def bootstrap(
         if executor is None:  # a thread computes the next blocks while this one writes the last to the disk
             here = stack.enter_context(ThreadPoolExecutor(1))
             compute(
-                job, store, blocks, executor=here, together=parallel.devices(), in_flight=2, report=report
+                job, store, blocks, executor=here, together=parallel.together(), in_flight=2, report=report
             )
         else:
             compute(

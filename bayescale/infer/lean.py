@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from numpyro.distributions import constraints
 
@@ -76,13 +75,12 @@ def turned(lean: Lean, values: Mapping[str, Array], known: Local, place: int) ->
     )
 
 
-def share(log_threshold: float, covariance: np.ndarray) -> float:
+def share(log_threshold: Array, covariance: Array) -> Array:
     """How far thresholds lean: the regression of the log threshold on the log slope, over what it is where they do.
 
     Args:
         log_threshold: at the mode, relative to the reference run.
         covariance: of the log threshold and the log slope, (2, 2).
     """
-    if abs(log_threshold) < NEAR:
-        return 0.0
-    return float(np.clip(-covariance[0, 1] / covariance[1, 1] / log_threshold, 0, 1))
+    far = jnp.clip(-covariance[0, 1] / covariance[1, 1] / log_threshold, 0, 1)
+    return jnp.where(jnp.abs(log_threshold) < NEAR, 0.0, far)

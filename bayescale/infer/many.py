@@ -1,17 +1,24 @@
-"""Posterior draws for many tables at once: folds of a back-test, a table without the ends of its design."""
+"""Posterior draws for many tables at once: folds of a back-test, a table without some runs, simulations."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax import Array, random
 
 from bayescale import parallel
 from bayescale.fit import Fit
+from bayescale.infer.density import Density
+from bayescale.infer.frames import frames
+from bayescale.infer.lanes import sample
 from bayescale.infer.nuts import Begun, Tried, again, attempt, begin
 from bayescale.model import Model
+from bayescale.provenance import provenance
 from bayescale.runs import Runs
 
 
@@ -19,8 +26,7 @@ def nuts_each(key: Array, model: Model, tables: Sequence[Runs], **sampler: Any) 
     """The fits that `nuts` makes of each of some tables, sampled side by side on the cores of the processor.
 
     Tables alike in runs, columns, factors and levels are compiled for once: to leave a run out, give it the weight 0.
-    A lane for each chain of each table, in one program, was tried; it waits for the longest tree of them all, and took
-    as long as one table after the other, or half as long again.
+    On a processor a lane for each chain of each table, as `nuts_in_lanes` has it, takes as long or longer.
 
     Args:
         key: the random key; that of table number k is `fold_in(key, k)`.
@@ -51,3 +57,72 @@ def nuts_each(key: Array, model: Model, tables: Sequence[Runs], **sampler: Any) 
         return [
             fits[k] if fits[k].converged else again(one, tried, fits[k], None) for k, one in enumerate(begun)
         ]
+
+
+def nuts_in_lanes(
+    key: Array, model: Model, design: Runs, responses: np.ndarray, **sampler: Any
+) -> list[Fit | None]:
+    """Fits of many tables of one design in one program, on the device that is the default; None where no mode is found.
+
+    There is one try only. For a model none of whose levels deviate.
+
+    Args:
+        key: the random key.
+        model: the model, with its effects chosen.
+        design: the runs; their responses do not matter.
+        responses: of each table, (tables, runs).
+        sampler: arguments of `nuts`: chains, draws, warmup, target, depth.
+    """
+    tried = Tried(**sampler)
+    with parallel.bench():
+        key_frames, key_draws = random.split(key)
+        density, own, one = (
+            Density.of(model, design),
+            jnp.asarray(responses),
+            design.replace(response=responses[0]),
+        )
+        places, found = frames(key_frames, density, one, own)
+        of_all = {"size": density.size, "posteriors": len(own), **tried._asdict()}
+        drawn = sample(key_draws, _energy(density), (places, own), (one,), **of_all)
+        values = jax.device_get(_values(density, drawn.draws, drawn.root, places, own, one))
+        gradients, diverging, found = jax.device_get((drawn.gradients, drawn.diverging, found))
+    stats = {"mode_converged": True, "at_bound": [], **provenance(key)}
+    return [
+        Fit(
+            model,
+            design.replace(response=responses[i], source=f"simulated, {design.source}", notes=()),
+            {name: value[i] for name, value in values.items()},
+            "nuts",
+            {**stats, "diverging": diverging[i], "num_steps": gradients[i]},
+        )
+        if found[i]
+        else None
+        for i in range(len(responses))
+    ]
+
+
+@lru_cache(maxsize=64)
+def _energy(density: Density) -> Callable[..., Array]:
+    """Minus the log density in the coordinates of a frame, the same function whenever it is of the same density."""
+
+    def energy(vector, place, response, runs):
+        at = place.position + place.root @ vector
+        return -density.log_posterior(at, runs.replace(response=response), place.chart)
+
+    return energy
+
+
+@partial(jax.jit, static_argnums=0)
+def _values(
+    density: Density, draws: Array, root: Array, places, responses: Array, runs: Runs
+) -> dict[str, Array]:
+    """Every site at the draws of each table."""
+
+    def of_table(draws, root, place, response):
+        def one(vector):
+            at = place.position + place.root @ (root @ vector)
+            return density.values(at, runs.replace(response=response), place.chart)
+
+        return jax.vmap(jax.vmap(one))(draws)
+
+    return jax.vmap(of_table)(draws, root, places, responses)

@@ -47,9 +47,13 @@ class Mode:
     @property
     def covariance(self) -> np.ndarray:
         """Of the normal distribution with the curvature of the mode, (size, size)."""
-        values, vectors = np.linalg.eigh(self.precision)
-        # A direction that the data do not bend is as wide as the prior makes it, about 1; never wider than 3.
-        return (vectors / np.maximum(values, 1 / 9)) @ vectors.T
+        return np.asarray(_covariance(jnp.asarray(self.precision)))
+
+
+def _covariance(precision: Array) -> Array:
+    values, vectors = jnp.linalg.eigh(precision)
+    # A direction that the data do not bend is as wide as the prior makes it, about 1; never wider than 3.
+    return (vectors / jnp.maximum(values, 1 / 9)) @ vectors.T
 
 
 def find(density: Density, runs: Runs, key: Array) -> Mode:
@@ -185,11 +189,21 @@ class Frame(NamedTuple):
 
 def frame(density: Density, mode: Mode, runs: Runs) -> Frame:
     """The frame of a mode."""
-    position = jnp.asarray(mode.position)
-    chart = _chart(density, mode, anchor(density.model, runs), runs)
-    moved, change = jax.device_get(_recentred(density, position, chart))
-    root = np.linalg.cholesky(change @ mode.covariance @ change.T)
-    return Frame(chart, jnp.asarray(moved), jnp.asarray(root))
+    precision = jnp.asarray(mode.precision)
+    return frame_at(density, jnp.asarray(mode.position), precision, anchor(density.model, runs), runs)
+
+
+def frame_at(
+    density: Density, position: Array, precision: Array, anchor: dict[str, Array], runs: Runs
+) -> Frame:
+    """The frame of a mode with that curvature; where no levels deviate it may be traced."""
+    return _framed(density, position, precision, _chart(density, position, precision, anchor, runs))
+
+
+@partial(jax.jit, static_argnames="density")
+def _framed(density: Density, position: Array, precision: Array, chart: Chart) -> Frame:
+    moved, change = _recentred(density, position, chart)
+    return Frame(chart, moved, jnp.linalg.cholesky(change @ _covariance(precision) @ change.T))
 
 
 def every_mode(density: Density, runs: Runs, key: Array, here: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -270,18 +284,20 @@ def _recentred(density: Density, position: Array, chart: Chart) -> tuple[Array, 
     return moved, change
 
 
-def _chart(density: Density, mode: Mode, anchor: dict[str, Array], runs: Runs) -> Chart:
+def _chart(
+    density: Density, position: Array, precision: Array, anchor: dict[str, Array], runs: Runs
+) -> Chart:
     """The chart of a mode."""
     curvatures = {}
     for by, names in density.model.factors.items():
         places = density.places(f"{by}_raw").reshape(-1, len(names))
-        curvatures[by] = mode.precision[places[:, :, None], places[:, None, :]]
-    chart = chart_of(density, jnp.asarray(mode.position), curvatures, anchor, runs)
+        curvatures[by] = np.asarray(precision)[places[:, :, None], places[:, None, :]]
+    chart = chart_of(density, position, curvatures, anchor, runs)
     if chart.lean is None:
         return chart
     places = [density.place(name) for name in ("threshold", "slope")]
-    far = lean.share(float(mode.position[places[0]]), mode.covariance[np.ix_(places, places)])
-    return chart._replace(lean=chart.lean._replace(share=jnp.asarray(far)))
+    far = lean.share(position[places[0]], _covariance(precision)[np.ix_(places, places)])
+    return chart._replace(lean=chart.lean._replace(share=far))
 
 
 def chart_of(
@@ -292,7 +308,8 @@ def chart_of(
     runs: Runs,
 ) -> Chart:
     """The chart of a position, from the curvature there in the raw deviations of each level, (levels, k, k)."""
-    at_mode, loss, sigma = jax.device_get(_at_mode(density, position, anchor))
+    at_mode, loss, sigma = _at_mode(density, position, anchor)
+    at_mode = jax.device_get(at_mode)
     within = _within(density, runs)
     levels = {by: local(curvatures[by], *of_levels) for by, of_levels in at_mode.items()}
     moves = _moves(density, runs)
@@ -329,6 +346,8 @@ def _turns(
     Of a factor whose deviations are not measured from the centre, as of models beside tasks, it is how far that is
     from where all counts tell most, since the tasks turn about that.
     """
+    if not density.model.factors:
+        return {}
     model, values = density.model, density.constrain(position)
     shifts = {by: values[f"{by}_raw"] * density.scales(by, values) for by in model.factors}
     covariate = model.law.covariates[0]

@@ -8,12 +8,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from bayescale import parallel
 from bayescale.infer.newton import BOUND_STEP, DECREMENT, SHORT
 from bayescale.infer.objective import Objective
 from bayescale.infer.terms import Look
 from bayescale.runs import Runs
 
-LANES = 32  # fits side by side: what they hold stays in the cache of a core, and few wait for the last
+# Fits side by side: what they hold stays in the cache of a core, and few wait for the last. An accelerator takes as
+# long for a few as for many.
+LANES, ON_ACCELERATOR = 32, 16384
 LOOKS = 400  # until a fit is given up
 SINGLE = 24  # and until it goes on in double precision
 NEAR = 1e-3  # nats that a Newton step may still promise where double precision takes over
@@ -172,7 +175,6 @@ def _least(before: Look, after: Look, moved: Array) -> Array:
     return jnp.where(jnp.isfinite(share), jnp.clip(share, SHORTEST, SHORTER), SHORTEST)
 
 
-@partial(jax.jit, static_argnames=("objective", "mixed"))
 def minima(
     objective: Objective,
     start: Array,
@@ -194,8 +196,23 @@ def minima(
         wanted: which fits are wanted, (fits,); the others stay at their start.
         mixed: whether the first steps are taken in single precision.
     """
+    lanes = min(ON_ACCELERATOR if parallel.accelerated() else LANES, start.shape[0])
+    return _minima(objective, start, base, runs, changes, wanted, mixed=mixed, lanes=lanes)
+
+
+@partial(jax.jit, static_argnames=("objective", "mixed", "lanes"))
+def _minima(
+    objective: Objective,
+    start: Array,
+    base: Array,
+    runs: Runs,
+    changes: Mapping[str, Array],
+    wanted: Array | None,
+    *,
+    mixed: bool,
+    lanes: int,
+) -> Refits:
     fits = start.shape[0]
-    lanes = min(LANES, fits)
     padded = -(-fits // lanes) * lanes
     fill = partial(_padded, extra=padded - fits)
     own = (

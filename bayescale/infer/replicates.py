@@ -62,10 +62,11 @@ class Job:
             )
 
     def __call__(self, numbers: tuple[int, ...]) -> list[np.ndarray]:
-        """The blocks of these numbers, each (1024,); at most as many as there are devices."""
+        """The blocks of these numbers, each (1024,); at most `parallel.together()`."""
         with parallel.bench():
-            # Always as many as there are devices: another number would be another program.
-            plan, every = self.plan, np.resize(np.asarray(numbers, np.uint32), parallel.devices())
+            # One for each device, or as many as go together: another number would be another program.
+            count = parallel.devices() if len(numbers) <= parallel.devices() else parallel.together()
+            plan, every = self.plan, np.resize(np.asarray(numbers, np.uint32), count)
             together = _spread(self.objective, self.resampling, self.mixed, self.errors)
             found = jax.device_get(together(every, self.key, plan, self.runs))
         return [_records({name: value[i] for name, value in found.items()}) for i in range(len(numbers))]
@@ -124,7 +125,7 @@ def _spread(objective: Objective, resampling: Resampling, mixed: bool, errors: b
 def block(
     objective: Objective,
     resampling: Resampling,
-    number: Array,
+    numbers: Array,
     key: Array,
     plan: Plan,
     runs: Runs,
@@ -132,17 +133,19 @@ def block(
     mixed: bool,
     errors: bool,
 ) -> dict[str, Array]:
-    """The replicates of one block: site -> (1024, ...), and `objective`, `state`, `looks`, each (1024,).
+    """The replicates of some blocks: site -> (blocks, 1024, ...), and `objective`, `state`, `looks`, (blocks, 1024).
 
     Replicate k has the random key that k folds into that of the study, whatever else there is.
     """
     of_all = random.wrap_key_data(key)
-    places = number.astype(jnp.uint32) * jnp.uint32(BLOCK) + jnp.arange(BLOCK, dtype=jnp.uint32)
+    within = jnp.arange(BLOCK, dtype=jnp.uint32)
+    places = (numbers.astype(jnp.uint32)[:, None] * jnp.uint32(BLOCK) + within).ravel()
 
     def one(place):
         return resampling.changes(random.fold_in(of_all, place), runs, plan.about, objective.density.model)
 
-    return _refitted(objective, jax.vmap(one)(places), plan, runs, mixed=mixed, errors=errors)
+    found = _refitted(objective, jax.vmap(one)(places), plan, runs, mixed=mixed, errors=errors)
+    return {name: value.reshape(len(numbers), BLOCK, *value.shape[1:]) for name, value in found.items()}
 
 
 @partial(jax.jit, static_argnums=0, static_argnames=("mixed", "errors"))

@@ -102,8 +102,9 @@ def _approximated(
     key: Array, model: Model, runs: Runs, draws: int, steps: int
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Draws, site -> (1, draws, ...), and what there is to say of them."""
-    key_start, key_first, key_second, key_draws = random.split(key, 4)
-    with parallel.workbench():
+    with parallel.bench():  # on an accelerator, if there is one: a large table is much work for each step
+        key_start, key_first, key_second, key_draws = random.split(key, 4)
+        runs = jax.tree.map(jnp.asarray, runs)
         density = Density.of(model, runs)
         start = jnp.median(density.prior_draws(key_start, 64), axis=0)
         first = settle(key_first, density, runs, start, steps=steps)
