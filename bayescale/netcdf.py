@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ FORMAT = 1  # of what stands in the file; a file of another is refused
 LARGEST = 4 * 2**30  # bytes that the arrays of a file may claim together
 RATIO = 1100  # and for each byte of the file: gzip packs 1032 into one at most
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+SEAL = b"bayescale sha256"  # stands at the end of a file, with the hash of what comes before
+NO_FIT = "this file is no fit that bayescale wrote, or its end is missing"
 NUMBERS = ("<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1")
 FILTERS = (1, 2, 3)  # deflate, shuffle and fletcher32; any other might load a library
 PACKING = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
@@ -45,8 +46,7 @@ def write(path: Path, groups: dict[str, dict], text: str) -> None:
                 if values.dtype == bool:
                     made.attrs["dtype"] = "bool"  # xarray's way
         file.attrs["bayescale"] = text
-        arrays = {f"{g}/{v}": a for g, one in groups.items() for v, (a, _) in one.items()}
-        file.attrs["sha256"] = digest_of(arrays, text)
+    seal(path)
 
 
 def flush(path: Path) -> None:
@@ -58,17 +58,29 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def digest_of(arrays: dict[str, np.ndarray], text: str) -> str:
-    """The hash of all arrays and of the text."""
-    digest = hashlib.sha256()
-    for name, values in sorted(arrays.items()):
-        if values.dtype == object:  # names of levels, which the text has too
-            continue
-        kind = "|i1" if values.dtype == bool else values.dtype.str
-        digest.update(json.dumps([name, kind, values.shape]).encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
-    digest.update(text.encode())
-    return digest.hexdigest()
+def seal(path: Path) -> None:
+    """Append the hash of a file, behind what HDF5 reads of it.
+
+    On a file that has rotted the HDF5 library may never come to an end, so that it is asked only for what is whole.
+    """
+    with path.open("ab+") as file:
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").digest()
+        file.write(SEAL + digest)
+
+
+def _sealed(path: Path) -> None:
+    """Refuse a file that is not as `seal` left it."""
+    with path.open("rb") as file:
+        if file.read(len(SIGNATURE)) != SIGNATURE:
+            raise RefusedError("this is not a NetCDF-4 file; a fit is what `save` wrote")
+        file.seek(0)
+        content = file.read()
+    whole, mark, digest = content[:-48], content[-48:-32], content[-32:]
+    if mark != SEAL:
+        raise RefusedError(NO_FIT)
+    if hashlib.sha256(whole).digest() != digest:
+        raise ValueError("its content is not what was written")
 
 
 def shown(level: str) -> str:
@@ -80,23 +92,19 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Group/variable -> array, and everything that is not an array, once the file may be believed."""
     import h5py
 
-    with path.open("rb") as raw:
-        if raw.read(len(SIGNATURE)) != SIGNATURE:
-            raise RefusedError("this is not a NetCDF-4 file; a fit is what `save` wrote")
+    _sealed(path)
     with h5py.File(path, "r") as file:
         found = dict(_walk(h5py, file))
         _bounded(found.values(), path.stat().st_size)
-        if "bayescale" not in file.attrs or "sha256" not in file.attrs:
-            raise RefusedError("this file is no fit that bayescale wrote")
-        text, digest = (_text(h5py, file, name) for name in ("bayescale", "sha256"))
+        if "bayescale" not in file.attrs:
+            raise RefusedError(NO_FIT)
+        text = _text(h5py, file, "bayescale")
         about = json.loads(text, object_hook=_exact)
         if about["format"] != FORMAT:
             raise RefusedError(
                 f"the format is {about['format']!r}, and this version of bayescale reads {FORMAT}"
             )
         arrays = {name: data[()] for name, data in found.items() if data.dtype.kind != "O"}
-        if not secrets.compare_digest(digest_of(arrays, text).encode(), digest.encode()):
-            raise ValueError("its content is not what was written")
         for name, data in found.items():
             if data.dtype.kind == "O":
                 levels = [shown(n) for n in about["runs"]["levels"][about["levels_of"][name.split("/")[1]]]]

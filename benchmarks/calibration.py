@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from bayescale.runs import Runs
 
 RUNS, TRIES = 40, 20
+# One after another on a processor, two chains are enough to rank a truth among a hundred draws.
+ONE_BY_ONE = {"chains": 2, "draws": 300, "warmup": 250, "target": 0.9}
 BUDGET = 1e23  # FLOP, two decades beyond the design, for laws in N and D
 SIZES, CORPORA = 8, 4
 OTHERS = ("log_normal", "gaussian", "huber")  # kinds of noise besides the default one
@@ -134,6 +136,7 @@ def measure(name: str, make: Callable, replicates: int, folder: Path | None, met
         method=method,
         folder=here,
         resume=True,
+        **(ONE_BY_ONE if method == "nuts" else {}),
     )
     device = jax.devices()[0].device_kind if method == "lanes" else "cpu"
     return {**told(found), "method": method, "device": device, "seconds": time.perf_counter() - began}

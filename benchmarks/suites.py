@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bayescale.tasks.items import Items
 
 MODELS, TASKS, FAMILIES, LABS = 8, 24, 6, 4
-SAMPLER = {"chains": 4, "draws": 250, "warmup": 300, "target": 0.9}
+SAMPLER = {"chains": 2, "draws": 300, "warmup": 250, "target": 0.9}
 
 
 def table(tries: int) -> "dict[str, Any]":

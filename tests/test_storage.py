@@ -179,7 +179,7 @@ def test_every_number_has_a_checksum(path):
         file.visititems(lambda name, o: seen.append(o) if isinstance(o, h5py.Dataset) else None)
         assert len(seen) > 20
         assert all(d.fletcher32 for d in seen if d.dtype.kind != "O")
-        assert {n for n in file.attrs if not n.startswith("_")} == {"bayescale", "sha256"}
+        assert {n for n in file.attrs if not n.startswith("_")} == {"bayescale"}
 
         def refuse(_):
             raise AssertionError
@@ -296,7 +296,7 @@ def test_not_a_fit(tmp_path):
 
 
 def change(path, **changes):
-    """Change the attributes, with a hash that fits."""
+    """Change the attributes, and seal the file again."""
     with h5py.File(path, "a") as file:
         about = json.loads(file.attrs["bayescale"])
         for where, value in changes.items():
@@ -305,10 +305,8 @@ def change(path, **changes):
             for name in outer:
                 inner = inner[name]
             inner[last] = value
-        file.attrs["bayescale"] = text = json.dumps(about)
-        arrays = {}
-        file.visititems(lambda n, o: arrays.update({n: o[()]}) if isinstance(o, h5py.Dataset) else None)
-        file.attrs["sha256"] = netcdf.digest_of(arrays, text)
+        file.attrs["bayescale"] = json.dumps(about)
+    netcdf.seal(path)
 
 
 @pytest.mark.parametrize(
@@ -334,6 +332,10 @@ def test_attributes_that_are_wrong(path, changes, message):
 def test_changed_content(path):
     with h5py.File(path, "a") as file:
         file["posterior/E"][0, 0] += 1e-12
+    with pytest.raises(ValueError, match=r"no fit that bayescale wrote, or its end is missing"):
+        storage.load(path)  # HDF5 has cut the seal off
+    content = bytearray(path.read_bytes())
+    path.write_bytes(content + netcdf.SEAL + bytes(32))
     with pytest.raises(ValueError, match=r"fit\.nc: the file is damaged \(its content is not"):
         storage.load(path)
 
@@ -341,6 +343,7 @@ def test_changed_content(path):
 def test_changed_level(path):
     with h5py.File(path, "a") as file:
         file["posterior/corpus"][0] = "z"
+    netcdf.seal(path)
     with pytest.raises(ValueError, match=r"damaged .the levels of posterior/corpus"):
         storage.load(path)
 
@@ -349,25 +352,21 @@ def test_cut_short(path):
     whole = path.read_bytes()
     for size in (0, 7, 8, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:size])
-        with pytest.raises(ValueError, match=r"damaged|not a NetCDF"):
+        with pytest.raises(ValueError, match=r"damaged|not a NetCDF|no fit"):
             storage.load(path)
 
 
-def test_flipped_bits(fit, path):
+def test_flipped_bits(path, monkeypatch):
+    """The library of HDF5 is not even asked: on some rotten files it never comes to an end."""
+    monkeypatch.setattr(h5py, "File", None)
     whole = path.read_bytes()
     rng = np.random.default_rng(5)
-    found = 0
     for place in rng.integers(0, 8 * len(whole), 60).tolist():
         flipped = bytearray(whole)
         flipped[place // 8] ^= 1 << place % 8
         path.write_bytes(flipped)
-        try:
-            again = storage.load(path)
-        except ValueError:
-            found += 1
-        else:
-            assert_same(again, fit)
-    assert found > 10
+        with pytest.raises(ValueError, match=r"damaged|not a NetCDF|no fit"):
+            storage.load(path)
 
 
 def secret(folder):
@@ -445,6 +444,7 @@ def test_malicious_files(path, attack, message):
     with h5py.File(path, "a") as file:
         del file["posterior/E"]
         attack(file, path.parent)
+    netcdf.seal(path)
     with pytest.raises(ValueError, match=message):
         storage.load(path)
 

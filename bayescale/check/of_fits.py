@@ -12,6 +12,7 @@ from bayescale.check.finding import Finding
 from bayescale.check.floors import PINNED, floor_of, pinned
 from bayescale.check.outliers import DRAWS, outliers
 from bayescale.check.relevance import DECISIVE, irrelevance
+from bayescale.check.scatter import scatter
 from bayescale.fit import Fit
 from bayescale.model import effect_of
 
@@ -40,6 +41,7 @@ def of_fit(fit: Fit) -> list[Finding]:
         _irrelevant,
         _second_mode,
         outliers,
+        scatter,
         _effects,
     )
     return [finding for of in checks for finding in of(fit)]

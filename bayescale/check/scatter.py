@@ -1,0 +1,68 @@
+"""Whether the noise of a fit is wider for some runs than for others, along what the runs were planned in."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+from scipy.stats import mannwhitneyu
+
+from bayescale.check.finding import Finding
+from bayescale.check.residuals import residuals, spread
+from bayescale.fit import Fit
+
+RUNS = 24  # with fewer, a fifth of them has no spread
+CHANCE = 1e-3  # how often noise of one scale looks so, all directions together
+TIMES = 1.5  # as wide, at least; less does not change intervals much
+SHARE, ENDS = 0.2, ("lowest", "highest")  # of the runs, beside the others
+
+
+def scatter(fit: Fit) -> Iterator[Finding]:
+    """NOISE_SCALE, where residuals are larger at one end of a covariate of the law, or of a ratio of two.
+
+    By the ranks of the sizes of residuals (Mann and Whitney 1947), so that heavy tails do not matter. Where the law is
+    off at one end residuals are large there too; the finding says so.
+    """
+    left, there = residuals(fit), np.asarray(fit.runs.weight) > 0
+    if left is None or "sigma" not in fit.model.noise.parameters or there.sum() < RUNS:
+        return
+    ends = {f"{end} fifth of {name}": (values, end) for name, values in directions(fit).items() for end in ENDS}
+    seen = {said: widening(left[there], values[there], end) for said, (values, end) in ends.items()}
+    said = min(seen, key=lambda one: seen[one][0])
+    chance, times = seen[said]
+    if (chance := chance * len(seen)) > CHANCE or times < TIMES:
+        return
+    yield Finding(
+        "NOISE_SCALE",
+        "warning",
+        f"residuals are {times:.1f} times as wide in the {said} as elsewhere (noise of one scale looks so in "
+        f"{chance:.1g} of tables): intervals are too narrow where they hang on those runs",
+        times,
+        f"Let the scale go with it (--noise-scale {said.split()[-1]}), or see whether the law is off there",
+    )
+
+
+def directions(fit: Fit) -> dict[str, np.ndarray]:
+    """The logarithms of the covariates of the law, and of the ratios of two, that differ between runs and that the
+    scale of the noise does not depend on already."""
+    logs = {c: np.log(np.asarray(fit.runs.columns[c], float)) for c in fit.model.law.covariates}
+    ratios = {f"{above}/{below}": logs[above] - logs[below] for above, below in combinations(sorted(logs), 2)}
+    known = fit.model.noise.scaled_by
+    return {name: v for name, v in (logs | ratios).items() if name not in known and np.ptp(v) > 0}
+
+
+def widening(left: np.ndarray, along: np.ndarray, end: str) -> tuple[float, float]:
+    """How often residuals would be so much larger at an end if their size had nothing to do with it, by the ranks of
+    their sizes, and how many times as wide they are there as elsewhere.
+
+    Args:
+        left: residuals, (runs,).
+        along: a covariate, (runs,).
+        end: "lowest" or "highest".
+    """
+    along = along if end == "lowest" else -along
+    there = along <= np.quantile(along, SHARE)
+    if there.all() or not (elsewhere := spread(left[~there])):
+        return 1.0, 1.0
+    size = np.abs(left - np.median(left))
+    chance = mannwhitneyu(size[there], size[~there], alternative="greater").pvalue
+    return float(chance), spread(left[there]) / elsewhere
