@@ -78,6 +78,8 @@ INFER = (
         "optimize",
         "nuts",
         "variational",
+        "frames",
+        "lanes",
         "many",
         "pointwise",
         "simulated",

@@ -25,7 +25,9 @@ def scatter(fit: Fit) -> Iterator[Finding]:
     left, there = residuals(fit), np.asarray(fit.runs.weight) > 0
     if left is None or "sigma" not in fit.model.noise.parameters or there.sum() < RUNS:
         return
-    ends = {f"{end} fifth of {name}": (values, end) for name, values in directions(fit).items() for end in ENDS}
+    ends = {
+        f"{end} fifth of {name}": (values, end) for name, values in directions(fit).items() for end in ENDS
+    }
     seen = {said: widening(left[there], values[there], end) for said, (values, end) in ends.items()}
     said = min(seen, key=lambda one: seen[one][0])
     chance, times = seen[said]
@@ -43,7 +45,8 @@ def scatter(fit: Fit) -> Iterator[Finding]:
 
 def directions(fit: Fit) -> dict[str, np.ndarray]:
     """The logarithms of the covariates of the law, and of the ratios of two, that differ between runs and that the
-    scale of the noise does not depend on already."""
+    scale of the noise does not depend on already.
+    """
     logs = {c: np.log(np.asarray(fit.runs.columns[c], float)) for c in fit.model.law.covariates}
     ratios = {f"{above}/{below}": logs[above] - logs[below] for above, below in combinations(sorted(logs), 2)}
     known = fit.model.noise.scaled_by

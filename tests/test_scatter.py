@@ -1,0 +1,65 @@
+"""NOISE_SCALE: said where the noise is wider at one end, and not where it is of one scale."""
+
+import jax
+import numpy as np
+import pytest
+
+from bayescale import models, noise
+from bayescale.check.findings import findings
+from bayescale.check.scatter import CHANCE, TIMES, directions, widening
+from bayescale.check.simulate import simulate
+from bayescale.infer.optimize import laplace
+from bayescale.model import Model
+from bayescale.runs import Runs
+
+
+def test_how_often_noise_of_one_scale_looks_uneven():
+    """Of 4,000 sets with heavy tails at most 1% are below 1%, within three standard errors: once in 700."""
+    rng = np.random.default_rng(0)
+    along = rng.normal(size=60)
+    chances = [widening(rng.standard_t(3, 60), along, "highest")[0] for _ in range(4000)]
+    assert np.mean(np.array(chances) < 0.01) < 0.01 + 3 * np.sqrt(0.01 / 4000)
+
+
+@pytest.mark.parametrize("end", ["lowest", "highest"])
+def test_how_much_wider(end):
+    """The ratio of spreads is 2.6 within 4 standard errors of some 3%."""
+    rng = np.random.default_rng(1)
+    along = rng.normal(size=20_000)
+    there = along <= np.quantile(along, 0.2) if end == "lowest" else along >= np.quantile(along, 0.8)
+    chance, times = widening(rng.normal(size=20_000) * np.where(there, 2.6, 1.0), along, end)
+    assert times == pytest.approx(2.6, rel=0.12)
+    assert chance < 1e-100
+
+
+def table(seed, wide):
+    law = models.load("chinchilla")
+    truth = {"E": 1.8172, "A": 477.83, "B": 2143.4, "alpha": 0.34731, "beta": 0.36717}
+    made = simulate(seed, law, truth=truth, design="random", runs=120, noise="log_normal", sigma=1e-12)
+    columns = {name: np.asarray(made.columns[name]) for name in ("N", "D", "loss")}
+    ratio = columns["D"] / columns["N"]
+    scale = 0.005 * np.where(ratio <= np.quantile(ratio, 0.2), wide, 1.0)
+    columns["loss"] = columns["loss"] * np.exp(scale * np.random.default_rng(seed).normal(size=len(ratio)))
+    return Runs.make(columns)
+
+
+def said(runs, scatter=noise.log_normal):
+    fit = laplace(jax.random.key(0), Model(models.load("chinchilla"), scatter, effects=()), runs)
+    return {one.code: one for one in findings(fit)}
+
+
+def test_uneven_noise_is_told_and_even_noise_is_not():
+    found = said(table(3, 6.0))["NOISE_SCALE"]
+    assert "in the lowest fifth of D/N" in found.message
+    assert "--noise-scale D/N" in found.action
+    assert found.number > TIMES
+    assert all("NOISE_SCALE" not in said(table(seed, 1.0)) for seed in range(5))
+
+
+def test_what_the_scale_depends_on_is_not_asked_again():
+    runs = table(3, 6.0)
+    fit = laplace(
+        jax.random.key(0), Model(models.load("chinchilla"), noise.log_normal.scaled("D/N"), effects=()), runs
+    )
+    assert set(directions(fit)) == {"N", "D"}
+    assert CHANCE < 0.01
