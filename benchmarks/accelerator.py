@@ -47,7 +47,7 @@ def posteriors() -> dict[str, Any]:
         return nuts_in_lanes(jax.random.key(seed), model, design, responses, **calibration.SAMPLER)
 
     def one_by_one(seed: int) -> list:
-        return calibration._fits(jax.random.key(seed), model, tables, "nuts", calibration.SAMPLER)
+        return list(calibration._fits(jax.random.key(seed), model, tables, "nuts", calibration.SAMPLER))
 
     found = {}
     for name, run, count in (("lanes", in_lanes, LANES), ("one_by_one", one_by_one, ONE_BY_ONE)):

@@ -67,5 +67,5 @@ def widening(left: np.ndarray, along: np.ndarray, end: str) -> tuple[float, floa
     if there.all() or not (elsewhere := spread(left[~there])):
         return 1.0, 1.0
     size = np.abs(left - np.median(left))
-    chance = mannwhitneyu(size[there], size[~there], alternative="greater").pvalue
-    return float(chance), spread(left[there]) / elsewhere
+    _, chance = mannwhitneyu(size[there], size[~there], alternative="greater")
+    return float(np.asarray(chance)), spread(left[there]) / elsewhere
