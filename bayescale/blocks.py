@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bayescale.parallel import exhausted
+
+Work = Callable[[tuple[int, ...]], Sequence[np.ndarray]]
 BLOCK = 1024  # records, where a study says nothing else
 
 
@@ -61,7 +64,7 @@ class Memory:
 
 
 def compute(
-    work: Callable[[tuple[int, ...]], Sequence[np.ndarray]],
+    work: Work,
     store: Store,
     count: int,
     *,
@@ -77,7 +80,7 @@ def compute(
         store: where blocks are kept; only this process writes to it.
         count: how many blocks the study has.
         executor: where `work` runs, a process pool or Dask's `client.get_executor(pure=False)`, say; here if None.
-        together: the most blocks of one call of `work`.
+        together: the most blocks of one call of `work`; where memory is not enough for them, halves are tried.
         in_flight: the most calls submitted and not finished.
         report: told how many blocks are there, and of how many: at the start and after each block.
 
@@ -94,7 +97,11 @@ def compute(
     done = count - len(todo)
     report = report or (lambda done, total: None)
     report(done, count)
-    results = ((n, work(n)) for n in calls) if executor is None else _spread(work, calls, executor, in_flight)
+    results = (
+        ((n, _halved(work, n)) for n in calls)
+        if executor is None
+        else _spread(work, calls, executor, in_flight)
+    )
     try:
         with contextlib.closing(results):
             for numbers, blocks in results:
@@ -118,6 +125,17 @@ def compute(
         ) from error
 
 
+def _halved(work: Work, numbers: tuple[int, ...]) -> list[np.ndarray]:
+    """The blocks of these numbers, in halves where memory is not enough for all of them at once."""
+    try:
+        return list(work(numbers))
+    except Exception as error:
+        if not exhausted(error) or len(numbers) == 1:
+            raise
+    middle = len(numbers) // 2
+    return _halved(work, numbers[:middle]) + _halved(work, numbers[middle:])
+
+
 def lost(error: Exception) -> bool:
     """Whether it says that a worker died, or that there are no workers any more."""
     return (
@@ -132,7 +150,7 @@ def _spread(work, calls, executor: Executor, in_flight: int) -> Generator[tuple[
     try:
         while failure is None:
             for numbers in islice(calls, in_flight - len(waiting)):
-                waiting[executor.submit(work, numbers)] = numbers
+                waiting[executor.submit(_halved, work, numbers)] = numbers
             if not waiting:
                 return
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from bayescale.columns import grouping, labels
-from bayescale.table import Table, named, text_of
+from bayescale.table import CONTROL, Table, named, text_of
 
 Factor = tuple[np.ndarray, tuple[str, ...]]  # the index of the level of each run, (runs,), and the levels
 
@@ -73,6 +73,11 @@ def _text(table: Table, column: str) -> np.ndarray:
     if empty.any():
         table.refuse(empty, column, "each run has a level of a factor; fill it in, or leave the rows out")
     cells = table.columns[column]
+    hidden = np.array([isinstance(cell, str) and CONTROL.search(cell.strip()) is not None for cell in cells])
+    if hidden.any():
+        table.refuse(
+            hidden, column, "names have no control characters, which could rewrite a terminal; take them out"
+        )
     text = text_of if cells.dtype == np.float64 else str.strip
     return np.array([text(cell) for cell in cells.tolist()], dtype=object)
 

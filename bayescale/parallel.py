@@ -48,6 +48,11 @@ def devices() -> int:
     return jax.local_device_count()
 
 
+def exhausted(error: Exception) -> bool:
+    """Whether it says that memory, of the device or beside it, was not enough."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
 def together() -> int:
     """How many blocks of a batch are computed in one call."""
     return devices() * (ON_ACCELERATOR if accelerated() else 1)

@@ -17,6 +17,8 @@ _COMPARISONS = {
     ">": np.greater,
     ">=": np.greater_equal,
 }
+# What a terminal would obey rather than show: control characters, and those that turn the direction of text.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _CONDITION = re.compile(r"\s*(.+?)\s*(!=|<=|>=|==|=|<|>)\s*(.*?)\s*")
 
 
@@ -37,6 +39,15 @@ class Table:
     rows: np.ndarray
     thousands: bool = True
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "source", printable(self.source))
+        for place, name in enumerate(self.columns, start=1):
+            if CONTROL.search(name):
+                raise ValueError(
+                    f"{self.source}: column {place} is named '{printable(name)}', with control characters, which "
+                    "could rewrite a terminal; rename it"
+                )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -144,6 +155,15 @@ def named(*columns: str) -> str:
 def text_of(value: float) -> str:
     """A number of a table as text, whole and the same whatever kind of file it came from."""
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(float(value))
+
+
+def printable(text: str) -> str:
+    """Text as a terminal shows it and does not obey it.
+
+    >>> print(printable("a" + chr(27) + "b"))
+    a\\x1bb
+    """
+    return CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def _found(cell: float | str) -> str:

@@ -211,3 +211,28 @@ def test_arguments_of_compute():
     for wrong in ({"together": 0}, {"in_flight": 0}):
         with pytest.raises(ValueError, match=r"together is \d and in_flight is \d; both are 1 or more"):
             compute(work, Memory(), 4, **wrong)
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_where_memory_is_not_enough_halves_are_tried(threads):
+    asked = []
+
+    def scarce(numbers):
+        asked.append(numbers)
+        if len(numbers) > 2:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 160 bytes")
+        return [block(number) for number in numbers]
+
+    store = Memory()
+    with ThreadPoolExecutor(1) as pool:
+        compute(scarce, store, 8, together=8, executor=pool if threads else None)
+    assert asked == [tuple(range(8)), (0, 1, 2, 3), (0, 1), (2, 3), (4, 5, 6, 7), (4, 5), (6, 7)]
+    assert all(store.read(n).tobytes() == block(n).tobytes() for n in range(8))
+
+
+def test_what_is_too_much_for_one_block_is_an_error():
+    def scarce(numbers):
+        raise MemoryError("no memory")
+
+    with pytest.raises(MemoryError):
+        compute(scarce, Memory(), 4, together=4)

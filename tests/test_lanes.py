@@ -9,7 +9,7 @@ from scipy.stats import chi2, kstest
 from bayescale import diagnostics, models, noise, parallel
 from bayescale.check import calibration
 from bayescale.check.designs import columns_of
-from bayescale.infer import lanes
+from bayescale.infer import lanes, many
 from bayescale.infer.density import Density
 from bayescale.infer.frames import frames
 from bayescale.infer.many import nuts_in_lanes
@@ -130,6 +130,22 @@ def test_those_that_did_not_converge_are_tried_once_more(design, simulated, monk
     fits = calibration._in_lanes(KEY, POWER, design, simulated, sampler)
     assert asked == [(8, 10, 0.9), (8, 20, 0.95)]  # too few draws, whatever they are
     assert {fit.draws["alpha"].shape for fit in fits} == {(2, 20)}
+
+
+def test_where_memory_is_not_enough_halves_are_tried(design, simulated, monkeypatch):
+    asked, whole = [], many._in_one_program
+
+    def scarce(key, model, design, responses, tried):
+        asked.append(len(responses))
+        if len(responses) > 2:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 160 bytes")
+        return whole(key, model, design, responses, tried)
+
+    monkeypatch.setattr(many, "_in_one_program", scarce)
+    found = nuts_in_lanes(KEY, POWER, design, simulated, chains=1, draws=5, warmup=20)
+    assert asked == [8, 4, 2, 2, 4, 2, 2]
+    for fit, response in zip(found, simulated, strict=True):
+        np.testing.assert_array_equal(fit.runs.response, response)
 
 
 def test_levels_have_no_lanes():

@@ -64,7 +64,8 @@ def nuts_in_lanes(
 ) -> list[Fit | None]:
     """Fits of many tables of one design in one program, on the device that is the default; None where no mode is found.
 
-    There is one try only. For a model none of whose levels deviate.
+    There is one try only. For a model none of whose levels deviate. Where memory is not enough for all tables, each
+    half of them is a program of its own.
 
     Args:
         key: the random key.
@@ -73,7 +74,19 @@ def nuts_in_lanes(
         responses: of each table, (tables, runs).
         sampler: arguments of `nuts`: chains, draws, warmup, target, depth.
     """
-    tried = Tried(**sampler)
+    try:
+        return _in_one_program(key, model, design, responses, Tried(**sampler))
+    except (MemoryError, RuntimeError) as error:
+        if not parallel.exhausted(error) or len(responses) == 1:
+            raise
+    middle = len(responses) // 2
+    halves = zip(random.split(key), (responses[:middle], responses[middle:]), strict=True)
+    return [fit for own, half in halves for fit in nuts_in_lanes(own, model, design, half, **sampler)]
+
+
+def _in_one_program(
+    key: Array, model: Model, design: Runs, responses: np.ndarray, tried: Tried
+) -> list[Fit | None]:
     with parallel.bench():
         key_frames, key_draws = random.split(key)
         density, own, one = (
