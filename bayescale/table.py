@@ -158,10 +158,10 @@ def text_of(value: float) -> str:
 
 
 def printable(text: str) -> str:
-    """Text as a terminal shows it and does not obey it.
+    r"""Text as a terminal shows it and does not obey it.
 
     >>> print(printable("a" + chr(27) + "b"))
-    a\\x1bb
+    a\x1bb
     """
     return CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
