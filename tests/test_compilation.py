@@ -1,6 +1,9 @@
 """How many times an inference traces a law; a second fit of the same shape traces and compiles nothing."""
 
 import contextlib
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -97,3 +100,33 @@ def test_the_same_arguments_give_the_same_parts_of_a_model():
     assert irrelevant(POWER, "D") is irrelevant(POWER, "D")
     assert noise.huber(0.01) is noise.load("huber", delta=0.01)
     assert noise.huber(0.01) is not noise.huber(0.02)
+
+
+PROGRAM = """
+import jax, numpy as np
+from bayescale import models, noise
+from bayescale.infer.optimize import laplace
+from bayescale.model import Model
+from bayescale.runs import Runs
+
+N = 10 ** np.linspace(7, 10, 12)
+runs = Runs.make({"N": N, "loss": 1.7 + 300 * N**-0.3})
+model = Model(models.load("power").along("N"), noise.log_normal, effects=())
+print(laplace(jax.random.key(0), model, runs, draws=50).flat("alpha").tolist())
+"""
+
+
+def test_two_processes_on_one_cache_and_a_cache_that_has_rotted(tmp_path):
+    """Each gives the same numbers; JAX warns of what it cannot read, and compiles it again."""
+    program = [sys.executable, "-W", "ignore", "-c", PROGRAM]
+    env = {**os.environ, "BAYESCALE_CACHE": str(tmp_path)}
+    both = [subprocess.Popen(program, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    first, second = (one.communicate(timeout=300)[0] for one in both)
+    assert first == second
+    assert len(first) > 500
+    kept = [file for file in tmp_path.rglob("*-cache") if file.is_file()]
+    assert len(kept) > 5
+    for number, file in enumerate(kept):
+        file.write_bytes(file.read_bytes()[: 100 if number % 2 else 0] + b"rotten")
+    again = subprocess.run(program, env=env, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+    assert again.stdout == first
