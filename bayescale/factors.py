@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from bayescale.columns import grouping, labels
-from bayescale.table import CONTROL, Table, named, text_of
+from bayescale.table import HIDDEN, Table, named, text_of
 
 Factor = tuple[np.ndarray, tuple[str, ...]]  # the index of the level of each run, (runs,), and the levels
 
@@ -73,7 +73,7 @@ def _text(table: Table, column: str) -> np.ndarray:
     if empty.any():
         table.refuse(empty, column, "each run has a level of a factor; fill it in, or leave the rows out")
     cells = table.columns[column]
-    hidden = np.array([isinstance(cell, str) and CONTROL.search(cell.strip()) is not None for cell in cells])
+    hidden = np.array([isinstance(cell, str) and HIDDEN.search(cell.strip()) is not None for cell in cells])
     if hidden.any():
         table.refuse(
             hidden, column, "names have no control characters, which could rewrite a terminal; take them out"

@@ -15,7 +15,8 @@ LARGEST = 4 * 2**30  # bytes that the arrays of a file may claim together
 RATIO = 1100  # and for each byte of the file: gzip packs 1032 into one at most
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SEAL = b"bayescale sha256"  # stands at the end of a file, with the hash of what comes before
-NO_FIT = "this file is no fit that bayescale wrote, or its end is missing"
+CHUNK = 1 << 20  # bytes that are hashed at a time
+NO_FIT = "this file is no fit that bayescale wrote, or its end is missing (files from before they had a seal have none)"
 NUMBERS = ("<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1")
 FILTERS = (1, 2, 3)  # deflate, shuffle and fletcher32; any other might load a library
 PACKING = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
@@ -71,15 +72,21 @@ def seal(path: Path) -> None:
 
 def _sealed(path: Path) -> None:
     """Refuse a file that is not as `seal` left it."""
+    length = path.stat().st_size - len(SEAL) - hashlib.sha256().digest_size
     with path.open("rb") as file:
         if file.read(len(SIGNATURE)) != SIGNATURE:
             raise RefusedError("this is not a NetCDF-4 file; a fit is what `save` wrote")
+        if length < 0 or length > LARGEST:
+            raise RefusedError(NO_FIT)
+        file.seek(length)
+        if file.read(len(SEAL)) != SEAL:
+            raise RefusedError(NO_FIT)
+        written = file.read()
         file.seek(0)
-        content = file.read()
-    whole, mark, digest = content[:-48], content[-48:-32], content[-32:]
-    if mark != SEAL:
-        raise RefusedError(NO_FIT)
-    if hashlib.sha256(whole).digest() != digest:
+        digest = hashlib.sha256()
+        for begin in range(0, length, CHUNK):
+            digest.update(file.read(min(CHUNK, length - begin)))
+    if digest.digest() != written:
         raise ValueError("its content is not what was written")
 
 

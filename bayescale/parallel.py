@@ -39,8 +39,8 @@ def bench() -> Iterator[None]:
 
 def accelerated() -> bool:
     """Whether what is computed here and now runs on an accelerator."""
-    device = jax.config.jax_default_device
-    return (device.platform if device is not None else jax.default_backend()) != "cpu"
+    device = jax.config.jax_default_device or jax.local_devices()[0]
+    return (device if isinstance(device, str) else device.platform) != "cpu"
 
 
 def devices() -> int:

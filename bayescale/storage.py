@@ -13,6 +13,7 @@ from bayescale import netcdf, recipe
 from bayescale.fit import Fit
 from bayescale.law import Law
 from bayescale.runs import Runs
+from bayescale.table import CONTROL
 
 ARVIZ = {"num_steps": "n_steps", "accept_prob": "acceptance_rate"}  # ArviZ's names for what NUTS says
 # What h5py and its library raise where a file has rotted.
@@ -73,6 +74,7 @@ def load(path: str | Path, *, law: Law | None = None) -> Fit:
         raise FileNotFoundError(f"there is no file {path}")
     try:
         arrays, about = netcdf.read(path)
+        _plain(about)
         runs, stats, draws = _runs(arrays, about), _stats(arrays, about), _named(arrays, about, "posterior")
         if runs.hash != about["runs"]["hash"]:
             raise ValueError("the hash of the runs does not match")
@@ -178,6 +180,20 @@ def _is_array(value: Any) -> bool:
 
 
 # ---- Reading
+
+
+def _plain(about: Any) -> None:
+    """Refuse text that a terminal would obey."""
+    if isinstance(about, str) and CONTROL.search(about):
+        raise netcdf.RefusedError("a name in it has control characters; such a file is not read")
+    for one in (
+        (*about.keys(), *about.values())
+        if isinstance(about, dict)
+        else about
+        if isinstance(about, list)
+        else ()
+    ):
+        _plain(one)
 
 
 def _named(arrays, about, group: str) -> dict[str, np.ndarray]:

@@ -19,6 +19,8 @@ _COMPARISONS = {
 }
 # What a terminal would obey rather than show: control characters, and those that turn the direction of text.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# In names not even ends of lines, which could forge one, and no marks of direction.
+HIDDEN = re.compile(CONTROL.pattern[:-1] + r"\t\n\u061c\u200e\u200f\u2028\u2029]")
 _CONDITION = re.compile(r"\s*(.+?)\s*(!=|<=|>=|==|=|<|>)\s*(.*?)\s*")
 
 
@@ -43,7 +45,7 @@ class Table:
     def __post_init__(self):
         object.__setattr__(self, "source", printable(self.source))
         for place, name in enumerate(self.columns, start=1):
-            if CONTROL.search(name):
+            if HIDDEN.search(name):
                 raise ValueError(
                     f"{self.source}: column {place} is named '{printable(name)}', with control characters, which "
                     "could rewrite a terminal; rename it"

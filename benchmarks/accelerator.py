@@ -1,7 +1,8 @@
 """What an accelerator is good for: batches of posteriors, refits and responses, beside the processor next to it.
 
 - Posteriors: 4,096 simulated tables of 40 runs fitted with the Chinchilla law by NUTS in one program, a lane for each
-  chain (`calibrate --method lanes`), beside 64 of them one after another on all cores (`--method nuts`).
+  chain, once (`calibrate --method lanes` tries those that did not converge once more), beside 64 of them one after
+  another on all cores (`--method nuts`, second tries included).
 - Refits: a bootstrap of the 240 Chinchilla points, a million replicates beside 16,384 on the processor.
 - Responses: item response to 10,000 models at 10,000 tasks, a hundred million, by the variational approximation.
 
@@ -44,7 +45,9 @@ def posteriors() -> dict[str, Any]:
     tables = [table_of(design, response) for response in responses[:ONE_BY_ONE]]
 
     def in_lanes(seed: int) -> list:
-        return nuts_in_lanes(jax.random.key(seed), model, design, responses, **calibration.SAMPLER)
+        return nuts_in_lanes(
+            jax.random.split(jax.random.key(seed), LANES), model, design, responses, **calibration.SAMPLER
+        )
 
     def one_by_one(seed: int) -> list:
         return list(calibration._fits(jax.random.key(seed), model, tables, "nuts", calibration.SAMPLER))

@@ -14,13 +14,14 @@ from bayescale.infer.density import Density
 from bayescale.infer.frames import frames
 from bayescale.infer.many import nuts_in_lanes
 from bayescale.infer.mode import find
-from bayescale.infer.nuts import nuts
+from bayescale.infer.nuts import Tried, nuts
 from bayescale.infer.simulated import from_priors, table_of
 from bayescale.model import Model
 from bayescale.pooling import Effect
 from bayescale.runs import Runs
 
 KEY = jax.random.key(0)
+KEYS = jax.random.split(KEY, 8)  # of the tables
 POWER = Model(models.load("power").along("C"), noise.log_normal, effects=())
 
 
@@ -37,7 +38,7 @@ def simulated(design):
 
 @pytest.fixture(scope="module")
 def fits(design, simulated):
-    return nuts_in_lanes(KEY, POWER, design, simulated, chains=4, draws=500, warmup=200)
+    return nuts_in_lanes(KEYS, POWER, design, simulated, chains=4, draws=500, warmup=200)
 
 
 def skewed(vector, centre):
@@ -53,7 +54,7 @@ def test_draws_are_of_the_density():
     """
     centre = jnp.linspace(-2.0, 2.0, 64)
     with parallel.workbench():
-        found = lanes.sample(KEY, skewed, (centre,), (), 3, posteriors=64, draws=200, warmup=200)
+        found = lanes.sample(jax.random.split(KEY, 64), skewed, (centre,), (), 3, draws=200, warmup=200)
         at = jnp.einsum("pij,pcnj->pcni", found.root, found.draws)
     at = np.asarray(at)[:, :, ::20]
     first = at[..., 0] - np.asarray(centre)[:, None, None]
@@ -72,16 +73,26 @@ def test_a_lane_that_takes_too_long_is_given_up(monkeypatch):
 
     with parallel.workbench():
         scale = jnp.array([1.0, 1e5])
-        found = lanes.sample(KEY, wide, (scale,), (), 2, posteriors=2, draws=64, warmup=64, depth=10)
+        found = lanes.sample(KEYS[:2], wide, (scale,), (), 2, draws=64, warmup=64, depth=10)
     unfinished = np.isnan(np.asarray(found.draws)).any(axis=(1, 2, 3))
     assert unfinished.tolist() == [False, True]
+
+
+def test_a_chain_does_not_begin_where_the_density_is_zero():
+    def half(vector, unused):
+        return jnp.where(vector[0] > -0.5, vector[0] ** 2 / 2, jnp.inf)
+
+    with parallel.workbench():
+        found = lanes.sample(KEYS, half, (jnp.zeros(8),), (), 1, draws=50, warmup=50)
+        at = found.draws[..., 0] * found.root[:, 0, 0][:, None, None]
+    assert (np.asarray(at) > -0.5).all()
 
 
 def test_frames_are_of_the_modes_that_a_fit_finds(design, simulated):
     with parallel.workbench():
         density = Density.of(POWER, design)
         one = table_of(design, simulated[0])
-        places, found = frames(KEY, density, one, jnp.asarray(simulated))
+        places, found = frames(KEYS, density, one, jnp.asarray(simulated))
         for i, response in enumerate(simulated):
             mode = find(density, table_of(design, response), KEY)
             chart = jax.tree.map(lambda leaf, i=i: leaf[i], places.chart)
@@ -91,14 +102,15 @@ def test_frames_are_of_the_modes_that_a_fit_finds(design, simulated):
 
 
 def test_posteriors_are_those_of_nuts(design, simulated, fits):
-    """Means within 4.5 of their standard errors, of 8 tables and 4 numbers: once in 5,000 with sound code."""
+    """Means within 4.5 of their standard errors, of 3 tables and 3 numbers: once in 15,000 with sound code."""
     for i in (0, 3, 6):
         theirs = nuts(KEY, POWER, table_of(design, simulated[i]), draws=1000, retry=False)
         for name in (*POWER.law.parameters, "sigma"):
             ours, other = np.log(fits[i].draws[name]), np.log(theirs.draws[name])
             errors = [np.std(one) / np.sqrt(diagnostics.ess_bulk(one)) for one in (ours, other)]
             assert abs(np.mean(ours) - np.mean(other)) < 4.5 * np.hypot(*errors), name
-            assert np.std(ours) / np.std(other) == pytest.approx(1, abs=0.15)
+            # Each standard deviation is known to 5% or better.
+            assert np.std(ours) / np.std(other) == pytest.approx(1, abs=0.25)
 
 
 def test_fits_say_what_they_are(fits, design, simulated):
@@ -121,9 +133,9 @@ def test_calibration_in_lanes(design, monkeypatch):
 def test_those_that_did_not_converge_are_tried_once_more(design, simulated, monkeypatch):
     asked = []
 
-    def counted(key, model, design, responses, **sampler):
+    def counted(keys, model, design, responses, **sampler):
         asked.append((len(responses), sampler["draws"], sampler["target"]))
-        return nuts_in_lanes(key, model, design, responses, **sampler)
+        return nuts_in_lanes(keys, model, design, responses, **sampler)
 
     monkeypatch.setattr(calibration, "nuts_in_lanes", counted)
     sampler = {"chains": 2, "draws": 10, "warmup": 100, "target": 0.9}
@@ -135,17 +147,24 @@ def test_those_that_did_not_converge_are_tried_once_more(design, simulated, monk
 def test_where_memory_is_not_enough_halves_are_tried(design, simulated, monkeypatch):
     asked, whole = [], many._in_one_program
 
-    def scarce(key, model, design, responses, tried):
+    def scarce(keys, model, design, responses, tried):
         asked.append(len(responses))
         if len(responses) > 2:
             raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 160 bytes")
-        return whole(key, model, design, responses, tried)
+        return whole(keys, model, design, responses, tried)
 
     monkeypatch.setattr(many, "_in_one_program", scarce)
-    found = nuts_in_lanes(KEY, POWER, design, simulated, chains=1, draws=5, warmup=20)
+    found = nuts_in_lanes(KEYS, POWER, design, simulated, chains=1, draws=5, warmup=20)
     assert asked == [8, 4, 2, 2, 4, 2, 2]
-    for fit, response in zip(found, simulated, strict=True):
+    at_once = whole(KEYS, POWER, design, simulated, Tried(chains=1, draws=5, warmup=20))
+    for fit, other, response in zip(found, at_once, simulated, strict=True):
         np.testing.assert_array_equal(fit.runs.response, response)
+        np.testing.assert_allclose(fit.draws["alpha"], other.draws["alpha"], rtol=1e-6)
+
+
+def test_what_makes_no_sense_is_refused(design, simulated):
+    with pytest.raises(ValueError, match="the target acceptance is 2"):
+        nuts_in_lanes(KEYS, POWER, design, simulated, target=2)
 
 
 def test_levels_have_no_lanes():

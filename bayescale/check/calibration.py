@@ -19,6 +19,7 @@ from bayescale.fit import Fit
 from bayescale.infer.many import nuts_in_lanes
 from bayescale.infer.nuts import Begun, Tried, again, attempt, begin
 from bayescale.infer.optimize import laplace
+from bayescale.infer.parcel import place
 from bayescale.infer.pointwise import log_likelihood
 from bayescale.infer.simulated import from_priors, from_truth, table_of
 from bayescale.ledger import Ledger
@@ -26,13 +27,13 @@ from bayescale.model import Model
 from bayescale.provenance import provenance
 from bayescale.runs import Runs
 
-ALGORITHM = 2  # of what a replicate is: a study that was begun with another is refused
+ALGORITHM = 3  # of what a replicate is: a study that was begun with another is refused
 # Of a block, which is what is lost when a study is interrupted.
 TABLES = {"nuts": 16, "lanes": 1024, "laplace": 16}
 SAMPLER = {"chains": 4, "draws": 250, "warmup": 300, "target": 0.9}
 SECOND = 0.95  # the target acceptance of a second try in lanes
 R_HAT = 1.05  # above, four chains are not of one posterior; results are asked for more, see `bayescale.fit`
-DIVERGENT = 0.002  # the share of draws whose trajectories diverge that ranks do not notice
+DIVERGENT = 0.002  # the share of draws whose trajectories may diverge; a fit that is a result has none
 ENOUGH = 200  # draws of the priors, by which quantities are told that are always positive
 Quantity = Callable[[Fit], np.ndarray]
 
@@ -55,7 +56,8 @@ def calibrate(
 
     If the sampler is right, then whatever the model the rank of the truth among independent draws is evenly
     distributed, for every quantity, and an interval holds the truth as often as it says. Tables without a converged fit
-    are counted and left out, which changes nothing about that: whether a fit converged is a matter of the table.
+    are counted and left out. That changes nothing as far as whether a fit converges is a matter of the table alone;
+    where many are left out it says little of those, and LOST_FITS says how many they are.
 
     With a `truth`, every table is simulated from it, perhaps by another model; then ranks are no longer even, but the
     coverage of intervals is what it would be for a user who measured such tables.
@@ -70,8 +72,8 @@ def calibrate(
             likelihood of the table. A study that is resumed knows them by their names alone.
         truth: the parameters behind all tables, as `truth_of` makes them; drawn from the priors of `model` if None.
         method: "nuts", one table after another on the cores of the processor, with a second try where the first did
-            not converge; "lanes", the same sampler for 1,024 tables in one program, for an accelerator and for models
-            without levels; or "laplace".
+            not converge; "lanes", NUTS of our own for 1,024 tables in one program on the default device, for an
+            accelerator and for models without levels, which tries a model and not `nuts`; or "laplace".
         folder: where blocks of replicates are kept, so that the study can be resumed; in memory if None.
         resume: go on with the study in the folder.
         report: told how many blocks are there, and of how many.
@@ -94,26 +96,19 @@ def calibrate(
     sampler = sampler if method == "laplace" else SAMPLER | sampler
     signs = _positive(key, model, design, truth, asked)
 
-    def block(number: int) -> np.ndarray:
-        with jax.default_device(jax.local_devices()[number % parallel.devices()]):
-            return _block(key, number, model, design, truth, method, sampler, asked, signs)
-
     def work(numbers: tuple[int, ...]) -> list[np.ndarray]:
-        if len(numbers) == 1:
-            return [block(numbers[0])]
-        made = [block(numbers[0])] if numbers[0] == 0 else []  # NumPyro must not trace in two threads at once
-        with ThreadPoolExecutor(len(numbers)) as pool:
-            return [*made, *pool.map(block, numbers[len(made) :])]
+        return [
+            _block(key, number, model, design, truth, method, sampler, asked, signs) for number in numbers
+        ]
 
     blocks = -(-replicates // TABLES[method])
-    together = parallel.devices() if method == "lanes" else 1
     if folder is None:
         store: Memory | Ledger = Memory(TABLES[method])
-        compute(work, store, blocks, together=together, report=report)
+        compute(work, store, blocks, report=report)
     else:
         settings = _settings(key, model, design, truth, method, sampler, tuple(asked))
         with Ledger.open(folder, settings, resume=resume) as store:
-            compute(work, store, blocks, together=together, report=report)
+            compute(work, store, blocks, report=report)
     records = np.concatenate([store.read(number) for number in range(blocks)])[:replicates]
     return Calibration(model, design, tuple(asked), tuple(signs), records, method, truth is None)
 
@@ -210,8 +205,8 @@ def _in_lanes(
     key: Array, model: Model, design: Runs, responses: np.ndarray, sampler: dict[str, Any]
 ) -> list[Fit | None]:
     """A fit of each table, all at once; those that did not converge are tried once more with longer chains."""
-    first, second = random.split(key)
-    fits = nuts_in_lanes(first, model, design, responses, **sampler)
+    keys = random.split(key, (2, len(responses)))
+    fits = nuts_in_lanes(keys[0], model, design, responses, **sampler)
     left = [i for i, fit in enumerate(fits) if fit is not None and not sound(fit)]
     if left:
         longer = {
@@ -221,7 +216,9 @@ def _in_lanes(
         }
         padded = np.resize(left, 1 << (len(left) - 1).bit_length())  # few sizes are few programs
         for i, fit in zip(
-            left, nuts_in_lanes(second, model, design, responses[padded], **sampler | longer), strict=False
+            left,
+            nuts_in_lanes(keys[1][padded], model, design, responses[padded], **sampler | longer),
+            strict=False,
         ):
             fits[i] = fit
     return fits
@@ -283,6 +280,7 @@ def _settings(key, model, design, truth, method, sampler, names) -> dict[str, An
         "quantities": list(names),
         "truth": None,
         **{name: here[name] for name in ("versions", "key")},
+        **({"place": place()} if method == "lanes" else {}),
     }
     if truth is not None:
         values = {name: np.asarray(v).ravel().tolist() for name, v in truth.draws.items()}

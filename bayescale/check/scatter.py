@@ -19,15 +19,21 @@ SHARE, ENDS = 0.2, ("lowest", "highest")  # of the runs, beside the others
 def scatter(fit: Fit) -> Iterator[Finding]:
     """NOISE_SCALE, where residuals are larger at one end of a covariate of the law, or of a ratio of two.
 
-    By the ranks of the sizes of residuals (Mann and Whitney 1947), so that heavy tails do not matter. Where the law is
-    off at one end residuals are large there too; the finding says so.
+    Of checkpoints, several of a run, nothing is said. By the ranks of the sizes of residuals (Mann and Whitney 1947),
+    so that heavy tails do not matter. Where the law is off at one end residuals are large there too; the finding says
+    so.
     """
     left, there = residuals(fit), np.asarray(fit.runs.weight) > 0
     if left is None or "sigma" not in fit.model.noise.parameters or there.sum() < RUNS:
         return
+    own = np.asarray(fit.runs.factors.get("run", np.arange(len(there))))[there]
+    if len(np.unique(own)) < len(own):  # checkpoints hang together, and their number says nothing of chance
+        return
     ends = {
         f"{end} fifth of {name}": (values, end) for name, values in directions(fit).items() for end in ENDS
     }
+    if not ends:
+        return
     seen = {said: widening(left[there], values[there], end) for said, (values, end) in ends.items()}
     said = min(seen, key=lambda one: seen[one][0])
     chance, times = seen[said]
@@ -50,7 +56,11 @@ def directions(fit: Fit) -> dict[str, np.ndarray]:
     logs = {c: np.log(np.asarray(fit.runs.columns[c], float)) for c in fit.model.law.covariates}
     ratios = {f"{above}/{below}": logs[above] - logs[below] for above, below in combinations(sorted(logs), 2)}
     known = fit.model.noise.scaled_by
-    return {name: v for name, v in (logs | ratios).items() if name not in known and np.ptp(v) > 0}
+    return {
+        name: v
+        for name, v in (logs | ratios).items()
+        if name not in known and np.isfinite(v).all() and np.ptp(v) > 0
+    }
 
 
 def widening(left: np.ndarray, along: np.ndarray, end: str) -> tuple[float, float]:
@@ -64,7 +74,7 @@ def widening(left: np.ndarray, along: np.ndarray, end: str) -> tuple[float, floa
     """
     along = along if end == "lowest" else -along
     there = along <= np.quantile(along, SHARE)
-    if there.all() or not (elsewhere := spread(left[~there])):
+    if there.mean() > 2 * SHARE or not (elsewhere := spread(left[~there])):
         return 1.0, 1.0
     size = np.abs(left - np.median(left))
     _, chance = mannwhitneyu(size[there], size[~there], alternative="greater")

@@ -16,11 +16,11 @@ from bayescale.runs import Runs
 STARTS = 16  # draws from the prior for each table; a fit of one table takes 64
 
 
-def frames(key: Array, density: Density, runs: Runs, responses: Array) -> tuple[Frame, Array]:
+def frames(keys: Array, density: Density, runs: Runs, responses: Array) -> tuple[Frame, Array]:
     """The frame of each of some tables, and whether a mode was found.
 
     Args:
-        key: for the starts, which are drawn from the prior.
+        keys: for the starts of each table, which are drawn from the prior, (tables,).
         density: the density of a model none of whose levels deviate.
         runs: the design.
         responses: of each table, (tables, runs).
@@ -30,7 +30,8 @@ def frames(key: Array, density: Density, runs: Runs, responses: Array) -> tuple[
     """
     tables, size = len(responses), density.size
     objective = Objective.of(density.model, runs, priors=True)
-    starts = density.prior_draws(key, tables * STARTS)
+    drawn = jax.vmap(lambda key: density.prior_draws(key, STARTS))(keys)
+    starts = drawn.reshape(tables * STARTS, size)
     settings = density.model.noise.settings
     base = objective.density.unconstrain({**density.constrain(starts[0]), **settings})
     changes = {"response": jnp.repeat(responses, STARTS, axis=0)}

@@ -19,7 +19,7 @@ STEPS = 64  # between two looks at how many lanes are done
 # of lanes for which the others do not wait longer than it took so far.
 GRADIENTS, LAST = 128, 0.01
 DIVERGED = 1000.0  # nats by which the energy is off
-PRIOR_DRAWS = 5.0  # that the covariance so far counts for, beside those of a window; as in Stan
+PRIOR_DRAWS = 5.0  # that the covariance so far counts for, beside those of a window
 
 Energy = Callable[..., Array]  # (vector, *data) -> minus the log density
 
@@ -104,31 +104,30 @@ class Drawn(NamedTuple):
 
 
 def sample(
-    key: Array,
+    keys: Array,
     energy: Energy,
     data: tuple,
     shared: tuple,
     size: int,
     *,
-    posteriors: int,
     chains: int = 4,
     draws: int = 250,
     warmup: int = 300,
     target: float = 0.9,
     depth: int = 10,
 ) -> Drawn:
-    """Draws from many posteriors of one shape, in coordinates in which each is about standard normal.
+    """Draws from many posteriors of one shape, in coordinates in which each is about standard normal about its mode.
 
-    The covariance is learned in the windows of Stan, from all chains of a posterior together.
+    A chain that would begin where the density is zero begins at the mode. The covariance is learned in the windows of
+    Stan, from all chains of a posterior together.
 
     Args:
-        key: the random key.
+        keys: a random key for each posterior, (posteriors,).
         energy: (vector, *data, *shared) -> minus the log density; hashed by its identity, so that what is compiled for
             one function is compiled once.
         data: what each posterior has of its own, with the posteriors in front of every array.
         shared: what all have.
         size: of a vector.
-        posteriors: how many there are.
         chains: of each posterior.
         draws: kept of each chain.
         warmup: draws before those, in which step size and covariance are found.
@@ -143,15 +142,15 @@ def sample(
     windows = [(int(start), int(end) + 1) for start, end in build_adaptation_schedule(warmup)]
     room = max(draws, *(end - start for start, end in windows))
     begin, go_on, learn = _compiled(energy, room, depth)
-    key_start, key_phases = random.split(key)
-    at = random.normal(key_start, (posteriors, chains, size))
+    posteriors = len(keys)
+    at = jax.vmap(lambda key: random.normal(random.fold_in(key, len(windows) + 1), (chains, size)))(keys)
     root = jnp.broadcast_to(jnp.eye(size), (posteriors, size, size))
     step = jnp.zeros((posteriors, chains))  # logarithms
     lanes = None
     for number, (start, end) in enumerate([*windows, (0, draws)]):
         last = number == len(windows)
-        keys = random.split(random.fold_in(key_phases, number), (posteriors, chains))
-        lanes = begin(keys, at, step, root, data, shared)
+        own = jax.vmap(lambda key, number=number: random.split(random.fold_in(key, number), chains))(keys)
+        lanes = begin(own, at, step, root, data, shared)
         count = jnp.asarray(end - start)
         made, limit = 0, GRADIENTS * (end - start)
         while made < limit:
@@ -180,7 +179,9 @@ def _compiled(energy: Energy, room: int, depth: int):
 
     def begin_one(key, at, step, root, data, shared) -> _Lane:
         key, of_momentum, of_choice = random.split(key, 3)
-        here = looked(at, random.normal(of_momentum, at.shape), root, data, shared)
+        momentum = random.normal(of_momentum, at.shape)
+        here, middle = (looked(one, momentum, root, data, shared) for one in (at, jnp.zeros_like(at)))
+        here = _where(jnp.isfinite(here.energy), here, middle)  # where the density is zero nothing leads away
         zero, none, blank = jnp.zeros(()), jnp.zeros((), int), jnp.zeros((depth, at.size))
         half = _Half(here, here, zero, here.momentum, none, blank, blank)
         tree = _halved(_planted(here, half), random.bernoulli(of_choice))

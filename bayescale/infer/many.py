@@ -60,58 +60,64 @@ def nuts_each(key: Array, model: Model, tables: Sequence[Runs], **sampler: Any) 
 
 
 def nuts_in_lanes(
-    key: Array, model: Model, design: Runs, responses: np.ndarray, **sampler: Any
+    keys: Array, model: Model, design: Runs, responses: np.ndarray, **sampler: Any
 ) -> list[Fit | None]:
     """Fits of many tables of one design in one program, on the device that is the default; None where no mode is found.
 
-    There is one try only. For a model none of whose levels deviate. Where memory is not enough for all tables, each
-    half of them is a program of its own.
+    There is one try only. Where memory is not enough for all tables, each half of them is a program of its own; the
+    random numbers of a table stay the same.
 
     Args:
-        key: the random key.
-        model: the model, with its effects chosen.
+        keys: a random key for each table, (tables,).
+        model: the model, with its effects chosen; none of its levels deviate.
         design: the runs; their responses do not matter.
         responses: of each table, (tables, runs).
         sampler: arguments of `nuts`: chains, draws, warmup, target, depth.
+
+    Raises:
+        ValueError: levels of the model deviate, or an argument of the sampler makes no sense.
     """
+    tried = Tried(**sampler)
+    tried.check()
+    if model.factors:
+        raise ValueError("levels have deviations of their own, which lanes cannot have; take the method nuts")
     try:
-        return _in_one_program(key, model, design, responses, Tried(**sampler))
+        return _in_one_program(keys, model, design, responses, tried)
     except (MemoryError, RuntimeError) as error:
         if not parallel.exhausted(error) or len(responses) == 1:
             raise
     middle = len(responses) // 2
-    halves = zip(random.split(key), (responses[:middle], responses[middle:]), strict=True)
+    halves = ((keys[part], responses[part]) for part in (slice(middle), slice(middle, None)))
     return [fit for own, half in halves for fit in nuts_in_lanes(own, model, design, half, **sampler)]
 
 
 def _in_one_program(
-    key: Array, model: Model, design: Runs, responses: np.ndarray, tried: Tried
+    keys: Array, model: Model, design: Runs, responses: np.ndarray, tried: Tried
 ) -> list[Fit | None]:
     with parallel.bench():
-        key_frames, key_draws = random.split(key)
+        of_frames, of_draws = jax.vmap(random.split, out_axes=1)(keys)
         density, own, one = (
             Density.of(model, design),
             jnp.asarray(responses),
             design.replace(response=responses[0]),
         )
-        places, found = frames(key_frames, density, one, own)
-        of_all = {"size": density.size, "posteriors": len(own), **tried._asdict()}
-        drawn = sample(key_draws, _energy(density), (places, own), (one,), **of_all)
+        places, found = frames(of_frames, density, one, own)
+        drawn = sample(of_draws, _energy(density), (places, own), (one,), density.size, **tried._asdict())
         values = jax.device_get(_values(density, drawn.draws, drawn.root, places, own, one))
-        gradients, diverging, found = jax.device_get((drawn.gradients, drawn.diverging, found))
-    stats = {"mode_converged": True, "at_bound": [], **provenance(key)}
-    return [
-        Fit(
-            model,
-            design.replace(response=responses[i], source=f"simulated, {design.source}", notes=()),
-            {name: value[i] for name, value in values.items()},
-            "nuts",
-            {**stats, "diverging": diverging[i], "num_steps": gradients[i]},
-        )
-        if found[i]
-        else None
-        for i in range(len(responses))
-    ]
+        steps, diverging, found = jax.device_get((drawn.gradients, drawn.diverging, found))
+    stats = {"mode_converged": True, "at_bound": [], "target": tried.target, "depth": tried.depth}
+    fits: list[Fit | None] = []
+    for i, response in enumerate(responses):
+        table = design.replace(response=response, source=f"simulated, {design.source}", notes=())
+        own_stats = {
+            "diverging": diverging[i],
+            "num_steps": steps[i],
+            "tree_depth": np.ceil(np.log2(steps[i] + 1)).astype(np.int32),
+            **provenance(keys[i]),
+        }
+        draws = {name: value[i] for name, value in values.items()}
+        fits.append(Fit(model, table, draws, "nuts", stats | own_stats) if found[i] else None)
+    return fits
 
 
 @lru_cache(maxsize=64)

@@ -352,7 +352,7 @@ def _turns(
     shifts = {by: values[f"{by}_raw"] * density.scales(by, values) for by in model.factors}
     covariate = model.law.covariates[0]
     p = np.asarray(model.expected(runs, values, shifts))
-    told = np.asarray(runs.weight) * np.asarray(runs.columns.get("trials", 1.0)) * p * (1 - p)
+    told = 1e-300 + np.asarray(runs.weight) * np.asarray(runs.columns.get("trials", 1.0)) * p * (1 - p)
     x = np.log(np.asarray(runs.columns[covariate], float) / np.asarray(runs.reference[covariate]))
     middle, found = float(told @ x / told.sum()), {}
     for by, names in model.factors.items():

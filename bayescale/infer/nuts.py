@@ -93,6 +93,19 @@ class Tried(NamedTuple):
     target: float = 0.95
     depth: int = 10
 
+    def check(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            ValueError: a number is too small, or the target is no probability.
+        """
+        if min(self.chains, self.draws, self.warmup) < 1:
+            raise ValueError(
+                f"{self.chains} chains, {self.draws} draws and {self.warmup} warm-up iterations: each is 1 or more"
+            )
+        if not 0 < self.target < 1:
+            raise ValueError(f"the target acceptance is {self.target}; it is between 0 and 1, such as 0.9")
+
 
 class Begun(NamedTuple):
     """What is known of a posterior before it is sampled.
@@ -116,12 +129,7 @@ class Begun(NamedTuple):
 
 def begin(key: Array, model: Model, runs: Runs, tried: Tried) -> Begun:
     """The mode of a posterior, and the frame there; the sampler is compiled meanwhile."""
-    if min(tried.chains, tried.draws, tried.warmup) < 1:
-        raise ValueError(
-            f"{tried.chains} chains, {tried.draws} draws and {tried.warmup} warm-up iterations: each is 1 or more"
-        )
-    if not 0 < tried.target < 1:
-        raise ValueError(f"the target acceptance is {tried.target}; it is between 0 and 1, such as 0.9")
+    tried.check()
     began = time.perf_counter()
     model = model.specialise(runs)
     key_mode, *keys = random.split(key, 3)

@@ -64,8 +64,8 @@ class Job:
     def __call__(self, numbers: tuple[int, ...]) -> list[np.ndarray]:
         """The blocks of these numbers, each (1024,); at most `parallel.together()`."""
         with parallel.bench():
-            # One for each device, or as many as go together: another number would be another program.
-            count = parallel.devices() if len(numbers) <= parallel.devices() else parallel.together()
+            # Each device has one, two, four and so on: any other number would be another program.
+            count = parallel.devices() << (-(-len(numbers) // parallel.devices()) - 1).bit_length()
             plan, every = self.plan, np.resize(np.asarray(numbers, np.uint32), count)
             together = _spread(self.objective, self.resampling, self.mixed, self.errors)
             found = jax.device_get(together(every, self.key, plan, self.runs))
