@@ -427,3 +427,11 @@ def test_workers_that_die_at_once(tmp_path):
     ):
         study(tmp_path / "a", executor=dead)
     assert not (tmp_path / "a").exists()
+
+
+def test_more_blocks_at_once_than_devices_have_the_same_bits(whole):
+    """As accelerators compute them; a number that is no power of two is filled up, and cut again."""
+    together = whole.job((0, 1, 2, 3, 4))
+    assert len(together) == 5
+    alone = [whole.store.read(number) for number in range(5)]
+    assert [one.tobytes() for one in together] == [one.tobytes() for one in alone]
