@@ -12,7 +12,6 @@ import click
 from bayescale import arguments
 from bayescale.options import as_csv, as_json, examples, reading, seed
 from bayescale.printed import print_json, print_table, write_rows
-from bayescale.table import printable
 from bayescale.verbs import fit, predict
 from bayescale.verbs_of_checks import check
 from bayescale.verbs_of_comparisons import backtest, compare, relevance
@@ -47,6 +46,8 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except (ValueError, KeyError, TypeError, OSError) as error:
+            from bayescale.table import printable
+
             # An OSError of ours has a sentence; one of the system's has a number and a file.
             text = str(error) if isinstance(error, OSError) else str(error.args[0] if error.args else error)
             click.echo(f"bayescale: {printable(text)}", err=True)

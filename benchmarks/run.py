@@ -43,7 +43,7 @@ STUDIES = {
     "verdicts": "--suites 60 --others 12",
     "emergence": "--replicates 100",
     "items": "--suites 20",
-    "suites": "",
+    "suites": "--replicates 64",
     "overlap": "",
     "horizons": "",
     "gadre_verdicts": "",

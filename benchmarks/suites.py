@@ -3,7 +3,7 @@
 Suites whose parameters, thresholds and shocks are drawn from the priors of the default models, each fitted by NUTS: 8
 models at 24 tasks in 6 families. The laws themselves, of a table without tasks, are in calibration.py.
 
-    python benchmarks/suites.py --replicates 112
+    python benchmarks/suites.py --replicates 64
 
 A study that was interrupted goes on with --folder. With --only, those named are measured and the others stay.
 """
@@ -109,11 +109,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--replicates", type=int, default=112, help="suites of each kind; 16 make a block")
+    parser.add_argument("--replicates", type=int, default=64, help="suites of each kind; 16 make a block")
     parser.add_argument("--only", nargs="*", choices=STUDIES, help="names of studies")
     parser.add_argument("--folder", type=Path, help="where studies are kept, so that they can be resumed")
     given = parser.parse_args()
-    results = record.header("python benchmarks/suites.py --replicates 112")
+    results = record.header("python benchmarks/suites.py --replicates 64")
     results |= {"models": MODELS, "tasks": TASKS, "families": FAMILIES, "sampler": SAMPLER}
     results["studies"] = record.read("suites").get("studies", {})
     for name in given.only or STUDIES:

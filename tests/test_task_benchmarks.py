@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from bayescale import models
 
 FOLDER = Path(__file__).parent.parent / "benchmarks" / "results"
 
@@ -256,3 +259,27 @@ def test_a_million_responses_in_minutes():
     assert min(million["widths"].values()) < 0.3
     for name, truth in {"threshold": 0, "slope": 1.0986, "spread": 1, "steeper": 0.3, "ability": 0.2}.items():
         assert million[name][0] == pytest.approx(truth, abs=0.05), name
+
+
+# ---- Recovery: 90% intervals of what was simulated from each family hold it
+
+
+def covered(study):
+    """The mean over quantities of how often their 90% intervals held the truth."""
+    return np.mean([row["cover90"] for row in study["quantities"]])
+
+
+def test_laws_of_success_are_recovered():
+    found = written("calibration")["studies"]
+    laws = [name for name in models.names() if models.load(name).response == "success"]
+    measured = [name for name in laws if name in found]
+    assert len(measured) >= 8
+    for name in measured:
+        assert 0.85 <= covered(found[name]) <= 0.95, name
+
+
+def test_suites_are_recovered():
+    found = written("suites")["studies"]
+    assert "item response, 4 tries" in found
+    for name, study in found.items():
+        assert 0.85 <= covered(study) <= 0.95, name
