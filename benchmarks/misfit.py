@@ -130,9 +130,7 @@ def main() -> None:
     parser.add_argument("--tables", type=int, default=40, help="of each truth")
     parser.add_argument("--noise", choices=("log_normal", "student_t"), default="log_normal")
     given = parser.parse_args()
-    results = record.read("misfit") | record.header(
-        "python benchmarks/misfit.py --tables 40 [--noise student_t]"
-    )
+    results = record.read("misfit") | record.header("python benchmarks/misfit.py --tables 40")
     cells = []
     for truth in TRUTHS:
         began = time.perf_counter()

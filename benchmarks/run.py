@@ -38,7 +38,7 @@ STUDIES = {
     "calibration": "--replicates 1024",
     "uneven_noise": "--tables 100",
     "misfit": "--tables 40",
-    "bad_input": "--tables 10000 --seconds 3600",
+    "bad_input": "--tables 10000 --seconds 2700",
     "kills": "--kills 200",
     "verdicts": "--suites 60 --others 12",
     "emergence": "--replicates 100",
