@@ -38,6 +38,7 @@ def save(fit: Fit, path: str | Path) -> None:
     """
     path = Path(path)
     groups, attributes = _arrays(fit)
+    _plain(attributes)  # what could not be read again is not written
     text = netcdf.as_text(attributes)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file, such as fit.nc")

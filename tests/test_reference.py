@@ -196,21 +196,21 @@ ALONE = {"c4": (0.251, 0.054), "redpajama": (0.258, 0.031), "refinedweb": (0.258
 
 
 def test_three_corpora_share_what_they_know_of_the_exponent():
-    """At its defaults: of the 16,000 draws of four keys, at the first try, ten diverge at most.
+    """At its defaults, and of four keys one at most needs the automatic second try, for a divergence or two.
 
-    Of 22 first tries none had more than two, and half had none: with sound code there are ten of four once in 10,000.
+    Of twelve keys three did, so that other bits would fail this one time in four.
     """
     runs = data.load("gadre2024_overtrain", where=None)
     assert len(runs) == 104
     pooled = Model(
         models.load("chinchilla_tied"), noise.log_normal, (Pooling(("E", "B"), by="group"),), effects=()
     )
-    firsts = [nuts(jax.random.key(seed), pooled, runs, retry=False) for seed in range(4)]
-    assert sum(fit.stats["diverging"].sum() for fit in firsts) <= 10
-    last = nuts(jax.random.key(0), pooled, runs)
-    assert last.converged, last.verdict
-    for fit in (*firsts, last):
-        assert max(np.max(found[..., 0]) for found in fit.diagnostics.values()) < 1.02
+    fits = [nuts(jax.random.key(seed), pooled, runs) for seed in range(4)]
+    assert sum(fit.stats["attempt"] == 1 for fit in fits) >= 3
+    for fit in fits:
+        assert fit.stats["diverging"].sum() == 0
+        assert max(np.max(found[..., 0]) for found in fit.diagnostics.values()) < 1.01
+        assert fit.converged, fit.verdict
         alpha = fit.flat("alpha")
         for exponent, error in ALONE.values():
             assert alpha.mean() == pytest.approx(exponent, abs=error)

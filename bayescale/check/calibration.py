@@ -27,13 +27,12 @@ from bayescale.model import Model
 from bayescale.provenance import provenance
 from bayescale.runs import Runs
 
-ALGORITHM = 3  # of what a replicate is: a study that was begun with another is refused
+ALGORITHM = 4  # of what a replicate is: a study that was begun with another is refused
 # Of a block, which is what is lost when a study is interrupted.
 TABLES = {"nuts": 16, "lanes": 1024, "laplace": 16}
 SAMPLER = {"chains": 4, "draws": 250, "warmup": 300, "target": 0.9}
 SECOND = 0.95  # the target acceptance of a second try in lanes
 R_HAT = 1.05  # above, four chains are not of one posterior; results are asked for more, see `bayescale.fit`
-DIVERGENT = 0.002  # the share of draws whose trajectories may diverge; a fit that is a result has none
 ENOUGH = 200  # draws of the priors, by which quantities are told that are always positive
 Quantity = Callable[[Fit], np.ndarray]
 
@@ -235,7 +234,7 @@ def sound(fit: Fit) -> bool:
     if fit.method != "nuts":
         return fit.converged
     every = np.concatenate([values.reshape(-1, 3) for values in fit.diagnostics.values()])
-    clean = float(np.mean(fit.stats["diverging"])) <= DIVERGENT
+    clean = not fit.stats["diverging"].any()
     return clean and bool(np.max(every[:, 0]) <= R_HAT) and bool(np.min(every[:, 1:]) >= RANKS)
 
 

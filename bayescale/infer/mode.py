@@ -47,13 +47,12 @@ class Mode:
     @property
     def covariance(self) -> np.ndarray:
         """Of the normal distribution with the curvature of the mode, (size, size)."""
-        return np.asarray(_covariance(jnp.asarray(self.precision)))
+        return _covariance(*np.linalg.eigh(self.precision))
 
 
-def _covariance(precision: Array) -> Array:
-    values, vectors = jnp.linalg.eigh(precision)
+def _covariance(values, vectors):
     # A direction that the data do not bend is as wide as the prior makes it, about 1; never wider than 3.
-    return (vectors / jnp.maximum(values, 1 / 9)) @ vectors.T
+    return (vectors / values.clip(1 / 9)) @ vectors.T
 
 
 def find(density: Density, runs: Runs, key: Array) -> Mode:
@@ -188,9 +187,12 @@ class Frame(NamedTuple):
 
 
 def frame(density: Density, mode: Mode, runs: Runs) -> Frame:
-    """The frame of a mode."""
-    precision = jnp.asarray(mode.precision)
-    return frame_at(density, jnp.asarray(mode.position), precision, anchor(density.model, runs), runs)
+    """The frame of a mode; what happens once is done with NumPy."""
+    position, precision = jnp.asarray(mode.position), jnp.asarray(mode.precision)
+    chart = _chart(density, position, precision, anchor(density.model, runs), runs)
+    moved, change = jax.device_get(_recentred(density, position, chart))
+    root = np.linalg.cholesky(change @ mode.covariance @ change.T)
+    return Frame(chart, jnp.asarray(moved), jnp.asarray(root))
 
 
 def frame_at(
@@ -203,7 +205,9 @@ def frame_at(
 @partial(jax.jit, static_argnames="density")
 def _framed(density: Density, position: Array, precision: Array, chart: Chart) -> Frame:
     moved, change = _recentred(density, position, chart)
-    return Frame(chart, moved, jnp.linalg.cholesky(change @ _covariance(precision) @ change.T))
+    return Frame(
+        chart, moved, jnp.linalg.cholesky(change @ _covariance(*jnp.linalg.eigh(precision)) @ change.T)
+    )
 
 
 def every_mode(density: Density, runs: Runs, key: Array, here: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -296,7 +300,7 @@ def _chart(
     if chart.lean is None:
         return chart
     places = [density.place(name) for name in ("threshold", "slope")]
-    far = lean.share(position[places[0]], _covariance(precision)[np.ix_(places, places)])
+    far = lean.share(position[places[0]], _covariance(*jnp.linalg.eigh(precision))[np.ix_(places, places)])
     return chart._replace(lean=chart.lean._replace(share=far))
 
 
