@@ -6,8 +6,10 @@ import numpy as np
 import numpyro.distributions as dist
 from jax import Array, lax, random
 from jax.nn import log_sigmoid, sigmoid
-from jax.scipy.special import gammaln, logit
+from jax.scipy.special import logit
 from numpyro.distributions import constraints
+
+from bayescale.counts import log_ways
 
 NODES = 9  # of Gauss and Hermite about the peak: the log density is right to 5e-4 for scales up to 2
 STEPS = 10  # of Newton to the peak
@@ -80,8 +82,7 @@ def log_density(
     terms = jnp.stack(
         [integrand(peak + np.sqrt(2) * width * at) + log for at, log in zip(places, logs, strict=True)]
     )
-    ways = gammaln(tries + 1) - gammaln(value + 1) - gammaln(tries - value + 1)
-    return jax.nn.logsumexp(terms, axis=0) + jnp.log(width) - np.log(np.pi) / 2 + ways
+    return jax.nn.logsumexp(terms, axis=0) + jnp.log(width) - np.log(np.pi) / 2 + log_ways(tries, value)
 
 
 def _peak(value: Array, tries: Array, middle: Array, scale: Array, steps: int) -> tuple[Array, Array]:

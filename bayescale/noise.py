@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from numpyro.distributions import Distribution
 from numpyro.distributions.transforms import ExpTransform
 
+from bayescale.counts import BetaBinomial, Binomial
 from bayescale.densities import ClippedNormal, HuberDistribution
 from bayescale.logit_normal import BinomialLogitNormal
 from bayescale.runs import Runs
@@ -154,12 +155,12 @@ def _unsure(mean):
 
 
 def _binomial(mean, runs):
-    return dist.Binomial(_tries(runs), probs=_unsure(mean))
+    return Binomial(_unsure(mean), _tries(runs))
 
 
 def _beta_binomial(mean, runs, *, concentration):
     mean = _unsure(mean)
-    return dist.BetaBinomial(mean * concentration, (1 - mean) * concentration, _tries(runs))
+    return BetaBinomial(mean * concentration, (1 - mean) * concentration, _tries(runs))
 
 
 def _logit_normal(mean, runs, *, scatter):

@@ -1,6 +1,7 @@
 """Where a fit comes from: versions, device, seed."""
 
 import importlib.metadata
+from functools import cache
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ def provenance(key: Array) -> dict[str, Any]:
     }
 
 
+@cache  # it is read from disk
 def version(name: str) -> str:
     """The version of a package that is installed."""
     try:

@@ -1,9 +1,7 @@
 """Calibration by simulation: whether posteriors hold the truth as often as they say."""
 
 import contextlib
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,8 @@ from bayescale import parallel, recipe
 from bayescale.blocks import Memory, compute
 from bayescale.check.calibrated import FINE, RANKS, REFUSED, UNFINISHED, Calibration
 from bayescale.fit import Fit
-from bayescale.infer.many import nuts_in_lanes
-from bayescale.infer.nuts import Begun, Tried, again, attempt, begin
+from bayescale.infer.many import nuts_in_lanes, tries
+from bayescale.infer.nuts import Tried, begin
 from bayescale.infer.optimize import laplace
 from bayescale.infer.parcel import place
 from bayescale.infer.pointwise import log_likelihood
@@ -183,21 +181,10 @@ def _fits(
         ]
     tried = Tried(**sampler)
 
-    def sampled(one: Begun) -> Fit:
-        with parallel.workbench():  # precision and device are those of a thread
-            return attempt(one, tried, None)
-
     with parallel.workbench():
         begun = [_or_none(begin, own, model, table, tried) for own, table in zip(keys, tables, strict=True)]
-        there = [one for one in begun if one is not None]
-        first = [sampled(one) for one in there[:1]]  # NumPyro must not trace in two threads at once
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            fits = iter([*first, *pool.map(sampled, there[1:])])
-        found = [None if one is None else next(fits) for one in begun]
-        return [
-            again(one, tried, fit, None) if one and fit and not sound(fit) else fit
-            for one, fit in zip(begun, found, strict=True)
-        ]
+    fits = tries({k: one for k, one in enumerate(begun) if one is not None}, tried, sound)
+    return [fits.get(k) for k in range(len(begun))]
 
 
 def _in_lanes(

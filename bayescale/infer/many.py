@@ -1,7 +1,7 @@
 """Posterior draws for many tables at once: folds of a back-test, a table without some runs, simulations."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any
@@ -39,24 +39,36 @@ def nuts_each(key: Array, model: Model, tables: Sequence[Runs], **sampler: Any) 
     """
     tried = Tried(**sampler)
     with parallel.workbench():
-        begun = [begin(random.fold_in(key, k), model, table, tried) for k, table in enumerate(tables)]
+        begun = dict(
+            enumerate(begin(random.fold_in(key, k), model, table, tried) for k, table in enumerate(tables))
+        )
+    fits = tries(begun, tried, lambda fit: fit.converged)
+    return [fits[k] for k in begun]
 
-        def first(one: Begun) -> Fit:
-            with parallel.workbench():  # precision and device are those of a thread
-                return attempt(one, tried, None)
 
-        # NumPyro must not trace in two threads at once: what is like none before it is traced here, the rest is run.
-        traced, fits = set(), {}
-        for k, one in enumerate(begun):
-            if (like := (one.density, len(one.runs), jax.tree.structure(one.runs))) not in traced:
-                traced.add(like)
-                fits[k] = first(one)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            left = [k for k in range(len(begun)) if k not in fits]
-            fits |= dict(zip(left, pool.map(first, [begun[k] for k in left]), strict=True))
-        return [
-            fits[k] if fits[k].converged else again(one, tried, fits[k], None) for k, one in enumerate(begun)
-        ]
+def tries(begun: Mapping[int, Begun], tried: Tried, good: Callable[[Fit], bool]) -> dict[int, Fit]:
+    """The fits of what was begun, side by side on the cores; those that are not good are tried once more."""
+    first = _side_by_side(begun, lambda k: attempt(begun[k], tried, None))
+    left = {k: begun[k] for k, fit in first.items() if not good(fit)}
+    return first | _side_by_side(left, lambda k: again(begun[k], tried, first[k], None))
+
+
+def _side_by_side(begun: Mapping[int, Begun], sample: Callable[[int], Fit]) -> dict[int, Fit]:
+    """A fit of each, sampled in threads."""
+
+    def sampled(k: int) -> Fit:
+        with parallel.workbench():  # precision and device are those of a thread
+            return sample(k)
+
+    # NumPyro must not trace in two threads at once: what is like none before it is traced here, the rest is run.
+    traced, fits = set(), {}
+    for k, one in begun.items():
+        if (like := (one.density, len(one.runs), jax.tree.structure(one.runs))) not in traced:
+            traced.add(like)
+            fits[k] = sampled(k)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        left = [k for k in begun if k not in fits]
+        return fits | dict(zip(left, pool.map(sampled, left), strict=True))
 
 
 def nuts_in_lanes(
