@@ -112,7 +112,7 @@ def placed(law: str, along: str | None):
     return form
 
 
-def model_of(kind: str, *, law, along, irrelevant, noise, delta, noise_scale, vary, by, effect):
+def model_of(kind: str, *, law, along, irrelevant, noise, delta, noise_scale, noise_steps, vary, by, effect):
     """The model that the options of `bayescale fit` describe, for responses of a kind."""
     from bayescale import noise as noises
     from bayescale.law import irrelevant as multiplied
@@ -126,6 +126,8 @@ def model_of(kind: str, *, law, along, irrelevant, noise, delta, noise_scale, va
     scatter = noises.huber(delta) if name == "huber" else noises.load(name)
     for ratio in noise_scale:
         scatter = scatter.scaled(ratio)
+    for ratio in noise_steps:
+        scatter = scatter if ratio == "none" else scatter.stepped(ratio)
     if len(vary) != len(by):
         raise ValueError(
             f"{len(vary)} --vary and {len(by)} --by: give each --vary its --by, as --vary E,B --by corpus"
@@ -155,7 +157,7 @@ def table_and_models(runs: str, options: dict, factor: str | None = None) -> tup
         options: what is said of the models and of how the table is read.
         factor: what else groups runs, where it is no column of numbers.
     """
-    names = ("law", "along", "noise", "delta", "noise_scale", "vary", "by", "effect")
+    names = ("law", "along", "noise", "delta", "noise_scale", "noise_steps", "vary", "by", "effect")
     own = {name: options.pop(name) for name in names}
     grouped = [*own["by"], *(name for name in own["effect"] if name != "none")]
     table = table_of(runs, **options)

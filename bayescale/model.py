@@ -97,7 +97,7 @@ class Model:
         return found
 
     def specialise(self, runs: Runs) -> "Model":
-        """The model as it will be fitted to these runs: with its effects chosen, and checked against the table.
+        """The model as it will be fitted to these runs: with effects and steps chosen, and checked against the table.
 
         Raises:
             ValueError: a column or factor that the model needs is not in the table, is not positive, or has
@@ -125,7 +125,9 @@ class Model:
                 f"{runs.source}: there are averages and not counts of successes, which {self.noise.name} noise is of; "
                 "use average noise"
             )
-        model = self if self.effects is not None else self.replace(effects=repeated(runs))
+        noise = self.noise.settled(runs)
+        model = self if noise is self.noise else self.replace(noise=noise)
+        model = model if model.effects is not None else model.replace(effects=repeated(runs))
         for by in [*(p.by for p in model.pooling), *(e.by for e in model.effects or ())]:
             if by not in runs.levels:
                 known = ", ".join(runs.levels) or "none; name grouping columns as factors"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jax import Array
 from jax.typing import ArrayLike
@@ -17,6 +18,8 @@ from bayescale.counts import BetaBinomial, Binomial
 from bayescale.densities import ClippedNormal, HuberDistribution
 from bayescale.logit_normal import BinomialLogitNormal
 from bayescale.runs import Runs
+
+FIFTHS = (0.2, 0.4, 0.6, 0.8)  # of the runs, that steps of the scale lie between
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,7 @@ class Noise:
         response: "loss" or "success".
         settings: the parameters of the likelihood that are given and not fitted, such as Huber's delta.
         scaled_by: what the logarithm of the scale is linear in; see `scaled`.
+        stepped_by: what the scale has steps along, and where they are, which a table says; see `stepped`.
         residuals: the scale on which residuals add: "log", "linear", or None where there are none.
         separable: whether log density = -loss(response, mean) / sigma^2 - c(sigma), so that sigma has no say in
             what mean fits best.
@@ -43,23 +47,30 @@ class Noise:
     response: str = "loss"
     settings: Mapping[str, float] = field(default_factory=dict)
     scaled_by: tuple[str, ...] = ()
+    stepped_by: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     residuals: str | None = "log"
     separable: bool = False
     counts: bool = False
 
     def __post_init__(self):
-        for name in ("priors", "settings"):
+        for name in ("priors", "settings", "stepped_by"):
             object.__setattr__(self, name, dict(getattr(self, name)))
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The parameters of the likelihood, then the slopes of its scale."""
-        return self._own + tuple(_slope(ratio) for ratio in self.scaled_by)
+        """The parameters of the likelihood, then the slopes and steps of its scale."""
+        slopes = (_slope(ratio) for ratio in self.scaled_by)
+        return (*self._own, *slopes, *(step for ratio in self.stepped_by for step in _steps(ratio)))
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """The covariates and ratios that the scale goes with."""
+        return (*self.scaled_by, *self.stepped_by)
 
     @property
     def covariates(self) -> tuple[str, ...]:
         """The columns of `Runs` that the scale depends on."""
-        return tuple(dict.fromkeys(c for ratio in self.scaled_by for c in ratio.split("/")))
+        return tuple(dict.fromkeys(c for ratio in self.depends_on for c in ratio.split("/")))
 
     @property
     def _own(self) -> tuple[str, ...]:
@@ -83,18 +94,49 @@ class Noise:
         Raises:
             ValueError: the noise has no scale, or it depends on that covariate already.
         """
-        if "sigma" not in self._own:
-            raise ValueError(f"{self.name} noise has no scale that could depend on {by}")
-        if by in self.scaled_by or by.count("/") > 1:
-            raise ValueError(
-                f"the scale cannot depend on {by!r}: give each covariate, or ratio such as D/N, once"
-            )
+        self._check(by)
         return replace(
             self,
             scaled_by=(*self.scaled_by, by),
             priors={**self.priors, _slope(by): dist.Normal(0.0, 0.3)},
             separable=False,
         )
+
+    def stepped(self, by: str) -> "Noise":
+        """The noise with a scale of its own in each fifth of the runs along a covariate, or a ratio such as "D/N".
+
+        The logarithms of what the scale is multiplied by are Normal(0, 0.5): at 90% between 0.44 and 2.3. Beyond the
+        runs the scale is that of the fifth next to it.
+
+        Raises:
+            ValueError: the noise has no scale, or it depends on that covariate already.
+        """
+        self._check(by)
+        return replace(
+            self,
+            stepped_by={**self.stepped_by, by: ()},
+            priors={**self.priors, **dict.fromkeys(_steps(by), dist.Normal(0.0, 0.5))},
+            separable=False,
+        )
+
+    def _check(self, by: str) -> None:
+        if "sigma" not in self._own:
+            raise ValueError(f"{self.name} noise has no scale that could depend on {by}")
+        if by in self.depends_on or by.count("/") > 1:
+            raise ValueError(
+                f"the scale cannot depend on {by!r}: give each covariate, or ratio such as D/N, once"
+            )
+
+    def settled(self, runs: Runs) -> "Noise":
+        """The noise with its steps where a table has its fifths; those that are settled stay."""
+        if all(self.stepped_by.values()):
+            return self
+        there = np.asarray(runs.weight) > 0
+        found = {
+            by: edges or tuple(np.quantile(np.asarray(_along(runs, by))[there], FIFTHS).tolist())
+            for by, edges in self.stepped_by.items()
+        }
+        return replace(self, stepped_by=found)
 
     def opened(self) -> "Noise":
         """The noise with its settings as parameters, which a refit holds: one function is compiled for all of them."""
@@ -104,7 +146,7 @@ class Noise:
     def __call__(self, mean: Array, runs: Runs, parameters: Mapping[str, ArrayLike]) -> Distribution:
         """The distribution of the responses, (runs,), about `mean`, (runs,)."""
         own = {p: parameters[p] for p in self._own}
-        if self.scaled_by:
+        if self.depends_on:
             own["sigma"] = own["sigma"] * self.widening(runs, parameters)
         return self.likelihood(mean, runs, **own, **self.settings)
 
@@ -112,14 +154,31 @@ class Noise:
         """How many times as wide the noise of each run is as that of the reference run, (runs,) or a number."""
         wider = jnp.ones(())
         for ratio in self.scaled_by:
-            above, *below = (jnp.asarray(runs.columns[c]) / runs.reference[c] for c in ratio.split("/"))
-            relative = above / below[0] if below else above
-            wider = wider * relative ** parameters[_slope(ratio)]
+            wider = wider * _along(runs, ratio, relative=True) ** parameters[_slope(ratio)]
+        for ratio, edges in self.stepped_by.items():
+            if not edges:
+                raise ValueError(
+                    f"where the steps along {ratio} are is for a table to say: specialise the model"
+                )
+            fifth = jnp.searchsorted(jnp.asarray(edges), _along(runs, ratio))
+            here = (jnp.where(fifth == k, parameters[step], 0.0) for k, step in enumerate(_steps(ratio)))
+            wider = wider * jnp.exp(sum(here))
         return wider
 
 
 def _slope(ratio: str) -> str:
     return "slope_" + ratio.replace("/", "_per_")
+
+
+def _steps(ratio: str) -> tuple[str, ...]:
+    return tuple(f"step_{ratio.replace('/', '_per_')}_{k + 1}" for k in range(len(FIFTHS) + 1))
+
+
+def _along(runs: Runs, ratio: str, *, relative: bool = False) -> Array:
+    """A covariate or a ratio of two, (runs,), as it is or as a multiple of that of the reference run."""
+    unit = runs.reference if relative else dict.fromkeys(runs.columns, 1.0)
+    above, *below = (jnp.asarray(runs.columns[c]) / unit[c] for c in ratio.split("/"))
+    return above / below[0] if below else above
 
 
 def _of_log(distribution: Distribution) -> Distribution:

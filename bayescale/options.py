@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 NOISES = "log_normal, student_t, huber, lad or gaussian; of success binomial, beta_binomial, logit_normal or average"
-MODEL = ("law", "along", "irrelevant", "noise", "delta", "noise_scale", "vary", "by", "effect")
+MODEL = ("law", "along", "irrelevant", "noise", "delta", "noise_scale", "noise_steps", "vary", "by", "effect")
 
 FORMATS = (".png", ".pdf", ".svg", ".jpg")  # of figures
 
@@ -159,6 +159,12 @@ def _of_groups() -> list[Callable]:
             multiple=True,
             metavar="COLUMN",
             help="What the log scale of the noise is linear in, as D/N; may be repeated.",
+        ),
+        click.option(
+            "--noise-steps",
+            multiple=True,
+            metavar="COLUMN",
+            help="What the noise has a scale of its own in each fifth of, as D/N; none for none.",
         ),
         click.option(
             "--vary",

@@ -74,6 +74,7 @@ def as_data(model: Model) -> dict[str, Any]:
         "noise": scatter.name,
         "settings": scatter.settings,
         "scaled_by": scatter.scaled_by,
+        "stepped_by": {by: list(edges) for by, edges in scatter.stepped_by.items()},
         "noise_priors": {p: prior_as_data(prior, p) for p, prior in scatter.priors.items()},
         "pooling": [[p.vary, p.by, scale] for p, scale in zip(model.pooling, scales, strict=False)],
         "effects": effects,
@@ -178,7 +179,8 @@ def as_model(said: dict[str, Any], law: Law | None) -> Model:
     law = law.replace(priors=priors, spread=said["spread"])
     scatter = noise.load(said["noise"], **said["settings"])
     priors = {p: as_prior(one) for p, one in said["noise_priors"].items()}
-    scatter = scatter.replace(scaled_by=tuple(said["scaled_by"]), priors=priors)
+    steps = {by: tuple(edges) for by, edges in said.get("stepped_by", {}).items()}  # which older files lack
+    scatter = scatter.replace(scaled_by=tuple(said["scaled_by"]), stepped_by=steps, priors=priors)
     pooling = tuple(Pooling(tuple(vary), by, one and as_prior(one)) for vary, by, one in said["pooling"])
     effects = said["effects"]
     if effects is not None:

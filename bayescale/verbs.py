@@ -57,7 +57,7 @@ METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
 @click.option(
     "--quick",
     is_flag=True,
-    help="Leave out the checks that fit anew, and shocks of groups that they would call for.",
+    help="Leave out the checks that fit anew, and the shocks and steps that residuals would call for.",
 )
 @click.option(
     "-o",
@@ -79,7 +79,8 @@ def fit(
 
     RUNS is a file (CSV, TSV, JSON lines or Parquet) or the name of a data set. Where runs of one size, model or
     training run hang together, the fit is made anew with a shock for each of them, unless --effect says what there
-    is.
+    is; and where the noise is wider at one end of a covariate or a ratio, with steps of its scale, unless
+    --noise-steps or --noise-scale does.
     """
     from bayescale import words
     from bayescale.storage import save
@@ -91,7 +92,8 @@ def fit(
         for note in table.notes:
             click.echo(f"note: {note}")
     found = _infer(arguments.model_of(table.kind, **model), table, seed, quiet=as_json, **own)
-    found, findings = _checked(found, seed, quick=quick, effect_said=bool(model["effect"]))
+    said = {"shocks": not model["effect"], "steps": not (model["noise_steps"] or model["noise_scale"])}
+    found, findings = _checked(found, seed, quick=quick, **said)
     save(found, output)
     if csv:
         write_rows(csv, found.summary().to_dict()["rows"])
@@ -101,19 +103,19 @@ def fit(
     click.echo(f"the fit is in {output}" + (f", and the table in {csv}" if csv else ""))
 
 
-def _checked(found, seed: int, *, quick: bool, effect_said: bool):
-    """The fit, with the shocks that its residuals call for where none were said, and what there is to say of it."""
+def _checked(found, seed: int, *, quick: bool, shocks: bool, steps: bool):
+    """The fit, with what its residuals call for where nothing else was said, and what there is to say of it."""
     import jax
 
-    from bayescale.check.clusters import widen
     from bayescale.check.finding import sorted_by_severity
     from bayescale.check.findings import findings
     from bayescale.check.of_refits import all_findings
+    from bayescale.check.widened import widen
 
     if quick:
         return found, findings(found)
     key_widen, key_checks = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1))
-    found, told = (found, ()) if effect_said else widen(key_widen, found)
+    found, told = widen(key_widen, found, shocks=shocks, steps=steps)
     return found, sorted_by_severity([*told, *all_findings(key_checks, found)])
 
 

@@ -8,11 +8,12 @@ from scipy.stats import f_oneway
 
 import bayescale as bs
 from bayescale import models, noise, parallel
-from bayescale.check.clusters import _between, again, clusters, grouped, hanging, times_wider, widen
+from bayescale.check.clusters import _between, again, clusters, grouped, hanging, times_wider
 from bayescale.check.finding import SEVERITIES
 from bayescale.check.of_fits import learned
 from bayescale.check.of_refits import _irrelevant, _other_count, _other_floors, all_findings
 from bayescale.check.supports import support
+from bayescale.check.widened import widen
 from bayescale.fit import Fit
 from bayescale.infer.optimize import laplace, optimize
 from bayescale.infer.resample import Resampling

@@ -349,6 +349,44 @@ def test_a_scale_depends_on_a_covariate_once(by):
         noise.log_normal.scaled(by="N").scaled(by=by)
 
 
+def test_a_scale_with_steps_at_the_fifths_of_a_table(runs):
+    stepped = noise.log_normal.stepped("D/N").settled(runs)
+    names = [f"step_D_per_N_{k}" for k in range(1, 6)]
+    assert stepped.parameters == ("sigma", *names)
+    assert (stepped.depends_on, stepped.covariates) == (("D/N",), ("D", "N"))
+    steps = np.array([0.9, -0.2, 0.1, 0.3, -0.4])
+    edges = np.quantile(D / N, [0.2, 0.4, 0.6, 0.8])
+    sigma = 0.03 * np.exp(steps[np.sum((D / N)[:, None] > edges, axis=1)])
+    ours = stepped(MEAN, runs, {"sigma": 0.03, **dict(zip(names, steps, strict=True))}).log_prob(LOSS)
+    np.testing.assert_allclose(ours, stats.lognorm(s=sigma, scale=MEAN).logpdf(LOSS), rtol=1e-10)
+
+
+def test_steps_stay_where_they_were_put_and_reach_beyond_the_runs(runs):
+    stepped = noise.log_normal.stepped("D").settled(runs)
+    later = runs.replace(columns={**runs.columns, "D": D * 1e6})
+    assert stepped.settled(later) is stepped
+    last = {f"step_D_{k}": float(k == 5) for k in range(1, 6)}
+    np.testing.assert_allclose(stepped.widening(later, last), np.e)
+
+
+def test_runs_that_do_not_count_have_no_say_in_the_steps(runs):
+    some = runs.replace(weight=np.where(np.arange(len(D)) < 2, 0.0, 1.0))
+    edges = noise.log_normal.stepped("D").settled(some).stepped_by["D"]
+    np.testing.assert_allclose(edges, np.quantile(D[2:], [0.2, 0.4, 0.6, 0.8]))
+
+
+def test_steps_that_no_table_has_said():
+    with pytest.raises(
+        ValueError, match=r"^where the steps along D are is for a table to say: specialise the"
+    ):
+        noise.log_normal.stepped("D").widening(None, {})
+
+
+def test_steps_and_a_slope_along_the_same():
+    with pytest.raises(ValueError, match="give each covariate, or ratio such as"):
+        noise.log_normal.scaled("N").stepped("N")
+
+
 # Names.
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from bayescale import models, noise
 from bayescale.check.findings import findings
-from bayescale.check.scatter import TIMES, directions, widening
+from bayescale.check.scatter import TIMES, directions, uneven, widening
 from bayescale.check.simulate import simulate
+from bayescale.check.widened import widen
 from bayescale.infer.optimize import laplace
 from bayescale.model import Model
 from bayescale.runs import Runs
@@ -51,7 +52,7 @@ def said(runs, scatter=noise.log_normal):
 def test_uneven_noise_is_told_and_even_noise_is_not():
     found = said(table(3, 6.0))["NOISE_SCALE"]
     assert "in the lowest fifth of D/N" in found.message
-    assert "--noise-scale D/N" in found.action
+    assert "--noise-steps D/N" in found.action
     assert found.number > TIMES
     assert all("NOISE_SCALE" not in said(table(seed, 1.0)) for seed in range(5))
 
@@ -62,6 +63,24 @@ def test_what_the_scale_depends_on_is_not_asked_again():
         jax.random.key(0), Model(models.load("chinchilla"), noise.log_normal.scaled("D/N"), effects=()), runs
     )
     assert set(directions(fit)) == {"N", "D"}
+
+
+def test_steps_are_put_in_where_they_are_called_for_and_not_where_they_are_not():
+    law, runs = models.load("chinchilla"), table(3, 6.0)
+    fit = laplace(jax.random.key(0), Model(law, noise.log_normal, effects=()), runs)
+    wide, told = widen(jax.random.key(1), fit)
+    assert [one.code for one in told] == ["NOISE_SCALE"]
+    assert "--noise-steps none" in told[0].action
+    assert wide.model.noise.depends_on == ("D/N",)
+    # The lowest fifth, 24 runs, is 6 times as wide as the others: a logarithm of 1.8, less what the prior takes of it.
+    steps = [np.mean(wide.flat(f"step_D_per_N_{k}")) for k in range(1, 6)]
+    assert steps[0] - np.mean(steps[1:]) == pytest.approx(np.log(6), abs=0.5)
+    assert uneven(wide) is None
+    assert widen(jax.random.key(1), fit, steps=False) == (fit, ())
+    asked = laplace(jax.random.key(0), Model(law, noise.log_normal.stepped("D/N"), effects=()), runs)
+    np.testing.assert_array_equal(asked.flat("alpha"), wide.flat("alpha"))
+    even = laplace(jax.random.key(0), Model(law, noise.log_normal, effects=()), table(3, 1.0))
+    assert widen(jax.random.key(1), even) == (even, ())
 
 
 def test_checkpoints_say_nothing_of_it():

@@ -77,6 +77,15 @@ def fit():
     return rich()
 
 
+def test_steps_of_the_noise_are_kept_where_they_were(tmp_path):
+    model = Model(models.load("power_floor").along("N"), noise.log_normal.stepped("N"), effects=())
+    first = by_hand(model.specialise(table()), table())
+    storage.save(first, tmp_path / "steps.nc")
+    noise_read = storage.load(tmp_path / "steps.nc").model.noise
+    assert noise_read.stepped_by == first.model.noise.stepped_by
+    assert len(noise_read.stepped_by["N"]) == 4
+
+
 @pytest.fixture
 def path(fit, tmp_path):
     storage.save(fit, tmp_path / "fit.nc")

@@ -1,4 +1,4 @@
-"""Whether what a fit leaves of its runs hangs together by run, model or size, and the fit in which it may."""
+"""Whether what a fit leaves of its runs hangs together by run, model or size."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,6 @@ from bayescale.infer.point import Point
 from bayescale.infer.refit import minima
 from bayescale.infer.resample import Resampling
 from bayescale.model import EFFECTS, Model, repeated
-from bayescale.pooling import Effect
 from bayescale.runs import Runs
 
 CHANCE = 0.01  # the probability that runs that share nothing look as if they did
@@ -75,33 +74,6 @@ def clusters(key: Array, fit: Fit) -> list[Finding]:
         say = f"Let the runs of one {one.by} share a shock ({factor}--effect {one.by})"
         found.append(one.finding("severe", say))
     return found
-
-
-def widen(key: Array, fit: Fit) -> tuple[Fit, tuple[Finding, ...]]:
-    """The fit with a shock for each group of runs that hangs together, or the fit itself where none does.
-
-    The model is fitted anew by the same method, with the effects that the residuals call for. The likelihood alone has
-    no scale for shocks, and replicates are resampled by group: such fits stay as they are.
-
-    Args:
-        key: the random key.
-        fit: the fit.
-
-    Returns:
-        The fit, and what was found in the one that was given.
-    """
-    if fit.method not in ("nuts", "laplace", "map"):
-        return fit, ()
-    key_look, key_fit = random.split(key)
-    if "key" in fit.stats:  # the same fit as if the effects had been named at once
-        key_fit = random.wrap_key_data(jnp.asarray(fit.stats["key"], jnp.uint32))
-    found = hanging_together(key_look, fit)
-    if not found:
-        return fit, ()
-    model = fit.model.replace(effects=(*(fit.model.effects or ()), *(Effect(one.by) for one in found)))
-    done = "A shock of each {} is in the model from here on (--effect none leaves it out)"
-    told = tuple(one.finding("warning", done.format(one.by)) for one in found)
-    return again(key_fit, fit, model, grouped(fit.runs)), told
 
 
 def again(key: Array, fit: Fit, model: Model, runs: Runs) -> Fit:

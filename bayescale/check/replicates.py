@@ -104,8 +104,8 @@ def narrow(fit: Fit, study: Study) -> tuple[Finding, ...]:
                     f"the posterior of {name} is {error.value / sd:.1f} times narrower than its bootstrap: the noise "
                     "is not as the model says",
                     error.value / sd,
-                    "Let the scale of the noise follow a covariate (--noise-scale D/N), or let runs share a shock "
-                    "(--effect)",
+                    "Let the noise have a scale of its own in each fifth of a covariate (--noise-steps D/N), or let "
+                    "runs share a shock (--effect)",
                 )
             )
     return tuple(found)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import mannwhitneyu
@@ -16,37 +17,65 @@ TIMES = 1.5  # as wide, at least; less does not change intervals much
 SHARE, ENDS = 0.2, ("lowest", "highest")  # of the runs, beside the others
 
 
+class Uneven(NamedTuple):
+    """Where the noise of a fit is wider than elsewhere.
+
+    Attributes:
+        along: a covariate of the law, or a ratio of two.
+        end: "lowest" or "highest".
+        chance: how often noise of one scale looks so.
+        times: as wide as elsewhere.
+    """
+
+    along: str
+    end: str
+    chance: float
+    times: float
+
+    def finding(self, action: str) -> Finding:
+        """NOISE_SCALE, for this end."""
+        return Finding(
+            "NOISE_SCALE",
+            "warning",
+            f"residuals are {self.times:.1f} times as wide in the {self.end} fifth of {self.along} as elsewhere (noise "
+            f"of one scale looks so in {self.chance:.1g} of tables): intervals of one scale are too narrow where they "
+            "hang on those runs",
+            self.times,
+            action,
+        )
+
+
 def scatter(fit: Fit) -> Iterator[Finding]:
-    """NOISE_SCALE, where residuals are larger at one end of a covariate of the law, or of a ratio of two.
+    """NOISE_SCALE, where residuals are larger at one end of a covariate of the law, or of a ratio of two."""
+    if (found := uneven(fit)) is not None:
+        yield found.finding(
+            f"Let the noise have a scale of its own in each fifth of it (--noise-steps {found.along}), or see whether "
+            "the law is off there"
+        )
+
+
+def uneven(fit: Fit) -> Uneven | None:
+    """Where the residuals of a fit are wider than elsewhere by more than chance, most clearly; None if nowhere.
 
     Of checkpoints, several of a run, nothing is said. By the ranks of the sizes of residuals (Mann and Whitney 1947),
-    so that heavy tails do not matter. Where the law is off at one end residuals are large there too; the finding says
-    so.
+    so that heavy tails do not matter. Where the law is off at one end residuals are large there too.
     """
     left, there = residuals(fit), np.asarray(fit.runs.weight) > 0
     if left is None or "sigma" not in fit.model.noise.parameters or there.sum() < RUNS:
-        return
+        return None
     own = np.asarray(fit.runs.factors.get("run", np.arange(len(there))))[there]
     if len(np.unique(own)) < len(own):  # checkpoints hang together, and their number says nothing of chance
-        return
-    ends = {
-        f"{end} fifth of {name}": (values, end) for name, values in directions(fit).items() for end in ENDS
-    }
-    if not ends:
-        return
-    seen = {said: widening(left[there], values[there], end) for said, (values, end) in ends.items()}
-    said = min(seen, key=lambda one: seen[one][0])
-    chance, times = seen[said]
-    if (chance := chance * len(seen)) > CHANCE or times < TIMES:
-        return
-    yield Finding(
-        "NOISE_SCALE",
-        "warning",
-        f"residuals are {times:.1f} times as wide in the {said} as elsewhere (noise of one scale looks so in "
-        f"{chance:.1g} of tables): intervals are too narrow where they hang on those runs",
-        times,
-        f"Let the scale go with it (--noise-scale {said.split()[-1]}), or see whether the law is off there",
-    )
+        return None
+    seen = [
+        Uneven(along, end, *widening(left[there], values[there], end))
+        for along, values in directions(fit).items()
+        for end in ENDS
+    ]
+    if not seen:
+        return None
+    first = min(seen, key=lambda one: one.chance)
+    first = first._replace(chance=first.chance * len(seen))
+    return first if first.chance <= CHANCE and first.times >= TIMES else None
 
 
 def directions(fit: Fit) -> dict[str, np.ndarray]:
@@ -55,7 +84,7 @@ def directions(fit: Fit) -> dict[str, np.ndarray]:
     """
     logs = {c: np.log(np.asarray(fit.runs.columns[c], float)) for c in fit.model.law.covariates}
     ratios = {f"{above}/{below}": logs[above] - logs[below] for above, below in combinations(sorted(logs), 2)}
-    known = fit.model.noise.scaled_by
+    known = fit.model.noise.depends_on
     return {
         name: v
         for name, v in (logs | ratios).items()

@@ -142,7 +142,8 @@ def _noise(scatter: Noise) -> str:
     said = (
         f"noise.huber({scatter.settings['delta']!r})" if scatter.name == "huber" else f"noise.{scatter.name}"
     )
-    return said + "".join(f".scaled({ratio!r})" for ratio in scatter.scaled_by)
+    said += "".join(f".scaled({ratio!r})" for ratio in scatter.scaled_by)
+    return said + "".join(f".stepped({ratio!r})" for ratio in scatter.stepped_by)
 
 
 def _changed(model: Model) -> dict[str, str]:
@@ -177,6 +178,7 @@ def _typed(fit: Fit) -> str:
         "noise": model.noise.name,
         "delta": model.noise.settings["delta"] if model.noise.name == "huber" else None,
         "noise-scale": list(model.noise.scaled_by),
+        "noise-steps": list(model.noise.stepped_by),
         "vary": [",".join(p.vary) for p in model.pooling],
         "by": [p.by for p in model.pooling],
         "effect": [e.by for e in model.effects or ()] or ["none"],
@@ -206,6 +208,9 @@ def _rebuilt(model: Model) -> Model | None:
     plain = noise.load(scatter.name, **scatter.settings)
     for ratio in scatter.scaled_by:
         plain = plain.scaled(ratio)
+    for ratio in scatter.stepped_by:
+        plain = plain.stepped(ratio)
+    plain = plain.replace(stepped_by=scatter.stepped_by)  # which the table says
     pooling = tuple(Pooling(p.vary, p.by) for p in model.pooling)
     effects = tuple(Effect(e.by) for e in model.effects or ())
     found = Model(_own_law(law), plain, pooling, effects)
