@@ -9,6 +9,7 @@ import numpy as np
 import numpyro.distributions as dist
 from jax import Array
 from jax.scipy.special import xlog1py, xlogy
+from jax.typing import ArrayLike
 
 SHIFT = 8  # from where on the series below is right to the last digit
 LARGE = 1e4  # from where on the series needs no shift, whose product would overflow in single precision
@@ -22,7 +23,7 @@ STIRLING = (
 )  # Bernoulli numbers B_2k / 2k(2k - 1)
 
 
-def log_gamma(x: Array) -> Array:
+def log_gamma(x: ArrayLike) -> Array:
     """The logarithm of the gamma function of positive numbers, to 1e-14 of itself or of 1.
 
     log Gamma(x) = log Gamma(x + 8) - log x(x + 1)...(x + 7), and Stirling's series for the first.
@@ -44,8 +45,9 @@ def log_gamma(x: Array) -> Array:
     return stirling - jnp.where(small, jnp.log(product), 0.0)
 
 
-def log_ways(tries: Array, successes: Array) -> Array:
+def log_ways(tries: ArrayLike, successes: ArrayLike) -> Array:
     """The logarithm of how many ways there are to choose the tries that succeed."""
+    tries, successes = jnp.asarray(tries), jnp.asarray(successes)
     return log_gamma(tries + 1) - log_gamma(successes + 1) - log_gamma(tries - successes + 1)
 
 
@@ -53,15 +55,15 @@ class Binomial(dist.BinomialProbs):
     """The number of successes of independent tries."""
 
     def log_prob(self, value):  # noqa: D102  # pyright: ignore[reportIncompatibleMethodOverride]
-        failures = self.total_count - value
-        return log_ways(self.total_count, value) + xlogy(value, self.probs) + xlog1py(failures, -self.probs)
+        p, tries = map(jnp.asarray, (self.probs, self.total_count))
+        return log_ways(tries, value) + xlogy(value, p) + xlog1py(tries - value, -p)
 
 
 class BetaBinomial(dist.BetaBinomial):
     """The number of successes of tries whose probability, common to them, is a beta number."""
 
     def log_prob(self, value):  # noqa: D102  # pyright: ignore[reportIncompatibleMethodOverride]
-        a, b, tries = self.concentration1, self.concentration0, self.total_count
+        a, b, tries = map(jnp.asarray, (self.concentration1, self.concentration0, self.total_count))
         successes = log_gamma(a + value) - log_gamma(a)
         failures = log_gamma(b + tries - value) - log_gamma(b)
         return log_ways(tries, value) + successes + failures - (log_gamma(a + b + tries) - log_gamma(a + b))

@@ -78,7 +78,7 @@ def tables(count: int) -> "list[Runs]":
     slopes = np.stack([np.ones_like(N), of_n, of_d, of_n * np.log(N), of_d * np.log(D)], axis=1)
     learned, _ = np.linalg.qr(slopes / (mean * scale)[:, None])
     normal = np.random.default_rng(0).standard_normal((count, len(N)))
-    even = ndtri(qmc.Sobol(learned.shape[1], seed=0).random(count))
+    even = ndtri(qmc.Sobol(learned.shape[1], rng=0).random(count))
     normal += (even - normal @ learned) @ learned.T
     return [runs.replace(response=mean * np.exp(scale * one)) for one in normal]
 
