@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from bayescale.check.backtested import Backtest as Backtest
     from bayescale.check.calibrated import Calibration as Calibration
     from bayescale.check.calibration import calibrate as calibrate
-    from bayescale.check.clusters import widen as widen
     from bayescale.check.compare import compare as compare
     from bayescale.check.compared import Comparison as Comparison
     from bayescale.check.finding import Finding as Finding
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from bayescale.check.sensitivity import sensitivity as sensitivity
     from bayescale.check.simulate import Simulated as Simulated
     from bayescale.check.simulate import simulate as simulate
+    from bayescale.check.widened import widen as widen
     from bayescale.decide import flops as flops
     from bayescale.decide.allocate import compute_optimal as compute_optimal
     from bayescale.decide.allocate import split as split
@@ -239,7 +239,7 @@ _HOMES = {
     "through_loss": "tasks.forecast",
     "truth_of": "infer.simulated",
     "verdict": "tasks.verdict",
-    "widen": "check.clusters",
+    "widen": "check.widened",
 }
 __all__ = [*_MODULES, *_DEEPER, *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
