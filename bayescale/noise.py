@@ -20,6 +20,7 @@ from bayescale.logit_normal import BinomialLogitNormal
 from bayescale.runs import Runs
 
 FIFTHS = (0.2, 0.4, 0.6, 0.8)  # of the runs, that steps of the scale lie between
+MIDDLE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class Noise:
     def parameters(self) -> tuple[str, ...]:
         """The parameters of the likelihood, then the slopes and steps of its scale."""
         slopes = (_slope(ratio) for ratio in self.scaled_by)
-        return (*self._own, *slopes, *(step for ratio in self.stepped_by for step in _steps(ratio)))
+        return (*self._own, *slopes, *(step for ratio in self.stepped_by for step in _steps(ratio).values()))
 
     @property
     def depends_on(self) -> tuple[str, ...]:
@@ -105,8 +106,8 @@ class Noise:
     def stepped(self, by: str) -> "Noise":
         """The noise with a scale of its own in each fifth of the runs along a covariate, or a ratio such as "D/N".
 
-        The logarithms of what the scale is multiplied by are Normal(0, 0.5): at 90% between 0.44 and 2.3. Beyond the
-        runs the scale is that of the fifth next to it.
+        Sigma is that of the third; the logarithm of how many times as wide the noise is in each of the others is
+        Normal(0, 0.7), up to 3 times or a third at 90%. Beyond the runs it is as in the fifth next to them.
 
         Raises:
             ValueError: the noise has no scale, or it depends on that covariate already.
@@ -115,7 +116,7 @@ class Noise:
         return replace(
             self,
             stepped_by={**self.stepped_by, by: ()},
-            priors={**self.priors, **dict.fromkeys(_steps(by), dist.Normal(0.0, 0.5))},
+            priors={**self.priors, **dict.fromkeys(_steps(by).values(), dist.Normal(0.0, 0.7))},
             separable=False,
         )
 
@@ -161,7 +162,7 @@ class Noise:
                     f"where the steps along {ratio} are is for a table to say: specialise the model"
                 )
             fifth = jnp.searchsorted(jnp.asarray(edges), _along(runs, ratio))
-            here = (jnp.where(fifth == k, parameters[step], 0.0) for k, step in enumerate(_steps(ratio)))
+            here = (jnp.where(fifth == k, parameters[step], 0.0) for k, step in _steps(ratio).items())
             wider = wider * jnp.exp(sum(here))
         return wider
 
@@ -170,8 +171,10 @@ def _slope(ratio: str) -> str:
     return "slope_" + ratio.replace("/", "_per_")
 
 
-def _steps(ratio: str) -> tuple[str, ...]:
-    return tuple(f"step_{ratio.replace('/', '_per_')}_{k + 1}" for k in range(len(FIFTHS) + 1))
+def _steps(ratio: str) -> dict[int, str]:
+    """The fifths that have a step, and its name; there is none in the third, whose scale is sigma."""
+    name = ratio.replace("/", "_per_")
+    return {k: f"step_{name}_{k + 1}" for k in range(len(FIFTHS) + 1) if k != MIDDLE}
 
 
 def _along(runs: Runs, ratio: str, *, relative: bool = False) -> Array:

@@ -4,7 +4,8 @@
   difficulty at one human time, and the independent tasks that 83 are worth.
 - GSM8K: 32 Pythia checkpoints, of 70M parameters and 20B tokens or more, at 128 problems, each tried 128 to 60,000
   times. Thresholds in decades of compute, and the share of what a checkpoint is beyond its compute that all problems
-  have, with slopes that differ by problem, which is the default, and with one slope.
+  have, with slopes that differ by problem, which is the default, and with one slope; the same by the plain model of
+  `overlap_peer.py`, of all tries and of at most 512 of each problem.
 - Forecasts of the pass rate of later checkpoints, from those up to 1e21 FLOP, with the shock that all problems of a
   checkpoint share and without it: how many of the 90% intervals hold what came.
 
@@ -18,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import overlap_peer
 import record
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ AGENTS = "agent != human, agent != davinci-002, agent != gpt-3.5-turbo-instruct"
 CUTS = (1e21, 3e20, 3e21)  # that of the acceptance check first
 SAMPLER: dict[str, Any] = {"draws": 500, "warmup": 300, "target": 0.9, "retry": False}
 SHORTER: dict[str, Any] = SAMPLER | {"draws": 300}  # of 4,096 counts, which take 30 gradients a draw
+LONGER: dict[str, Any] = SAMPLER | {"draws": 1000, "warmup": 600}  # where an acceptance check hangs on it
 # What is known, and how far from it counts as found: tasks.md of the project, acceptance check A6.
 KNOWN = {"rho": (0.46, 0.06), "effective": (46.6, 4.0), "shared": (0.69, 0.04), "spread": (1.70, 0.2)}
 
@@ -116,7 +119,7 @@ def forecasts(runs: "Runs", cut: float, *, shock: bool) -> dict[str, Any]:
     before, rng = cut >= C, np.random.default_rng(0)
     later = [i for i in range(len(runs.levels["model"])) if C[index == i][0] > 1.5 * cut]
     items = items_of(runs.subset(before), shock=shock)
-    fit = nuts(jax.random.key(2), *items, **SHORTER)
+    fit = nuts(jax.random.key(2), *items, **(LONGER if cut == CUTS[0] else SHORTER))
     inside, off, width = [], [], []
     for i in later:
         rows = np.flatnonzero(index == i)
@@ -165,6 +168,12 @@ def main() -> None:
         "metr": metr,
         ONE_SLOPE: partial(gsm8k, runs, slopes=False),
         "gsm8k, slopes by problem": partial(gsm8k, runs, slopes=True),
+    }
+    parts |= {
+        "gsm8k, the plain model": partial(overlap_peer.plain, runs),
+        f"gsm8k, the plain model of {overlap_peer.MOST} tries": partial(
+            overlap_peer.plain, runs, most=overlap_peer.MOST
+        ),
     }
     for cut in CUTS:
         for name, shock in (("with shock", True), ("without shock", False)):

@@ -369,3 +369,13 @@ def test_what_the_study_of_findings_found(benchmark):
     rules = found["rules of FLOOR_PRIOR"]
     for other in ("KL < 0.2", "contraction < 0.5"):
         assert rules[other]["planted"]["rate"] < rules["FLOOR_PRIOR"]["planted"]["rate"]
+
+
+def test_uneven_noise_is_held_by_default_and_told_otherwise():
+    """The means of 128 tables; with noise that is known exactly 90% would be held, with an error of some 1%."""
+    found = written("uneven_noise")["models"]
+    assert found["default"]["cover90"] >= 0.88
+    assert found["normal, known"]["cover90"] == pytest.approx(0.9, abs=0.03)
+    for name in ("default, one scale", "student_t, one scale"):
+        assert found[name]["cover90"] < found["default"]["cover90"]
+        assert found[name]["NOISE_SCALE said"] >= 0.95

@@ -3,15 +3,19 @@
 import jax
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from bayescale import models, noise
 from bayescale.check.findings import findings
 from bayescale.check.scatter import TIMES, directions, uneven, widening
 from bayescale.check.simulate import simulate
 from bayescale.check.widened import widen
-from bayescale.infer.optimize import laplace
+from bayescale.cli import main
+from bayescale.infer.optimize import laplace, optimize
 from bayescale.model import Model
+from bayescale.page import reproduce
 from bayescale.runs import Runs
+from bayescale.storage import load
 
 
 def test_how_often_noise_of_one_scale_looks_uneven():
@@ -73,14 +77,60 @@ def test_steps_are_put_in_where_they_are_called_for_and_not_where_they_are_not()
     assert "--noise-steps none" in told[0].action
     assert wide.model.noise.depends_on == ("D/N",)
     # The lowest fifth, 24 runs, is 6 times as wide as the others: a logarithm of 1.8, less what the prior takes of it.
-    steps = [np.mean(wide.flat(f"step_D_per_N_{k}")) for k in range(1, 6)]
-    assert steps[0] - np.mean(steps[1:]) == pytest.approx(np.log(6), abs=0.5)
+    steps = [np.mean(wide.flat(f"step_D_per_N_{k}")) for k in (1, 2, 4, 5)]
+    assert steps[0] - np.mean([0, *steps[1:]]) == pytest.approx(np.log(6), abs=0.5)
     assert uneven(wide) is None
     assert widen(jax.random.key(1), fit, steps=False) == (fit, ())
     asked = laplace(jax.random.key(0), Model(law, noise.log_normal.stepped("D/N"), effects=()), runs)
     np.testing.assert_array_equal(asked.flat("alpha"), wide.flat("alpha"))
     even = laplace(jax.random.key(0), Model(law, noise.log_normal, effects=()), table(3, 1.0))
     assert widen(jax.random.key(1), even) == (even, ())
+
+
+def test_the_command_line_puts_steps_in_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = table(3, 6.0)
+    lines = [",".join(("params", "tokens", "loss"))]
+    lines += [
+        f"{n!r},{d!r},{loss!r}"
+        for n, d, loss in np.stack([runs.columns["N"], runs.columns["D"], runs.response], axis=1).tolist()
+    ]
+    (tmp_path / "runs.csv").write_text("\n".join(lines))
+    asked = ("fit", "runs.csv", "--law", "chinchilla", "--noise", "log_normal", "--method", "laplace")
+
+    def ran(*more):
+        done = CliRunner().invoke(main, [*asked, *more], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.output, load("fit.nc")
+
+    said, fit = ran()
+    assert "NOISE_SCALE" in said
+    assert "from here on (--noise-steps none leaves it out)" in said
+    assert fit.model.noise.depends_on == ("D/N",)
+    (_, typed), (_, python) = reproduce.fitting(fit)
+    assert "--noise-steps D/N" in typed
+    assert "noise.log_normal.stepped('D/N')" in python
+    said, fit = ran("--noise-steps", "none", "--effect", "none")
+    assert "Let the noise have a scale of its own" in said
+    assert fit.model.noise.depends_on == ()
+    assert "--noise-steps none" in dict(reproduce.fitting(fit))["The fit, on the command line"]
+
+
+def test_what_is_most_likely_has_steps_too():
+    """No step can be traded for sigma: without priors their logarithm is that of the spreads of residuals."""
+    runs = table(3, 6.0)
+    model = Model(models.load("chinchilla"), noise.log_normal.stepped("D/N"), effects=())
+    fit = optimize(jax.random.key(0), model, runs, priors=False)
+    assert fit.converged
+    ratio = np.asarray(runs.columns["D"]) / np.asarray(runs.columns["N"])
+    fifth = np.searchsorted(np.quantile(ratio, [0.2, 0.4, 0.6, 0.8]), ratio)
+    left = np.log(
+        np.asarray(runs.response) / fit.predict({"N": runs.columns["N"], "D": runs.columns["D"]})[0]
+    )
+    scale = [np.sqrt(np.mean(left[fifth == k] ** 2)) for k in range(5)]
+    assert fit.flat("sigma")[0] == pytest.approx(scale[2], rel=1e-4)
+    for k in (0, 1, 3, 4):
+        assert np.exp(fit.flat(f"step_D_per_N_{k + 1}")[0]) == pytest.approx(scale[k] / scale[2], rel=1e-4)
 
 
 def test_checkpoints_say_nothing_of_it():
