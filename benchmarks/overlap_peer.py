@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bayescale.runs import Runs
 
 MOST = 512  # tries of a problem at a checkpoint, of those up to 60,000, in the second of the two
-SAMPLER: dict[str, Any] = {"num_warmup": 500, "num_samples": 500, "num_chains": 2}
+SAMPLER: dict[str, Any] = {"num_warmup": 500, "num_samples": 1500, "num_chains": 2}
 HYPER = ("slope", "threshold", "difficulty", "shock", "scatter")  # what convergence is asked of
 
 

@@ -194,7 +194,9 @@ def test_what_problems_of_gsm8k_share_by_another_program():
         all_tries["problem of one checkpoint, logits"][0], abs=0.02
     )
     assert ours["model shock"][0] == pytest.approx(all_tries["model shock"][0], abs=0.05)
-    assert ours["spread"][0] == pytest.approx(all_tries["spread"][0], rel=0.1)
+    # In decades the spreads differ as the slopes do, of which the priors of thresholds have a say.
+    logits = [one["spread"][0] * one["slope"][0] for one in (ours, all_tries)]
+    assert logits[0] == pytest.approx(logits[1], rel=0.05)
     middle, most = found["known"]["shared"]
     assert some["shared"][0] == pytest.approx(middle, abs=most)
     assert all_tries["shared"][0] < middle - most
