@@ -21,7 +21,7 @@ def _model(problem, checkpoint, tries, won, decades):
     import numpyro
     import numpyro.distributions as dist
 
-    def numbers(name: str, count: int):
+    def numbers(name: str, count: int) -> Any:
         with numpyro.plate(f"{name}s", count):
             return numpyro.sample(f"{name} z", dist.Normal(0, 1))
 
@@ -45,9 +45,11 @@ def plain(runs: "Runs", *, most: int | None = None) -> dict[str, Any]:
         some = np.minimum(tries, most)
         tries, won = some, np.random.default_rng(0).hypergeometric(won, tries - won, some)
     decades = np.log10(np.asarray(runs.columns["C"])) - 21
-    index = [np.asarray(runs.factors[by]) for by in ("task", "model")]
+    problem, checkpoint = (np.asarray(runs.factors[by]) for by in ("task", "model"))
     with jax.enable_x64(True):
-        kernel = numpyro.infer.NUTS(lambda: _model(*index, tries, won, decades), target_accept_prob=0.85)
+        kernel = numpyro.infer.NUTS(
+            lambda: _model(problem, checkpoint, tries, won, decades), target_accept_prob=0.85
+        )
         sampler = numpyro.infer.MCMC(kernel, chain_method="sequential", progress_bar=False, **SAMPLER)
         sampler.run(jax.random.key(0))
         draws = {name: np.asarray(sampler.get_samples(group_by_chain=True)[name]) for name in HYPER}
