@@ -1,4 +1,4 @@
-"""Binomial and beta-binomial numbers: NumPyro's, with log densities that cost a fraction.
+"""Binomial and beta-binomial numbers: NumPyro's, with log densities that take less time.
 
 Nearly all of what the density of a count costs is logarithms of the gamma function and their derivatives, and those of
 JAX are made for any number. Counts ask for positive ones, for which Stirling's series will do.

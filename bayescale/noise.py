@@ -129,15 +129,15 @@ class Noise:
             )
 
     def settled(self, runs: Runs) -> "Noise":
-        """The noise with its steps where a table has its fifths; those that are settled stay."""
+        """The noise with its steps where a table has its fifths; those that are settled stay.
+
+        Raises:
+            ValueError: values repeat so often that a fifth of the runs would be empty.
+        """
         if all(self.stepped_by.values()):
             return self
-        there = np.asarray(runs.weight) > 0
-        found = {
-            by: edges or tuple(np.quantile(np.asarray(_along(runs, by))[there], FIFTHS).tolist())
-            for by, edges in self.stepped_by.items()
-        }
-        return replace(self, stepped_by=found)
+        found = {by: edges or _edges(runs, by) for by, edges in self.stepped_by.items()}
+        return _with_steps(self, tuple(found.items()))
 
     def opened(self) -> "Noise":
         """The noise with its settings as parameters, which a refit holds: one function is compiled for all of them."""
@@ -152,7 +152,10 @@ class Noise:
         return self.likelihood(mean, runs, **own, **self.settings)
 
     def widening(self, runs: Runs, parameters: Mapping[str, ArrayLike]) -> Array:
-        """How many times as wide the noise of each run is as that of the reference run, (runs,) or a number."""
+        """How many times as wide the noise of each run is as sigma says, (runs,) or a number.
+
+        Sigma is that of the reference run along what the scale is linear in, and of the third fifth along its steps.
+        """
         wider = jnp.ones(())
         for ratio in self.scaled_by:
             wider = wider * _along(runs, ratio, relative=True) ** parameters[_slope(ratio)]
@@ -175,6 +178,26 @@ def _steps(ratio: str) -> dict[int, str]:
     """The fifths that have a step, and its name; there is none in the third, whose scale is sigma."""
     name = ratio.replace("/", "_per_")
     return {k: f"step_{name}_{k + 1}" for k in range(len(FIFTHS) + 1) if k != MIDDLE}
+
+
+def _edges(runs: Runs, by: str) -> tuple[float, ...]:
+    """Where the fifths of a table part, half way between two of its values."""
+    above, *below = (np.asarray(runs.columns[c], float) for c in by.split("/"))
+    there = np.asarray(runs.weight) > 0
+    values = np.sort((above / below[0] if below else above)[there])
+    last = np.quantile(values, FIFTHS, method="inverted_cdf")
+    after = [values[values > one][:1] for one in last]
+    if len(np.unique(last)) < len(FIFTHS) or not all(len(one) for one in after):
+        raise ValueError(
+            f"{runs.source}: the {len(np.unique(values))} values of {by} repeat so often that they have no fifths; "
+            "noise cannot have steps along it"
+        )
+    return tuple(float(low + high[0]) / 2 for low, high in zip(last, after, strict=True))
+
+
+@lru_cache  # the same object for the same edges, for which nothing is compiled anew
+def _with_steps(scatter: Noise, edges: tuple[tuple[str, tuple[float, ...]], ...]) -> Noise:
+    return replace(scatter, stepped_by=dict(edges))
 
 
 def _along(runs: Runs, ratio: str, *, relative: bool = False) -> Array:

@@ -164,7 +164,7 @@ def _of_groups() -> list[Callable]:
             "--noise-steps",
             multiple=True,
             metavar="COLUMN",
-            help="What the noise has a scale of its own in each fifth of, as D/N; none for none.",
+            help="What the noise has a scale of its own in each fifth of, as D/N; may be repeated; none for one scale.",
         ),
         click.option(
             "--vary",

@@ -1,11 +1,11 @@
 """Noise that is wider where tokens are few, as on the Chinchilla points: which models hold the truth, and what is said.
 
 On the 240 designs of Besiroglu et al. 2024 losses are simulated from their constants with normal log noise of .0128 in
-the lowest fifth of D/N and .0047 elsewhere, as the residuals of the points have it. Models: the default one, as
-`bayescale fit` has it (Student-t noise, shocks of the sizes that repeat, and steps of the scale where NOISE_SCALE is
-said); that without the steps; Student-t noise without shocks, of one scale and with a scale that follows D/N; and what
-none could do better than: normal noise of which all is known. Coverage of 90% intervals by NUTS, of parameters and of N
-at 1e23 FLOP, with the 95% interval of their mean over tables; and how often NOISE_SCALE is said.
+the lowest fifth of D/N and .0047 elsewhere, as the residuals of the points have it. Models: the default one (Student-t
+noise, shocks of the sizes that repeat, and steps of the scale where NOISE_SCALE is said, as `bayescale fit` adds
+them); that without the steps; Student-t noise without shocks, of one scale and with a scale that follows D/N; and what
+none could do better than: normal noise of which all is known. Coverage of 90% intervals by NUTS, of parameters and of
+N at 1e23 FLOP, with the 95% interval of their mean over tables; and how often NOISE_SCALE is said.
 
 Along the five directions that parameters are learned from the noise is drawn by a scrambled Sobol sequence, and along
 the other 235 by chance: coverage has the same mean as with chance alone, and scatters less from one study to another.

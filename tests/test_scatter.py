@@ -87,6 +87,21 @@ def test_steps_are_put_in_where_they_are_called_for_and_not_where_they_are_not()
     assert widen(jax.random.key(1), even) == (even, ())
 
 
+def test_where_there_are_no_fifths_the_finding_stays():
+    """Four sizes, of which the smallest is 8 times as noisy: the finding is said, and the fit is as it was."""
+    N = np.repeat([1e8, 3e8, 1e9, 3e9], 15)
+    scale = np.where(N.min() == N, 0.04, 0.005)
+    loss = (1.8 + 400 * N**-0.34) * np.exp(scale * np.random.default_rng(0).normal(size=60))
+    fit = laplace(
+        jax.random.key(0),
+        Model(models.load("power_floor").along("N"), noise.log_normal, effects=()),
+        Runs.make({"N": N, "loss": loss}),
+    )
+    assert uneven(fit).along == "N"
+    assert widen(jax.random.key(1), fit, shocks=False) == (fit, ())
+    assert "NOISE_SCALE" in {one.code for one in findings(fit)}
+
+
 def test_the_command_line_puts_steps_in_and_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runs = table(3, 6.0)
@@ -105,7 +120,7 @@ def test_the_command_line_puts_steps_in_and_says_so(tmp_path, monkeypatch):
 
     said, fit = ran()
     assert "NOISE_SCALE" in said
-    assert "from here on (--noise-steps none leaves it out)" in said
+    assert "from here on (--noise-steps none leaves it out; other verbs take it as --noise-steps D/N)" in said
     assert fit.model.noise.depends_on == ("D/N",)
     (_, typed), (_, python) = reproduce.fitting(fit)
     assert "--noise-steps D/N" in typed

@@ -199,7 +199,6 @@ def test_what_problems_of_gsm8k_share_by_another_program():
     assert logits[0] == pytest.approx(logits[1], rel=0.05)
     middle, most = found["known"]["shared"]
     assert some["shared"][0] == pytest.approx(middle, abs=most)
-    assert all_tries["shared"][0] < middle - most
 
 
 # Two chains of 500 draws did not agree on it, so that what it says is no result.
@@ -295,6 +294,7 @@ def test_laws_of_success_are_recovered():
     laws = [name for name in models.names() if models.load(name).response == "success"]
     for name in laws:
         assert found[name]["replicates"] >= 128
+        assert not found[name]["uneven"]
         assert 0.85 <= covered(found[name]) <= 0.95, name
 
 

@@ -20,7 +20,7 @@ def residuals(fit: Fit, *, shocks: bool = False) -> np.ndarray | None:
     """What is left of each response once the law and the shocks of levels are taken off, (runs,).
 
     It is the mean over draws, on the log where the noise adds there; where the noise is wider for some runs than for
-    others, as for the reference run. None for noise without residuals, such as that of a number of successes.
+    others, as if it were sigma for all. None for noise without residuals, such as that of a number of successes.
 
     Args:
         fit: the fit.

@@ -7,10 +7,14 @@ from bayescale.check.clusters import again, grouped, hanging_together
 from bayescale.check.finding import Finding
 from bayescale.check.scatter import uneven
 from bayescale.fit import Fit
+from bayescale.noise import Noise
 from bayescale.pooling import Effect
 
 SHOCK = "A shock of each {} is in the model from here on (--effect none leaves it out)"
-STEPS = "The noise has a scale of its own in each fifth of {} from here on (--noise-steps none leaves it out)"
+STEPS = (
+    "The noise has a scale of its own in each fifth of {} from here on (--noise-steps none leaves it out; other verbs "
+    "take it as --noise-steps {})"
+)
 
 
 def widen(
@@ -36,14 +40,21 @@ def widen(
     key_look, key_fit = random.split(key)
     if "key" in fit.stats:  # the same fit as if all had been named at once
         key_fit = random.wrap_key_data(jnp.asarray(fit.stats["key"], jnp.uint32))
-    groups = hanging_together(key_look, fit) if shocks else []
-    wider = uneven(fit) if steps else None
-    model, runs = fit.model, fit.runs
-    told = [one.finding("warning", SHOCK.format(one.by)) for one in groups]
-    if groups:
-        model = model.replace(effects=(*(model.effects or ()), *(Effect(one.by) for one in groups)))
-        runs = grouped(runs)
-    if wider is not None:
-        model = model.replace(noise=model.noise.stepped(wider.along))
-        told.append(wider.finding(STEPS.format(wider.along)))
-    return (again(key_fit, fit, model, runs) if told else fit), tuple(told)
+    told = []
+    if shocks and (groups := hanging_together(key_look, fit)):
+        told += [one.finding("warning", SHOCK.format(one.by)) for one in groups]
+        effects = (*(fit.model.effects or ()), *(Effect(one.by) for one in groups))
+        fit = again(key_fit, fit, fit.model.replace(effects=effects), grouped(fit.runs))
+    # Asked of the fit with shocks: runs that hang together at one end look like noise that is wider there.
+    if steps and (wider := uneven(fit)) and (stepped := _stepped(fit, wider.along)):
+        told.append(wider.finding(STEPS.format(wider.along, wider.along)))
+        fit = again(key_fit, fit, fit.model.replace(noise=stepped), fit.runs)
+    return fit, tuple(told)
+
+
+def _stepped(fit: Fit, along: str) -> Noise | None:
+    """The noise of a fit with steps; None where values repeat so often that there are no fifths."""
+    try:
+        return fit.model.noise.stepped(along).settled(fit.runs)
+    except ValueError:
+        return None

@@ -178,7 +178,7 @@ def _typed(fit: Fit) -> str:
         "noise": model.noise.name,
         "delta": model.noise.settings["delta"] if model.noise.name == "huber" else None,
         "noise-scale": list(model.noise.scaled_by),
-        "noise-steps": list(model.noise.stepped_by) or (["none"] if _may_step(model.noise) else []),
+        "noise-steps": list(model.noise.stepped_by) or (["none"] if _may_step(fit) else []),
         "vary": [",".join(p.vary) for p in model.pooling],
         "by": [p.by for p in model.pooling],
         "effect": [e.by for e in model.effects or ()] or ["none"],
@@ -191,9 +191,11 @@ def _typed(fit: Fit) -> str:
     return command("fit", [fit.runs.source], options)
 
 
-def _may_step(scatter: Noise) -> bool:
+def _may_step(fit: Fit) -> bool:
     """Whether `bayescale fit` may give the noise steps where nothing is said of them."""
-    return "sigma" in scatter.parameters and not scatter.depends_on
+    scatter = fit.model.noise
+    sized = "sigma" in scatter.parameters and scatter.residuals is not None
+    return sized and not scatter.depends_on and fit.method != "maximum_likelihood"
 
 
 def _own_law(law: Law) -> Law:
