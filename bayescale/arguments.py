@@ -126,8 +126,12 @@ def model_of(kind: str, *, law, along, irrelevant, noise, delta, noise_scale, no
     scatter = noises.huber(delta) if name == "huber" else noises.load(name)
     for ratio in noise_scale:
         scatter = scatter.scaled(ratio)
-    for ratio in noise_steps:
-        scatter = scatter if ratio == "none" else scatter.stepped(ratio)
+    if "none" in noise_steps and len(noise_steps) > 1:
+        raise ValueError(
+            f"--noise-steps is {', '.join(noise_steps)}; it is none, or what there are steps along"
+        )
+    for ratio in noise_steps if "none" not in noise_steps else ():
+        scatter = scatter.stepped(ratio)
     if len(vary) != len(by):
         raise ValueError(
             f"{len(vary)} --vary and {len(by)} --by: give each --vary its --by, as --vary E,B --by corpus"

@@ -123,7 +123,7 @@ class Noise:
     def _check(self, by: str) -> None:
         if "sigma" not in self._own:
             raise ValueError(f"{self.name} noise has no scale that could depend on {by}")
-        if by in self.depends_on or by.count("/") > 1:
+        if by in self.depends_on or by.count("/") > 1 or not all(by.split("/")):
             raise ValueError(
                 f"the scale cannot depend on {by!r}: give each covariate, or ratio such as D/N, once"
             )

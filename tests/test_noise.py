@@ -346,7 +346,7 @@ def test_a_noise_without_a_scale_cannot_be_scaled():
         noise.binomial.scaled(by="N")
 
 
-@pytest.mark.parametrize("by", ["N", "N/D/C"])
+@pytest.mark.parametrize("by", ["N", "N/D/C", "D/", ""])
 def test_a_scale_depends_on_a_covariate_once(by):
     with pytest.raises(
         ValueError, match=f"^the scale cannot depend on '{by}': give each covariate, or ratio such as"

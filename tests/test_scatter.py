@@ -128,6 +128,9 @@ def test_the_command_line_puts_steps_in_and_says_so(tmp_path, monkeypatch):
     said, fit = ran("--noise-steps", "none", "--effect", "none")
     assert "Let the noise have a scale of its own" in said
     assert fit.model.noise.depends_on == ()
+    done = CliRunner().invoke(main, [*asked, "--noise-steps", "none", "--noise-steps", "D/N"])
+    assert done.exit_code == 2
+    assert "--noise-steps is none, D/N; it is none, or what there are steps along" in done.output
     assert "--noise-steps none" in dict(reproduce.fitting(fit))["The fit, on the command line"]
 
 
