@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import jax.numpy as jnp
-import numpy as np
 import numpyro.distributions as dist
 from jax import Array
 from jax.typing import ArrayLike
@@ -18,9 +17,7 @@ from bayescale.counts import BetaBinomial, Binomial
 from bayescale.densities import ClippedNormal, HuberDistribution
 from bayescale.logit_normal import BinomialLogitNormal
 from bayescale.runs import Runs
-
-FIFTHS = (0.2, 0.4, 0.6, 0.8)  # of the runs, that steps of the scale lie between
-MIDDLE = 2
+from bayescale.scales import along, edges_of, slope_of, steps_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +57,12 @@ class Noise:
     @property
     def parameters(self) -> tuple[str, ...]:
         """The parameters of the likelihood, then the slopes and steps of its scale."""
-        slopes = (_slope(ratio) for ratio in self.scaled_by)
-        return (*self._own, *slopes, *(step for ratio in self.stepped_by for step in _steps(ratio).values()))
+        slopes = (slope_of(ratio) for ratio in self.scaled_by)
+        return (
+            *self._own,
+            *slopes,
+            *(step for ratio in self.stepped_by for step in steps_of(ratio).values()),
+        )
 
     @property
     def depends_on(self) -> tuple[str, ...]:
@@ -99,7 +100,7 @@ class Noise:
         return replace(
             self,
             scaled_by=(*self.scaled_by, by),
-            priors={**self.priors, _slope(by): dist.Normal(0.0, 0.3)},
+            priors={**self.priors, slope_of(by): dist.Normal(0.0, 0.3)},
             separable=False,
         )
 
@@ -116,7 +117,7 @@ class Noise:
         return replace(
             self,
             stepped_by={**self.stepped_by, by: ()},
-            priors={**self.priors, **dict.fromkeys(_steps(by).values(), dist.Normal(0.0, 0.7))},
+            priors={**self.priors, **dict.fromkeys(steps_of(by).values(), dist.Normal(0.0, 0.7))},
             separable=False,
         )
 
@@ -136,7 +137,7 @@ class Noise:
         """
         if all(self.stepped_by.values()):
             return self
-        found = {by: edges or _edges(runs, by) for by, edges in self.stepped_by.items()}
+        found = {by: edges or edges_of(runs, by) for by, edges in self.stepped_by.items()}
         return _with_steps(self, tuple(found.items()))
 
     def opened(self) -> "Noise":
@@ -158,53 +159,21 @@ class Noise:
         """
         wider = jnp.ones(())
         for ratio in self.scaled_by:
-            wider = wider * _along(runs, ratio, relative=True) ** parameters[_slope(ratio)]
+            wider = wider * along(runs, ratio, relative=True) ** parameters[slope_of(ratio)]
         for ratio, edges in self.stepped_by.items():
             if not edges:
                 raise ValueError(
                     f"where the steps along {ratio} are is for a table to say: specialise the model"
                 )
-            fifth = jnp.searchsorted(jnp.asarray(edges), _along(runs, ratio))
-            here = (jnp.where(fifth == k, parameters[step], 0.0) for k, step in _steps(ratio).items())
+            fifth = jnp.searchsorted(jnp.asarray(edges), along(runs, ratio))
+            here = (jnp.where(fifth == k, parameters[step], 0.0) for k, step in steps_of(ratio).items())
             wider = wider * jnp.exp(sum(here))
         return wider
-
-
-def _slope(ratio: str) -> str:
-    return "slope_" + ratio.replace("/", "_per_")
-
-
-def _steps(ratio: str) -> dict[int, str]:
-    """The fifths that have a step, and its name; there is none in the third, whose scale is sigma."""
-    name = ratio.replace("/", "_per_")
-    return {k: f"step_{name}_{k + 1}" for k in range(len(FIFTHS) + 1) if k != MIDDLE}
-
-
-def _edges(runs: Runs, by: str) -> tuple[float, ...]:
-    """Where the fifths of a table part, half way between two of its values."""
-    above, *below = (np.asarray(runs.columns[c], float) for c in by.split("/"))
-    there = np.asarray(runs.weight) > 0
-    values = np.sort((above / below[0] if below else above)[there])
-    last = np.quantile(values, FIFTHS, method="inverted_cdf")
-    after = [values[values > one][:1] for one in last]
-    if len(np.unique(last)) < len(FIFTHS) or not all(len(one) for one in after):
-        raise ValueError(
-            f"{runs.source}: the {len(np.unique(values))} values of {by} repeat so often that they have no fifths; "
-            "noise cannot have steps along it"
-        )
-    return tuple(float(low + high[0]) / 2 for low, high in zip(last, after, strict=True))
 
 
 @lru_cache  # the same object for the same edges, for which nothing is compiled anew
 def _with_steps(scatter: Noise, edges: tuple[tuple[str, tuple[float, ...]], ...]) -> Noise:
     return replace(scatter, stepped_by=dict(edges))
-
-
-def _along(runs: Runs, ratio: str, *, relative: bool = False) -> Array:
-    """A covariate or a ratio of two, (runs,), as it is or as a multiple of that of the reference run."""
-    unit = runs.reference if relative else dict.fromkeys(runs.columns, 1.0)
-    above, *below = (jnp.asarray(runs.columns[c]) / unit[c] for c in ratio.split("/"))
-    return above / below[0] if below else above
 
 
 def _of_log(distribution: Distribution) -> Distribution:

@@ -16,7 +16,7 @@ LAYERS = (
     ("checked", "intake"),
     ("runs",),
     ("law",),
-    ("densities", "counts", "logit_normal", "noise"),
+    ("densities", "counts", "logit_normal", "scales", "noise"),
     ("pooling", "nesting"),
     ("data",),
     ("model",),
