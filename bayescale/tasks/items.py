@@ -18,16 +18,19 @@ from bayescale.runs import Runs
 
 LN10 = math.log(10)  # a decade
 MANY = 8  # tries at a task: with fewer, the scatter of items is not told from a curve that is less steep
-# The priors, in decades of compute or logits.
+# The priors, in decades of compute or logits. Those in decades are wide: what the counts tell is how far thresholds are
+# in logits, and where a prior says that they cannot be so many decades off, the slope gets steeper for it.
+MIDDLE = dist.LogNormal(
+    0.5 * LN10, 4 * LN10
+)  # a suite that hardly any model can do is decades beyond the runs
 SLOPE = dist.LogNormal(
     math.log(1.5), 0.6
 )  # of the curve of a task: 90% between 0.56 and 4 logits for each decade
 LAPSE = LogitNormal(
     -4.0, 1.0
 )  # of what is never gained: 90% between 0.4% and 9%, wrong keys and unclear questions
-SPREAD = dist.HalfNormal(
-    1.5 / math.sqrt(2) * LN10
-)  # of thresholds, by task and by family: 1.5 decades in all
+SPREAD = dist.HalfNormal(1.5 * LN10)  # of thresholds by task, where there are no families of tasks
+SPREADS = dist.HalfNormal(1.5 / math.sqrt(2) * LN10)  # by task and by family: 1.5 decades in all
 STEEPER = dist.HalfNormal(0.5)  # slopes of tasks differ by half
 ABILITY = dist.HalfCauchy(0.3 * LN10)  # what a model is better than its compute says; checkpoints are far off
 OF_LAB = dist.HalfNormal(0.7 * LN10)  # what the models of one family are
@@ -79,11 +82,12 @@ def item_response(
             columns=runs.columns | {"chance": np.zeros(len(runs))},
             reference=runs.reference | {"chance": np.nan},
         )
-    pooling = [Pooling(("threshold",), task, SPREAD), Pooling(("slope",), task, STEEPER)]
+    spread = SPREAD if family is None else SPREADS
+    pooling = [Pooling(("threshold",), task, spread), Pooling(("slope",), task, STEEPER)]
     pooling += [Pooling(("threshold",), model, ABILITY)]
     effects: tuple[Effect, ...] = ()
     if family is not None:
-        pooling.append(Pooling(("threshold",), family, SPREAD))
+        pooling.append(Pooling(("threshold",), family, spread))
         runs = crossed(runs, model, family)
         effects = (Effect(f"{model}:{family}", APART),)
     if lab is not None:
@@ -94,7 +98,11 @@ def item_response(
 @lru_cache
 def _law(along: str) -> Law:
     """The same object each time, for which nothing is compiled anew."""
-    return models.load("logistic_chance").along(along).replace(priors={"slope": SLOPE, "lapse": LAPSE})
+    return (
+        models.load("logistic_chance")
+        .along(along)
+        .replace(priors={"threshold": MIDDLE, "slope": SLOPE, "lapse": LAPSE})
+    )
 
 
 def counted(runs: Runs) -> Noise:
