@@ -140,6 +140,37 @@ def bca(
     return Interval(low, high, level, "BCa")
 
 
+def share_below(chunks: Chunks, value: float) -> float:
+    """The share of replicates below a value, ties counting half.
+
+    Raises:
+        ValueError: there are no replicates, or some are not a number.
+    """
+    count, nans, below = 0, 0, 0.0
+    for values in pieces(chunks):
+        count += values.size
+        nans += int(np.isnan(values).sum())
+        below += float((values < value).sum() + (values == value).sum() / 2)
+    check_count(count, nans)
+    return below / count
+
+
+def bca_below(chunks: Chunks, estimate: float, jackknife: np.ndarray, value: float) -> float:
+    """The tail whose end of `bca` intervals a value is: .05 at the lower end of the interval of 90%, .95 at the upper.
+
+    Raises:
+        ValueError: the acceleration is unknown, and as for `share_below`.
+    """
+    a = acceleration(jackknife)
+    share, middle = share_below(chunks, value), share_below(chunks, estimate)
+    if share in (0, 1) or middle in (0, 1):
+        return share
+    z0 = _NORMAL.inv_cdf(middle)
+    beyond = _NORMAL.inv_cdf(share) - z0
+    stretch = 1 + a * beyond
+    return _NORMAL.cdf(beyond / stretch - z0) if stretch > 0 else float(beyond > 0)
+
+
 def studentised(chunks: Pairs, estimate: float, error: float, level: float, *, kept: int = KEPT) -> Interval:
     """The bootstrap-t interval: estimate - t error, t the quantiles of (value - estimate) / its own error.
 
@@ -164,16 +195,9 @@ def studentised(chunks: Pairs, estimate: float, error: float, level: float, *, k
         nonlocal left_out
         used, left_out = 0, 0  # anew in each pass
         for values, errors in chunks():
-            values, errors = np.asarray(values, float).ravel(), np.asarray(errors, float).ravel()
-            if values.size != errors.size:
-                raise ValueError(
-                    f"a chunk has {values.size:,} values and {errors.size:,} errors; each value needs its own"
-                )
-            usable = (errors > 0) & (errors < np.inf)
-            used += int(usable.sum())
-            left_out += int((~usable).sum())
-            with np.errstate(over="ignore"):
-                ratio = (values[usable] - estimate) / errors[usable]
+            ratio = _ratios(values, errors, estimate)
+            used += ratio.size
+            left_out += np.size(values) - ratio.size
             yield ratio
         if left_out and not used:
             raise ValueError(
@@ -184,3 +208,26 @@ def studentised(chunks: Pairs, estimate: float, error: float, level: float, *, k
     low, high, *_ = percentile(ratios, level, kept=kept)
     low, high = (Number(estimate - t.value * error, t.error * error) for t in (high, low))
     return Interval(low, high, level, "studentised", left_out)
+
+
+def studentised_below(chunks: Pairs, estimate: float, error: float, value: float) -> float:
+    """The tail whose end of `studentised` intervals a value is, as `bca_below`.
+
+    Raises:
+        ValueError: no replicate has an error to divide by, and as for `studentised`.
+    """
+    return 1 - share_below(
+        lambda: (_ratios(*pair, estimate) for pair in chunks()), (estimate - value) / error
+    )
+
+
+def _ratios(values: np.ndarray, errors: np.ndarray, estimate: float) -> np.ndarray:
+    """(value - estimate) / its own error, of those whose error is positive and finite."""
+    values, errors = np.asarray(values, float).ravel(), np.asarray(errors, float).ravel()
+    if values.size != errors.size:
+        raise ValueError(
+            f"a chunk has {values.size:,} values and {errors.size:,} errors; each value needs its own"
+        )
+    usable = (errors > 0) & (errors < np.inf)
+    with np.errstate(over="ignore"):
+        return (values[usable] - estimate) / errors[usable]

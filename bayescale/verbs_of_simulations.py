@@ -193,6 +193,7 @@ def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json:
     epilog=examples(
         "bayescale calibrate --law chinchilla --replicates 1000 --budget 1e23 --out study/",
         "bayescale calibrate runs.csv --law chinchilla --effect size --figure ranks.png",
+        "bayescale calibrate --law chinchilla --noise huber --method bootstrap --interval bca",
     )
 )
 @click.argument("runs", required=False)
@@ -201,10 +202,16 @@ def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json:
 @click.option("--replicates", type=click.IntRange(1), default=200, show_default=True, help="How many tables.")
 @click.option(
     "--method",
-    type=click.Choice(["nuts", "lanes", "laplace"]),
+    type=click.Choice(["nuts", "lanes", "laplace", "bootstrap"]),
     default="nuts",
     show_default=True,
-    help="How each is fitted; lanes is NUTS for 1,024 tables at once, for an accelerator and models without levels.",
+    help="How each is fitted; lanes is NUTS for 1,024 tables at once, for an accelerator and models without levels; "
+    "a bootstrap is 1,000 refits to resampled runs, without priors.",
+)
+@click.option(
+    "--interval",
+    type=click.Choice(["percentile", "basic", "bca", "studentised"]),
+    help="Kind of the intervals of a bootstrap; percentile if nothing is said.",
 )
 @click.option("--budget", help="FLOP, as 1e23: the best N and D/N for it too, of a law in N and D.")
 @click.option(
@@ -227,6 +234,7 @@ def calibrate(
     as_json: bool,
     replicates: int,
     method: str,
+    interval: str | None,
     **options: Any,
 ) -> None:
     """Try whether the intervals of a model hold the truth.
@@ -246,6 +254,8 @@ def calibrate(
     own = {name: options.pop(name) for name in ("budget", "at", "out", "resume")}
     if own["resume"] and not own["out"]:
         raise ValueError("--resume goes on with the study in a folder; say which, as --out study/")
+    if interval and method != "bootstrap":
+        raise ValueError("--interval is for --method bootstrap")
     chosen = {name: options.pop(name) for name in MODEL}
     context = click.get_current_context()
     unused = tuple(plan) if runs else tuple(options)
@@ -269,6 +279,7 @@ def calibrate(
             replicates=replicates,
             quantities=asked,
             method=method,
+            **({"interval": interval} if interval else {}),
             folder=own["out"],
             resume=own["resume"],
             report=report,
@@ -294,11 +305,12 @@ def calibrate(
             }
         )
     headings = ["quantity", "chance of such ranks", "50%", "80%", "90%", "95%", "z", "sd of z", "contraction"]
+    how = f"bootstrap, {interval or 'percentile'} intervals" if method == "bootstrap" else method
     names = ("evenness", "cover50", "cover80", "cover90", "cover95", "z_mean", "z_sd", "contraction")
     print_table(
         headings,
         [(row["quantity"], *(f"{row[name]:.3g}" for name in names)) for row in rows],
-        title=f"{model.law.name}, {model.noise.name} noise, {replicates} tables of {len(table)} runs, {method}",
+        title=f"{model.law.name}, {model.noise.name} noise, {replicates} tables of {len(table)} runs, {how}",
     )
     for finding in found.findings:
         click.echo(str(finding))

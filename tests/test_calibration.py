@@ -168,6 +168,36 @@ def test_one_truth_tells_of_coverage_and_not_of_ranks(design):
     assert "coverage is of one truth" in found.verdict
 
 
+@pytest.mark.parametrize(("interval", "held"), [("percentile", 0.847), ("studentised", 0.9)])
+def test_bootstraps_hold_what_is_known_of_a_mean(interval, held):
+    """The law is a constant, of 10 runs: 90% percentile intervals are those of a normal mean with the standard
+    deviation by n and not n - 1, which hold P(|t_9| < 1.645 sqrt(.9)) = .847 of means; studentised ones .9. Each is
+    found 3 standard errors off once in 370.
+    """
+    model = Model(models.load("constant"), noise.log_normal, effects=())
+    few = Runs.make({"N": np.geomspace(1e8, 1e9, 10), "loss": np.full(10, 2.0)})
+    truth = truth_of(model, few, {"c": 3.0, "sigma": 0.01})
+    found = calibrate(
+        KEY, model, few, replicates=128, truth=truth, method="bootstrap", draws=400, interval=interval
+    )
+    assert found.counts["converged"] == 128
+    assert found.coverage("c", 0.9).value == pytest.approx(held, abs=3 * np.sqrt(held * (1 - held) / 128))
+
+
+def test_a_bootstrap_resamples_together_what_shares_a_shock():
+    """Of 12 labs with 6 runs each and shocks four times the noise, intervals of runs would be 2.4 times too narrow and
+    hold 51%; those of labs hold P(|t_11| < 1.645 sqrt(11/12)) = .856, and three standard errors less once in 700.
+    """
+    labs = np.repeat([f"l{i}" for i in range(12)], 6)
+    table = Runs.make(
+        {"N": np.geomspace(1e8, 1e9, 72), "loss": np.full(72, 2.0), "lab": labs}, factors=["lab"]
+    )
+    model = Model(models.load("constant"), noise.log_normal, effects=(Effect("lab"),))
+    truth = truth_of(model, table, {"c": 3.0, "sigma": 0.005, "lab_effect_scale": 0.02})
+    found = calibrate(KEY, model, table, replicates=96, truth=truth, method="bootstrap", draws=300)
+    assert found.coverage("c", 0.9).value > 0.75
+
+
 def test_tables_without_a_fit_are_counted_and_left_out(design):
     records = np.zeros(100, dtype_of(1))
     records["rank"], records["below"] = 50, 0.5
@@ -190,7 +220,9 @@ def test_tables_without_a_fit_are_counted_and_left_out(design):
     ("wrong", "message"),
     [
         ({"replicates": 0}, "replicates is 0; it is 1 or more"),
-        ({"method": "guess"}, "method is 'guess'; it is one of nuts, lanes, laplace"),
+        ({"method": "guess"}, "method is 'guess'; it is one of nuts, lanes, laplace, bootstrap"),
+        ({"method": "bootstrap", "chains": 2}, "a bootstrap has no setting 'chains'; it has draws, interval"),
+        ({"method": "bootstrap", "interval": "t"}, "there is no interval 't'; there are percentile"),
     ],
 )
 def test_what_makes_no_sense_is_refused(design, wrong, message):
@@ -241,6 +273,7 @@ def test_from_the_command_line(tmp_path):
         (["--law", "chinchilla", "--compute", "1e20,1e19"], "the first is less than the second"),
         (["--law", "chinchilla", "--resume"], "--resume goes on with the study in a folder"),
         (["--law", "chinchilla", "--budget", "abc"], "--budget is 'abc'; it is a number of FLOP"),
+        (["--law", "chinchilla", "--interval", "bca"], "--interval is for --method bootstrap"),
         (["--law", "chinchilla", "--where", "N > 1"], "--where is for a table, and there is none"),
     ],
 )

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayescale.intervals import acceleration, basic, bca, percentile, studentised
+from bayescale.intervals import (
+    acceleration,
+    basic,
+    bca,
+    bca_below,
+    percentile,
+    share_below,
+    studentised,
+    studentised_below,
+)
 from bayescale.quantiles import KEPT, describe, quantiles
 
 RNG = np.random.default_rng(1)
@@ -154,6 +163,27 @@ def test_intervals_reach_to_infinity():
     assert percentile(chunks(values), 0.9).high == (np.inf, 0)
     assert basic(chunks(values), 0.2, 0.9).low == (-np.inf, 0)
     assert bca(chunks(values), 0.2, np.arange(5.0) ** 2, 0.9).high == (np.inf, 0)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.95])
+def test_the_tail_of_an_end_is_that_of_its_interval(level):
+    """A skewed sample, so that no two kinds agree; an end lies between two replicates, of 20,000."""
+    rng = np.random.default_rng(1)
+    values, errors, jackknife = rng.gamma(3, size=20_000), rng.uniform(0.5, 2, 20_000), rng.gamma(2, size=30)
+    give, pairs = chunks(values), lambda: [(values, errors)]
+    kinds = {
+        "percentile": (percentile(give, level), lambda v: share_below(give, v)),
+        "basic": (basic(give, 2.5, level), lambda v: 1 - share_below(give, 5 - v)),
+        "bca": (bca(give, 2.5, jackknife, level), lambda v: bca_below(give, 2.5, jackknife, v)),
+        "studentised": (
+            studentised(pairs, 2.5, 0.7, level),
+            lambda v: studentised_below(pairs, 2.5, 0.7, v),
+        ),
+    }
+    for kind, (found, below) in kinds.items():
+        ends = [below(end.value) for end in found[:2]]
+        assert ends == pytest.approx([(1 - level) / 2, (1 + level) / 2], abs=2e-4), kind
+        assert [below(values.min() - 50), below(values.max() + 50)] == [0, 1], kind
 
 
 # Monte-Carlo errors.

@@ -145,7 +145,9 @@ class Calibration:
                     f"{counts['not converged']} of {len(self)} fits did not converge, and {counts['refused']} tables "
                     "had none: what is said is of the others",
                     lost,
-                    "Draw longer, or take priors under which such tables do not come about",
+                    "Fit with priors: such tables do not tell every parameter"
+                    if self.method == "bootstrap"
+                    else "Draw longer, or take priors under which such tables do not come about",
                 )
             )
         return tuple(found)

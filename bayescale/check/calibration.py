@@ -12,6 +12,7 @@ from jax import Array, random
 
 from bayescale import parallel, recipe
 from bayescale.blocks import Memory, compute
+from bayescale.check import bootstrapped
 from bayescale.check.calibrated import FINE, RANKS, REFUSED, UNFINISHED, Calibration
 from bayescale.fit import Fit
 from bayescale.infer.many import nuts_in_lanes, tries
@@ -20,6 +21,7 @@ from bayescale.infer.optimize import laplace
 from bayescale.infer.parcel import place
 from bayescale.infer.pointwise import log_likelihood
 from bayescale.infer.simulated import from_priors, from_truth, table_of
+from bayescale.infer.study import Study
 from bayescale.ledger import Ledger
 from bayescale.model import Model
 from bayescale.provenance import provenance
@@ -27,7 +29,7 @@ from bayescale.runs import Runs
 
 ALGORITHM = 4  # of what a replicate is: a study that was begun with another is refused
 # Of a block, which is what is lost when a study is interrupted.
-TABLES = {"nuts": 16, "lanes": 1024, "laplace": 16}
+TABLES = {"nuts": 16, "lanes": 1024, "laplace": 16, "bootstrap": 16}
 SAMPLER = {"chains": 4, "draws": 250, "warmup": 300, "target": 0.9}
 SECOND = 0.95  # the target acceptance of a second try in lanes
 R_HAT = 1.05  # above, four chains are not of one posterior; results are asked for more, see `bayescale.fit`
@@ -70,11 +72,14 @@ def calibrate(
         truth: the parameters behind all tables, as `truth_of` makes them; drawn from the priors of `model` if None.
         method: "nuts", one table after another on the cores of the processor, with a second try where the first did
             not converge; "lanes", NUTS of our own for 1,024 tables in one program on the default device, for an
-            accelerator and for models without levels, which tries a model and not `nuts`; or "laplace".
+            accelerator and for models without levels, which tries a model and not `nuts`; "laplace"; or "bootstrap",
+            which refits each table to resampled runs, without priors. Runs that share a shock are resampled together.
         folder: where blocks of replicates are kept, so that the study can be resumed; in memory if None.
         resume: go on with the study in the folder.
         report: told how many blocks are there, and of how many.
-        sampler: arguments of `nuts`: chains, draws, warmup, target, depth.
+        sampler: arguments of `nuts`: chains, draws, warmup, target, depth; of a bootstrap: draws, which is how many
+            refits, 1,000 if nothing is said; interval, "percentile", "basic", "bca" or "studentised"; resampling,
+            "pairs" or another of `Resampling`.
 
     Raises:
         ValueError: the design does not suit the model, or the folder holds another study.
@@ -89,8 +94,10 @@ def calibrate(
     model = model.specialise(design)
     if method == "lanes" and model.factors:
         raise ValueError("levels have deviations of their own, which lanes cannot have; take the method nuts")
-    asked = _asked(model, design, truth) | dict(quantities or {})
-    sampler = sampler if method == "laplace" else SAMPLER | sampler
+    asked = _asked(model, design, truth, method) | dict(quantities or {})
+    sampler = {"laplace": {}, "bootstrap": bootstrapped.REFITS}.get(method, SAMPLER) | sampler
+    if method == "bootstrap":
+        bootstrapped.check(sampler)
     signs = _positive(key, model, design, truth, asked)
 
     def work(numbers: tuple[int, ...]) -> list[np.ndarray]:
@@ -110,13 +117,14 @@ def calibrate(
     return Calibration(model, design, tuple(asked), tuple(signs), records, method, truth is None)
 
 
-def _asked(model: Model, design: Runs, truth: Fit | None) -> dict[str, Quantity]:
+def _asked(model: Model, design: Runs, truth: Fit | None, method: str) -> dict[str, Quantity]:
     """What every study asks for; of parameters, where the truth has the same."""
     found: dict[str, Quantity] = {}
     if truth is None or truth.model.law.mean is model.law.mean:
         found |= {p: (lambda fit, p=p: fit.centre()[p]) for p in model.law.parameters}
     if truth is None:
         found |= {p: (lambda fit, p=p: fit.flat(p)) for p in model.noise.parameters}
+    if truth is None and method != "bootstrap":  # which has levels as they are, and no likelihood of its own
         for by, names in model.factors.items():
             for name in names:
                 found[f"{name}_scale"] = lambda fit, name=name: fit.flat(f"{name}_scale")
@@ -163,22 +171,24 @@ def _block(key, number, model, design, truth, method, sampler, asked, signs) -> 
         if fit is None:
             continue
         one = truths.replace(
-            runs=fit.runs, draws={name: values[:, i : i + 1] for name, values in truths.draws.items()}
+            runs=(fit.point if isinstance(fit, Study) else fit).runs,
+            draws={name: values[:, i : i + 1] for name, values in truths.draws.items()},
         )
-        records[i] = _record(one, fit, asked, signs, rng)
+        # A bootstrap that has no interval of the kind counts as no fit.
+        with contextlib.suppress(ValueError) if isinstance(fit, Study) else contextlib.nullcontext():
+            records[i] = _record(one, fit, asked, signs, rng, sampler)
     return records
 
 
 def _fits(
     key: Array, model: Model, tables: list[Runs], method: str, sampler: dict[str, Any]
-) -> Sequence[Fit | None]:
+) -> Sequence[Fit | Study | None]:
     """A fit of each table; None where no parameters were found that can give it."""
     with parallel.workbench():
         keys = list(random.split(key, len(tables))) if tables else []
-    if method == "laplace":
-        return [
-            _or_none(laplace, own, model, table, **sampler) for own, table in zip(keys, tables, strict=True)
-        ]
+    if method in ("laplace", "bootstrap"):
+        one = laplace if method == "laplace" else bootstrapped.resampled
+        return [_or_none(one, own, model, table, **sampler) for own, table in zip(keys, tables, strict=True)]
     tried = Tried(**sampler)
 
     with parallel.workbench():
@@ -216,9 +226,9 @@ def _or_none(function: Callable, *args, **options):
     return None
 
 
-def sound(fit: Fit) -> bool:
+def sound(fit: Fit | Study) -> bool:
     """Whether the ranks among a hundred of its draws mean something, for which less will do than for a result."""
-    if fit.method != "nuts":
+    if isinstance(fit, Study) or fit.method != "nuts":
         return fit.converged
     every = np.concatenate([values.reshape(-1, 3) for values in fit.diagnostics.values()])
     clean = not fit.stats["diverging"].any()
@@ -231,23 +241,37 @@ def dtype_of(count: int) -> np.dtype:
     return np.dtype([("state", "u1"), ("rank", "<u2", (count,)), *numbers])
 
 
-def _record(truth: Fit, fit: Fit, asked: Mapping[str, Quantity], signs: list[bool], rng) -> tuple:
+def _record(
+    truth: Fit,
+    fit: Fit | Study,
+    asked: Mapping[str, Quantity],
+    signs: list[bool],
+    rng,
+    sampler: dict[str, Any],
+) -> tuple:
     """What the draws of a fit say of each quantity of the truth."""
     of_truth, below, mean, sd = (np.full(len(asked), np.nan) for _ in range(4))
     rank = np.zeros(len(asked), np.uint16)
     for j, quantity in enumerate(asked.values()):
-        own = float(np.asarray(quantity(truth)).ravel()[0])
-        draws = np.asarray(quantity(fit), float).ravel()
         # What is not defined counts as the largest: to leave out a truth for what it is would make ranks uneven.
-        own, draws = (np.where(np.isnan(values), np.inf, values) for values in (own, draws))
-        some = draws[np.linspace(0, len(draws) - 1, RANKS).round().astype(int)]
-        rank[j] = np.sum(some < own) + rng.integers(0, np.sum(some == own) + 1)
-        below[j] = (np.sum(draws < own) + 0.5 * np.sum(draws == own)) / len(draws)
+        own = _defined(quantity(truth))[0]
+        if isinstance(fit, Study):
+            draws, rank[j], below[j] = bootstrapped.within(fit, quantity, own, sampler["interval"])
+        else:
+            draws = _defined(quantity(fit))
+            some = draws[np.linspace(0, len(draws) - 1, RANKS).round().astype(int)]
+            rank[j] = np.sum(some < own) + rng.integers(0, np.sum(some == own) + 1)
+            below[j] = (np.sum(draws < own) + 0.5 * np.sum(draws == own)) / len(draws)
         with np.errstate(all="ignore"):
             of_truth[j] = np.log(own) if signs[j] else own
             scaled = np.log(draws) if signs[j] else draws
             mean[j], sd[j] = scaled.mean(), scaled.std()
     return (FINE if sound(fit) else UNFINISHED, rank, of_truth, below, mean, sd)
+
+
+def _defined(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values, float).ravel()
+    return np.where(np.isnan(values), np.inf, values)
 
 
 def _settings(key, model, design, truth, method, sampler, names) -> dict[str, Any]:

@@ -148,8 +148,33 @@ class Study:
                 found = intervals.bca(chunks, self.estimate(quantity), self.jackknife(quantity), level)
             return found._replace(left_out=ended - sum(len(values) for values in chunks()))
         if kind == "studentised":
-            value, error = (one[0] for one in next(self._pairs(quantity, [self._of_table])))
-            return intervals.studentised(partial(self._pairs, quantity), float(value), float(error), level)
+            value, error = (float(one[0]) for one in next(self._pairs(quantity, [self._of_table])))
+            return intervals.studentised(partial(self._pairs, quantity), value, error, level)
+        raise ValueError(f"there is no interval {kind!r}; there are {', '.join(KINDS)}")
+
+    def below(self, quantity: Quantity, value: float, *, kind: str = "percentile") -> float:
+        """How sure intervals of a kind are that a quantity is below a value.
+
+        It is .05 where the value is the lower end of the interval of 90%, and .95 where it is the upper.
+
+        Args:
+            quantity: the name of a parameter, or a function of a fit.
+            value: what it may be below of.
+            kind: of the intervals, as for `interval`.
+
+        Raises:
+            ValueError: as for `interval`.
+        """
+        chunks = self._chunks(quantity)
+        if kind == "percentile":
+            return intervals.share_below(chunks, value)
+        if kind == "basic":
+            return 1 - intervals.share_below(chunks, 2 * self.estimate(quantity) - value)
+        if kind == "bca":
+            return intervals.bca_below(chunks, self.estimate(quantity), self.jackknife(quantity), value)
+        if kind == "studentised":
+            estimate, error = (float(one[0]) for one in next(self._pairs(quantity, [self._of_table])))
+            return intervals.studentised_below(partial(self._pairs, quantity), estimate, error, value)
         raise ValueError(f"there is no interval {kind!r}; there are {', '.join(KINDS)}")
 
     def jackknife(self, quantity: Quantity) -> np.ndarray:
