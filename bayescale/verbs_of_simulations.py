@@ -254,6 +254,7 @@ def calibrate(
     own = {name: options.pop(name) for name in ("budget", "at", "out", "resume")}
     if own["resume"] and not own["out"]:
         raise ValueError("--resume goes on with the study in a folder; say which, as --out study/")
+    settings: dict[str, Any] = {"interval": interval} if interval else {}
     if interval and method != "bootstrap":
         raise ValueError("--interval is for --method bootstrap")
     chosen = {name: options.pop(name) for name in MODEL}
@@ -279,7 +280,7 @@ def calibrate(
             replicates=replicates,
             quantities=asked,
             method=method,
-            **({"interval": interval} if interval else {}),
+            **settings,
             folder=own["out"],
             resume=own["resume"],
             report=report,
