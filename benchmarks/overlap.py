@@ -5,7 +5,7 @@
 - GSM8K: 32 Pythia checkpoints, of 70M parameters and 20B tokens or more, at 128 problems, each tried 128 to 60,000
   times. Thresholds in decades of compute, and the share of what a checkpoint is beyond its compute that all problems
   have, with slopes that differ by problem, which is the default, and with one slope; the same by the plain model of
-  `overlap_peer.py`, of all tries and of at most 512 of each problem.
+  `overlap_peer.py`. Both also of at most 512 tries of each problem, which give what is known.
 - Forecasts of the pass rate of later checkpoints, from those up to 1e21 FLOP, with the shock that all problems of a
   checkpoint share and without it: how many of the 90% intervals hold what came.
 
@@ -164,16 +164,14 @@ def main() -> None:
     results: dict[str, Any] = record.header("python benchmarks/overlap.py")
     results |= {"values": "posterior mean, 5%, 95%", "known": {k: list(v) for k, v in KNOWN.items()}}
     before, runs = record.read("overlap"), checkpoints()
+    some, of_some = overlap_peer.fewer(runs), f"of {overlap_peer.MOST} tries"
     parts = {
         "metr": metr,
         ONE_SLOPE: partial(gsm8k, runs, slopes=False),
+        f"{ONE_SLOPE} {of_some}": partial(gsm8k, some, slopes=False),
         "gsm8k, slopes by problem": partial(gsm8k, runs, slopes=True),
-    }
-    parts |= {
         "gsm8k, the plain model": partial(overlap_peer.plain, runs),
-        f"gsm8k, the plain model of {overlap_peer.MOST} tries": partial(
-            overlap_peer.plain, runs, most=overlap_peer.MOST
-        ),
+        f"gsm8k, the plain model {of_some}": partial(overlap_peer.plain, some),
     }
     for cut in CUTS:
         for name, shock in (("with shock", True), ("without shock", False)):

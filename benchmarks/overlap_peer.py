@@ -34,16 +34,21 @@ def _model(problem, checkpoint, tries, won, decades):
     numpyro.sample("won", dist.BinomialLogits(logits, tries), obs=won)
 
 
-def plain(runs: "Runs", *, most: int | None = None) -> dict[str, Any]:
-    """The shares by the plain model: mean, 5% and 95%; of all tries, or of some drawn from each problem's."""
+def fewer(runs: "Runs") -> "Runs":
+    """The table with at most 512 tries of each problem at a checkpoint, drawn from those there are."""
+    tries, won = (np.asarray(v).astype(int) for v in (runs.columns["trials"], runs.response))
+    some = np.minimum(tries, MOST)
+    kept = np.random.default_rng(0).hypergeometric(won, tries - won, some)
+    return runs.replace(columns={**runs.columns, "trials": some.astype(float)}, response=kept.astype(float))
+
+
+def plain(runs: "Runs") -> dict[str, Any]:
+    """The shares by the plain model: mean, 5% and 95%."""
     import jax
     import numpyro
     from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
 
     tries, won = (np.asarray(v).astype(int) for v in (runs.columns["trials"], runs.response))
-    if most is not None:
-        some = np.minimum(tries, most)
-        tries, won = some, np.random.default_rng(0).hypergeometric(won, tries - won, some)
     decades = np.log10(np.asarray(runs.columns["C"])) - 21
     problem, checkpoint = (np.asarray(runs.factors[by]) for by in ("task", "model"))
     with jax.enable_x64(True):

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 # Before JAX is imported, which reads these once. Four fifths of the tests' time is compilation, of which LLVM's last
-# optimisations are a fifth, and no test is of speed: they are left to the slow studies, and to whoever asks for them.
+# optimisations are a fifth, and no test is of speed: they are left to the slow studies, and to whoever asks for them. To
+# split a program for several threads costs a tenth, where two processes have the cores already.
 FLAGS = {
     "xla_force_host_platform_device_count": 4,
     "xla_backend_optimization_level": 3 if "--slow" in sys.argv else 1,
+    "xla_cpu_parallel_codegen_split_count": 1,
 }
 for flag, value in FLAGS.items():
     flags = os.environ.get("XLA_FLAGS", "")  # those of the first process, where this is one of two
