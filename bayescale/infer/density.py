@@ -13,7 +13,7 @@ import numpyro.distributions as dist
 from jax import Array, random
 from jax.typing import ArrayLike
 from numpyro import handlers
-from numpyro.distributions import Distribution, biject_to
+from numpyro.distributions import Distribution, biject_to, constraints
 from numpyro.distributions.distribution import validation_enabled
 from numpyro.distributions.transforms import Transform
 
@@ -141,7 +141,16 @@ class Density:
         if chart is not None and chart.lean is not None:
             moved = leaning.shift(chart.lean, values)
             values["threshold"], volume = values["threshold"] * jnp.exp(moved), volume + moved
+            wider = leaning.widening(chart.lean, values)
+            for name in self._scales_of_thresholds():
+                values[name], volume = values[name] * jnp.exp(wider), volume + wider
         return values, volume
+
+    def _scales_of_thresholds(self) -> list[str]:
+        """The scales that lean where thresholds do."""
+        names = [f"threshold{varies_by(by)}" for by in self.model.factors]
+        scales = {f"{name}_scale" for name in names}
+        return [s.name for s in self.sites if s.name in scales and s.prior.support is constraints.positive]
 
     def places(self, name: str) -> np.ndarray:
         """The places in the flat vector of a site."""
@@ -299,6 +308,8 @@ class Density:
         if chart.lean is not None:
             place = self.place("threshold")
             moved = moved.at[place].add(-leaning.shift(chart.lean, values))
+            for name in self._scales_of_thresholds():
+                moved = moved.at[self.place(name)].add(-leaning.widening(chart.lean, values))
         levels = self._levels(values, moved, chart)
         shifts = {by: values[f"{by}_raw"] * self.scales(by, values) for by in self.model.factors}
         for by in self.model.outermost_first(levels) if levels else ():

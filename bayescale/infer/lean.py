@@ -7,7 +7,10 @@ and lapse change and success at the reference run does not:
     log threshold = coordinate + share (log threshold_0 (slope_0 / slope - 1)
                                         + 2.303 / slope log((1 - lapse) / (1 - lapse_0)))
 
-`share` is 1 there, and 0 where thresholds lie amid the data. The volume is that of the log threshold itself.
+`share` is 1 there, and 0 where thresholds lie amid the data. The volume is that of the log threshold itself. How far
+the thresholds of levels spread is known there as slope times spread, so that the coordinates of their scales lean too:
+
+    log scale = coordinate + share log(slope_0 / slope)
 """
 
 from collections.abc import Mapping
@@ -53,6 +56,11 @@ def shift(lean: Lean, values: Mapping[str, Array]) -> Array:
     ratio = lean.slope / values["slope"]
     kept = jnp.log1p(-values["lapse"]) - jnp.log1p(-lean.lapse) if "lapse" in values else 0.0
     return lean.share * (jnp.log(lean.threshold) * (ratio - 1) + LN10 / values["slope"] * kept)
+
+
+def widening(lean: Lean, values: Mapping[str, Array]) -> Array:
+    """The log scale of thresholds of levels less its coordinate."""
+    return lean.share * jnp.log(lean.slope / values["slope"])
 
 
 def turned(lean: Lean, values: Mapping[str, Array], known: Local, place: int) -> Local:

@@ -17,7 +17,7 @@ from bayescale.infer.newton import minimise
 from bayescale.infer.objective import Objective
 from bayescale.infer.point import STARTS, search
 from bayescale.infer.refit import minima
-from bayescale.infer.settle import curvature, settle
+from bayescale.infer.settle import Settled, curvature, settle
 from bayescale.model import varies_by
 from bayescale.pooling import Local
 from bayescale.runs import Runs
@@ -82,12 +82,41 @@ def _curvature(objective: Objective, position: Array, base: Array, runs: Runs) -
 
 
 def _settled(density: Density, runs: Runs, key: Array) -> Mode:
-    """The mean of the nearest normal distribution, with the curvature there and the widths of the scales."""
-    key_start, key_settle = random.split(key)
+    """The mean of the nearest normal distribution, with the curvature there and the widths of the scales.
+
+    Where thresholds lie far beyond the data, whatever depends on slopes has to move when they do, for which the
+    parameters are bad coordinates: there it settles once more, in those that move along.
+    """
+    key_start, key_settle, key_again = random.split(key, 3)
     start = jnp.median(density.prior_draws(key_start, STARTS), axis=0)
     found = settle(key_settle, density, runs, start)
+    mode = _of_settled(density, found.position, found, runs)
+    if not lean.leans(density.model.law):
+        return mode
+    levelled = _of_settled(density, _levelled(density, found.position, runs), found, runs)
+    position, precision = jnp.asarray(levelled.position), jnp.asarray(levelled.precision)
+    chart = _chart(density, position, precision, anchor(density.model, runs), runs)
+    if chart.lean is None or chart.lean.share == 0:
+        return mode
+    found = settle(key_again, density, runs, density.recentre(position, chart), chart=chart)
+    values = density.values(jnp.asarray(found.position), runs, chart)
+    return _of_settled(density, np.asarray(density.unconstrain(density.with_raw(values))), found, runs)
+
+
+def _levelled(density: Density, position: np.ndarray, runs: Runs) -> np.ndarray:
+    """The position with thresholds of levels about their middle, which counts cannot tell from the threshold."""
+    values = dict(density.values(jnp.asarray(position), runs))
+    for by, names in density.model.factors.items():
+        if (name := f"threshold{varies_by(by)}") in names:
+            middle = jnp.mean(values[name])
+            values |= {"threshold": values["threshold"] * jnp.exp(middle), name: values[name] - middle}
+    return np.asarray(density.unconstrain(density.with_raw(values)))
+
+
+def _of_settled(density: Density, position: np.ndarray, found: Settled, runs: Runs) -> Mode:
+    """A position, with the curvature there and the widths of scales that were found."""
     scales, _ = _blocks(density)
-    hessian = np.array(curvature(density, jnp.asarray(found.position), runs))
+    hessian = np.array(curvature(density, jnp.asarray(position), runs))
     hessian[scales] = hessian[:, scales] = 0.0
     width = found.width.copy()
     for by, names in density.model.factors.items():
@@ -96,9 +125,9 @@ def _settled(density: Density, runs: Runs, key: Array) -> Mode:
         places = [density.place(f"{name}_scale") for name in names]
         width[places] = np.maximum(width[places], 1 / np.sqrt(2 * len(runs.levels[by])))
     hessian[scales, scales] = width[scales] ** -2
-    log_density = float(density.log_posterior(jnp.asarray(found.position), runs))
+    log_density = float(density.log_posterior(jnp.asarray(position), runs))
     stats = {"log_density": log_density, "mode_converged": np.isfinite(found.bound[-1]), "at_bound": []}
-    return Mode(found.position, hessian, stats | {"mode_agreed": 1, "mode_starts": 1, "rival": np.inf})
+    return Mode(position, hessian, stats | {"mode_agreed": 1, "mode_starts": 1, "rival": np.inf})
 
 
 def _averaged(density: Density, runs: Runs, key: Array) -> Mode:
@@ -285,6 +314,8 @@ def _recentred(density: Density, position: Array, chart: Chart) -> tuple[Array, 
         # Given the chart the deviations do not depend on the scales; without it they did, at the mode.
         scales, others = _blocks(density)
         change = change.at[np.ix_(others, scales)].set(0.0)
+        # And how wide scales are was said of their coordinates, which lean with the slope.
+        change = change.at[np.ix_(scales, others)].set(0.0)
     return moved, change
 
 
