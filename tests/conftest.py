@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 # Before JAX is imported, which reads these once. Four fifths of the tests' time is compilation, of which LLVM's last
-# optimisations are a fifth, and no test is of speed: they are left to the slow studies, and to whoever asks for them. To
+# optimisations are a fifth, and no test is of speed: they are left to the slow studies and to whoever asks for them. To
 # split a program for several threads costs a tenth, where two processes have the cores already.
 FLAGS = {
     "xla_force_host_platform_device_count": 4,

@@ -9,9 +9,12 @@ from bayescale import models, noise
 from bayescale.infer import lean
 from bayescale.infer.chart import Chart
 from bayescale.infer.density import Density
+from bayescale.infer.mode import find, frame
+from bayescale.infer.nuts import nuts
 from bayescale.model import Model
 from bayescale.pooling import Local
 from bayescale.runs import Runs
+from bayescale.tasks.items import item_response
 
 pytestmark = pytest.mark.usefixtures("workbench")
 
@@ -62,6 +65,62 @@ def test_the_density_stays_what_it_was(runs, share):
     assert float(difference) == pytest.approx(volume, abs=1e-8)
 
 
+@pytest.fixture(scope="module")
+def rare():
+    """Twelve checkpoints at 30 problems, of which one in a thousand tries succeeds."""
+    rng = np.random.default_rng(0)
+    model, task = (index.ravel() for index in np.indices((12, 30)))
+    hard, better = rng.normal(0, 1.5, 30), rng.normal(0, 0.5, 12)
+    logit = -7 + 1.2 * (np.linspace(-1, 1, 12) + better)[model] + hard[task]
+    made = {
+        "C": 10 ** np.linspace(19.5, 21.5, 12)[model],
+        "successes": rng.binomial(4000, 1 / (1 + np.exp(-logit))),
+        "trials": np.full(360, 4000),
+        "model": [f"m{i}" for i in model],
+        "task": [f"t{i}" for i in task],
+    }
+    return item_response(Runs.make(made, factors=["model", "task"]))
+
+
+def test_the_density_of_levels_stays_what_it_was(rare):
+    """In the coordinates of levels, scales that lean among them."""
+    density = Density.of(rare.model.specialise(rare.runs), rare.runs)
+    mode = find(density, rare.runs, jax.random.key(0))
+    chart = frame(density, mode, rare.runs).chart
+    assert float(chart.lean.share) > 0.5
+    vector = jnp.asarray(mode.position) + 0.1 * jax.random.normal(jax.random.key(1), (density.size,))
+    moved = density.recentre(vector, chart)
+    before, after = density.values(vector, rare.runs), density.values(moved, rare.runs, chart)
+    for name, value in before.items():
+        assert np.asarray(after[name]) == pytest.approx(np.asarray(value), rel=1e-8, abs=1e-10), name
+    volume = np.linalg.slogdet(np.asarray(jax.jacfwd(lambda v: density.recentre(v, chart))(vector)))[1]
+    difference = density.log_posterior(vector, rare.runs) - density.log_posterior(moved, rare.runs, chart)
+    assert float(difference) == pytest.approx(volume, abs=1e-6)
+
+
+def test_in_those_coordinates_spreads_in_logits_stay_when_the_slope_moves(rare):
+    density = Density.of(rare.model.specialise(rare.runs), rare.runs)
+    chart = frame(density, find(density, rare.runs, jax.random.key(0)), rare.runs).chart
+    chart = chart._replace(lean=chart.lean._replace(share=jnp.ones(())))
+    vector = jax.random.normal(jax.random.key(1), (density.size,))
+    flatter = vector.at[density.place("slope")].add(-0.5)
+    ends = [density.values(at, rare.runs, chart) for at in (vector, flatter)]
+    for name in ("threshold_by_task_scale", "threshold_by_model_scale"):
+        logits = [float(values["slope"] * values[name]) for values in ends]
+        assert logits[0] == pytest.approx(logits[1])
+    assert ends[0]["slope_by_task_scale"] == ends[1]["slope_by_task_scale"]
+
+
+def test_rare_successes_are_sampled_well(rare):
+    """Where thresholds lie 5 decades beyond the data: two chains of 250 draws agree."""
+    fit = nuts(jax.random.key(0), *rare, chains=2, draws=250, warmup=250, target=0.9, retry=False)
+    worst = max(float(values[..., 0].max()) for values in fit.diagnostics.values())
+    assert worst < 1.05
+    assert fit.stats["gradients"] / 500 < 40
+    low, high = np.quantile(fit.flat("slope"), (0.02, 0.98))
+    assert low < 1.2 < high
+
+
 def test_how_far_thresholds_lean():
     slope = 0.04  # the variance of its logarithm
     far = np.array([[1.0, -7.0 * slope], [-7.0 * slope, slope]])
@@ -93,3 +152,6 @@ def test_what_is_said_of_levels_turns_with_the_slope():
     assert 2.4 * np.asarray(new.turns - new.estimate[:, 1]) == pytest.approx(float(AT["slope"]) * distance)
     assert np.asarray(new.estimate[:, 0]) == pytest.approx(np.asarray(known.estimate[:, 0]))
     assert np.asarray(new.precision) == pytest.approx(precision * np.array([[1.0, 2], [2, 4]]))
+    own = lean.turned(origin, AT | {"slope": jnp.array(2.4)}, known, 1, 0)  # of slopes by level
+    steeper = np.log(2.4 / float(AT["slope"]))
+    assert np.asarray(own.estimate[:, 0]) == pytest.approx(np.asarray(known.estimate[:, 0]) + steeper)

@@ -186,12 +186,17 @@ class Density:
         }
         if chart.lean is None:
             return levels
-        return {
-            by: leaning.turned(chart.lean, values, known, self.model.factors[by].index(name))
-            if (name := f"threshold{varies_by(by)}") in self.model.factors[by]
-            else known
-            for by, known in levels.items()
-        }
+        found = {}
+        for by, known in levels.items():
+            names = self.model.factors[by]
+            threshold, slope = (
+                names.index(name) if (name := p + varies_by(by)) in names else None
+                for p in ("threshold", "slope")
+            )
+            if threshold is not None:
+                known = leaning.turned(chart.lean, values, known, threshold, slope)
+            found[by] = known
+        return found
 
     def with_raw(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """The values of the sites, from those that `values` returns: deviations become raw deviations."""

@@ -63,22 +63,32 @@ def widening(lean: Lean, values: Mapping[str, Array]) -> Array:
     return lean.share * jnp.log(lean.slope / values["slope"])
 
 
-def turned(lean: Lean, values: Mapping[str, Array], known: Local, place: int) -> Local:
+def turned(
+    lean: Lean, values: Mapping[str, Array], known: Local, place: int, slope: int | None = None
+) -> Local:
     """What is said of levels when the slope is another: the data know slope times distance, not the distance.
 
         threshold = turns + slope_0 / slope (threshold_0 - turns)
+
+    Where levels have slopes of their own those are as many times as steep: the data know of all slopes together less
+    than each level says once the others are held.
 
     Args:
         lean: what the slope is measured from.
         values: the parameters.
         known: what the data say of the levels at that slope.
         place: of the threshold among what deviates.
+        slope: of the slope, where it deviates too.
     """
     ratio = lean.slope / values["slope"]
     at = known.estimate[:, place]
     scale = jnp.ones(known.estimate.shape[1]).at[place].set(1 / ratio)
+    estimate = known.estimate.at[:, place].set(ratio * at + (1 - ratio) * known.turns)
+    if slope is not None:
+        moves = jnp.broadcast_to(known.moves, estimate.shape[1:])[slope]
+        estimate = estimate.at[:, slope].add(-moves * jnp.log(ratio))
     return known._replace(
-        estimate=known.estimate.at[:, place].set(ratio * at + (1 - ratio) * known.turns),
+        estimate=estimate,
         precision=known.precision * scale[:, None] * scale,
     )
 
