@@ -36,6 +36,7 @@ STUDIES = {
     "accelerator": "",
     "design": "--outcomes 4000 --refits 64",
     "calibration": "--replicates 1024",
+    "bootstrap_coverage": "--tables 256",
     "uneven_noise": "--tables 128",
     "misfit": "--tables 40",
     "bad_input": "--tables 10000 --seconds 2700",
