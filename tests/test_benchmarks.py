@@ -382,7 +382,7 @@ def test_uneven_noise_is_held_by_default_and_told_otherwise():
 
 
 def test_bootstraps_hold_what_the_readme_says():
-    """Posteriors within 3 standard errors of .9, of 256 tables; resampled by run, where sizes share a shock, far less."""
+    """Posteriors within 3 standard errors of .9, of 256 tables; by run, where sizes share a shock, far less."""
     found = written("bootstrap_coverage")
     cases = {
         case: {
