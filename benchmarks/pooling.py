@@ -2,7 +2,7 @@
 
 Simulated runs of the Chinchilla law, in which E, A and B differ by corpus: 3 corpora of 80 runs each, and 40
 corpora of 5 runs each. Each is sampled in three forms of the same posterior: by the rule of
-`bayescale.infer.mode.local`, always non-centred, and always centred.
+`bayescale.infer.frame.local`, always non-centred, and always centred.
 
     python benchmarks/pooling.py
 """
@@ -57,10 +57,10 @@ def measure(design: str, form: str, seed: int, *, draws: int = 1000, chains: int
     """Divergences, leapfrogs for each draw, and effective sample size of one form."""
     import jax
 
-    from bayescale.infer import mode, nuts
+    from bayescale.infer import frame, nuts
 
     runs, _ = simulate(design, seed)
-    rule = mode.local
+    rule = frame.local
 
     def other(*of_levels):
         found = rule(*of_levels)
@@ -68,13 +68,13 @@ def measure(design: str, form: str, seed: int, *, draws: int = 1000, chains: int
         eye = np.broadcast_to(certain * np.eye(len(VARY)), np.shape(found.precision))
         return found._replace(precision=jax.numpy.asarray(eye))
 
-    mode.local = rule if form == "rule" else other
+    frame.local = rule if form == "rule" else other
     try:
         began = time.perf_counter()
         fit = nuts.nuts(jax.random.key(seed), model(), runs, chains=chains, draws=draws, retry=False)
         seconds = time.perf_counter() - began
     finally:
-        mode.local = rule
+        frame.local = rule
     found = np.concatenate([values.reshape(-1, 3) for values in fit.diagnostics.values()])
     gradients = int(fit.stats["gradients"])
     return {

@@ -9,7 +9,8 @@ from bayescale import models, noise
 from bayescale.infer import lean
 from bayescale.infer.chart import Chart
 from bayescale.infer.density import Density
-from bayescale.infer.mode import find, frame
+from bayescale.infer.frame import frame
+from bayescale.infer.mode import find
 from bayescale.infer.nuts import nuts
 from bayescale.model import Model
 from bayescale.pooling import Local

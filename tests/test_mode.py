@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bayescale import models, noise
-from bayescale.infer import mode
+from bayescale.infer import frame, mode
 from bayescale.infer.density import Density
 from bayescale.infer.newton import minimise
 from bayescale.infer.objective import Objective
@@ -156,7 +156,7 @@ def test_the_scale_between_groups_is_recovered():
     )  # 3 / sqrt(2 * 116 degrees of freedom) is 0.2
     assert float(values["E"] * runs.unit) == pytest.approx(0.5, abs=0.1)
     # What each group's data say of it, against a line through its own runs.
-    local = mode.frame(density, found, runs).chart.levels["corpus"]
+    local = frame.frame(density, found, runs).chart.levels["corpus"]
     own = np.asarray(local.estimate)[:, 0]
     for level in range(3):
         rows = np.asarray(runs.factors["corpus"]) == level

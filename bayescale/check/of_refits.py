@@ -17,7 +17,8 @@ from bayescale.check.supports import support
 from bayescale.fit import Fit
 from bayescale.infer.density import Density
 from bayescale.infer.evidence import log_evidence
-from bayescale.infer.mode import Mode, find
+from bayescale.infer.frame import Mode
+from bayescale.infer.mode import find
 from bayescale.infer.optimize import optimize
 from bayescale.runs import Runs
 

@@ -12,7 +12,8 @@ from bayescale.check.floors import exponents_of, floor_of
 from bayescale.check.sensitivity import covariate, inner
 from bayescale.fit import Fit
 from bayescale.infer.density import Density
-from bayescale.infer.mode import Mode, find
+from bayescale.infer.frame import Mode
+from bayescale.infer.mode import find
 
 SHARES = (0.1, 0.2, 0.25)  # that are left out at either end: the least that leaves anything out
 DROPPED = 0.05  # of the runs at least

@@ -21,8 +21,9 @@ from bayescale import parallel
 from bayescale.fit import PARETO_K, Fit
 from bayescale.infer.bridge import Estimate, bridge
 from bayescale.infer.density import Density
+from bayescale.infer.frame import Frame, frame
 from bayescale.infer.importance import Weighted, around, importance
-from bayescale.infer.mode import Frame, every_mode, find, frame
+from bayescale.infer.mode import every_mode, find
 from bayescale.infer.tempered import tempered
 from bayescale.runs import Runs
 

@@ -8,7 +8,7 @@ from jax import Array
 
 from bayescale.infer.chart import anchor
 from bayescale.infer.density import Density
-from bayescale.infer.mode import Frame, frame_at
+from bayescale.infer.frame import Frame, frame_at
 from bayescale.infer.objective import Objective
 from bayescale.infer.refit import minima
 from bayescale.runs import Runs

@@ -15,7 +15,8 @@ from numpyro.infer.hmc import hmc
 from bayescale import diagnostics, parallel
 from bayescale.fit import Fit
 from bayescale.infer.density import Density
-from bayescale.infer.mode import Frame, find, frame, shapes
+from bayescale.infer.frame import Frame, frame, shapes
+from bayescale.infer.mode import find
 from bayescale.model import Model
 from bayescale.provenance import provenance
 from bayescale.runs import Runs

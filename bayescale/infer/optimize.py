@@ -12,7 +12,8 @@ from jax.scipy.stats import norm
 from bayescale import diagnostics, parallel
 from bayescale.fit import Fit
 from bayescale.infer.density import Density
-from bayescale.infer.mode import find, frame
+from bayescale.infer.frame import frame
+from bayescale.infer.mode import find
 from bayescale.infer.objective import Objective
 from bayescale.infer.point import Point, descend, search
 from bayescale.model import Model

@@ -13,7 +13,7 @@ from bayescale import parallel
 from bayescale.fit import Fit
 from bayescale.infer.chart import Chart, anchor
 from bayescale.infer.density import Density
-from bayescale.infer.mode import chart_of
+from bayescale.infer.frame import chart_of
 from bayescale.infer.nuts import nuts
 from bayescale.infer.settle import STEPS, settle
 from bayescale.model import Model
