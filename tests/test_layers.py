@@ -72,6 +72,7 @@ INFER = (
         "refit",
         "point",
         "settle",
+        "frame",
     ),
     *(
         "mode",
