@@ -12,7 +12,6 @@ A study that was interrupted goes on with --folder.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,15 +91,16 @@ def asked() -> dict[str, Callable]:
     }
 
 
-def measure(case: str, how: str, tables: int, folder: Path | None) -> dict[str, Any]:
-    """One case by one method."""
+def measure(case: str, how: str, tables: int, folder: Path | None) -> list[dict[str, Any]]:
+    """One case by one method: how often intervals of each quantity held it."""
     import jax
 
+    from bayescale.check.calibrated import LEVELS
     from bayescale.check.calibration import calibrate
     from bayescale.infer.simulated import truth_of
 
     behind, fitted, parameters, _ = cases()[case]
-    runs, began = design(), time.perf_counter()
+    runs = design()
     method = "nuts" if how == "posterior" else "bootstrap"
     found = calibrate(
         jax.random.key(0),
@@ -114,11 +114,11 @@ def measure(case: str, how: str, tables: int, folder: Path | None) -> dict[str, 
         resume=True,
         **(SAMPLER if method == "nuts" else BOOTSTRAPS[how]),
     )
-    rows = {
-        row["quantity"]: {name: round(float(row[name]), 3) for name in row if name.startswith("cover")}
+    return [
+        {"case": case, "intervals": how, "converged": found.counts["converged"], "quantity": row["quantity"]}
+        | {f"{100 * level:g}%": round(float(row[f"cover{100 * level:g}"]), 3) for level in LEVELS}
         for row in found.rows()
-    }
-    return {"counts": found.counts, "quantities": rows, "seconds": round(time.perf_counter() - began)}
+    ]
 
 
 def main() -> None:
@@ -130,13 +130,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where studies are kept, so that they can be resumed")
     given = parser.parse_args()
     results = record.header("python benchmarks/bootstrap_coverage.py --tables 256")
-    results |= {"tables": given.tables, "cases": {}}
+    results |= {"tables": given.tables, "held": []}
     for case, (*_, hows) in cases().items():
-        results["cases"][case] = {}
         for how in (*hows, "posterior"):
-            one = results["cases"][case][how] = measure(case, how, given.tables, given.folder)
-            held = {name: row["cover90"] for name, row in one["quantities"].items()}
-            print(f"{case}; {how}: {one['counts']}, {one['seconds']} s; 90% held {held}", flush=True)
+            rows = measure(case, how, given.tables, given.folder)
+            held = {row["quantity"]: row["90%"] for row in rows}
+            print(f"{case}; {how}: {rows[0]['converged']} converged; 90% held {held}", flush=True)
+            results["held"] += rows
         record.write("bootstrap_coverage", results)
 
 

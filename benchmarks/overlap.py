@@ -181,7 +181,7 @@ def main() -> None:
         print(f"{name}: {results[name]}", flush=True)
         record.write("overlap", results)
     got = {"rho": results["metr"]["rho"], "effective": results["metr"]["effective"]}
-    got |= {k: results[ONE_SLOPE][k] for k in ("shared", "spread")}
+    got |= {k: results[f"{ONE_SLOPE} {of_some}"][k] for k in ("shared", "spread")}
     results["found"] = {k: bool(abs(got[k][0] - middle) <= most) for k, (middle, most) in KNOWN.items()}
     print(results["found"])
     print(f"written to {record.write('overlap', results)}")
