@@ -70,8 +70,8 @@ def turned(
 
         threshold = turns + slope_0 / slope (threshold_0 - turns)
 
-    Where levels have slopes of their own those are as many times as steep: the data know of all slopes together less
-    than each level says once the others are held.
+    Where levels have slopes of their own and thresholds lie far off, those are as many times as steep: there the data
+    know less of all slopes together than each level says once the others are held. Amid the data they know each.
 
     Args:
         lean: what the slope is measured from.
@@ -86,7 +86,7 @@ def turned(
     estimate = known.estimate.at[:, place].set(ratio * at + (1 - ratio) * known.turns)
     if slope is not None:
         moves = jnp.broadcast_to(known.moves, estimate.shape[1:])[slope]
-        estimate = estimate.at[:, slope].add(-moves * jnp.log(ratio))
+        estimate = estimate.at[:, slope].add(-moves * lean.share * jnp.log(ratio))
     return known._replace(
         estimate=estimate,
         precision=known.precision * scale[:, None] * scale,
