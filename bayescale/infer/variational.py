@@ -139,7 +139,9 @@ def _chart(density: Density, position: Array, runs: Runs) -> Chart:
         curvatures[by] = np.asarray(sum(blocks, start=jnp.zeros(()))) * np.outer(scales, scales) + np.eye(
             len(scales)
         )
-    return chart_of(density, position, curvatures, anchor(density.model, runs), runs)
+    chart = chart_of(density, position, curvatures, anchor(density.model, runs), runs)
+    # Coordinates that are taken for independent may not turn with the slope: of many levels each knows its own.
+    return chart._replace(lean=None)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
