@@ -145,3 +145,13 @@ def test_it_is_worth_what_it_measures(runs, model):
     assert fit.stats["checked"] == len(runs)
     assert fit.stats["error"] < 0.5
     assert 0.5 < fit.stats["narrow"] < 1.3
+
+
+def test_it_is_not_too_sure_of_what_many_levels_share(benchmark):
+    """Slopes of 300 tasks that differ by .3 tell their centre to within .3 / sqrt(300) at best."""
+    tasks = benchmark("tasks")
+    runs = tasks.runs_of(tasks.simulate(60, 300, 4), 4)
+    fit = variational(jax.random.key(0), tasks.model_of(), runs, check=False)
+    slope = np.log(fit.flat("slope"))
+    assert slope.std() > 0.7 * 0.3 / np.sqrt(300)
+    assert abs(slope.mean() - np.log(3)) < 4 * slope.std()
