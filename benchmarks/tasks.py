@@ -33,7 +33,15 @@ if TYPE_CHECKING:
 
 MODELS, TASKS, ATTEMPTS = 50, 500, 8
 SHARED = ("threshold", "slope", "spread", "steeper", "ability")
-GROWTH = ((1000, 1000, 1), (250, 1000, 1), (1000, 250, 1), (1000, 1000, 4), (1000, 4000, 1), (2000, 2000, 1))
+GROWTH = (
+    (1000, 1000, 1),
+    (250, 1000, 1),
+    (1000, 250, 1),
+    (1000, 1000, 4),
+    (1000, 4000, 1),
+    (2000, 2000, 1),
+    (10_000, 1000, 10),
+)
 LN10 = np.log(10)
 AGREED = 1.1  # R-hat, above which there is no effective sample size to compare
 SURE = 1e-12  # a probability that makes no difference to any count of the table
