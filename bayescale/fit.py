@@ -73,7 +73,7 @@ class Fit:
         if self.stats["at_bound"]:
             found.append(f"{', '.join(self.stats['at_bound'])} ran to the bound")
         elif not self.stats["mode_converged"]:
-            rising = "its lower bound still rises: give it more steps"
+            rising = "what levels share still moves: give it more steps"
             found.append(rising if self.method == "svi" else "no start reached a mode")
         if self.stats.get("error", 0.0) > OFF or self.stats.get("narrow", 1.0) < NARROW:
             found.append(f"{self._against_nuts}: too far off")

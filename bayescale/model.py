@@ -14,7 +14,7 @@ from numpyro.distributions import Distribution
 
 from bayescale.law import Law
 from bayescale.nesting import above, nested
-from bayescale.noise import Noise
+from bayescale.noise import Noise, unsure
 from bayescale.pooling import Effect, Local, Pooling, deviations, shifted, unshifted
 from bayescale.runs import Runs
 
@@ -294,7 +294,7 @@ def effect_of(by: str) -> str:
 
 def shocked(mean: Array, shock: ArrayLike, response: str) -> Array:
     """The mean response moved by a shock on the log loss, or on the logit of success."""
-    return mean * jnp.exp(shock) if response == "loss" else expit(logit(mean) + shock)
+    return mean * jnp.exp(shock) if response == "loss" else expit(logit(unsure(mean)) + shock)
 
 
 def repeated(runs: Runs) -> tuple[Effect, ...]:

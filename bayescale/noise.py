@@ -202,18 +202,18 @@ def _tries(runs: Runs) -> Array:
     return jnp.asarray(runs.columns["trials"]).astype(int)
 
 
-def _unsure(mean):
-    """Success that is neither 0 nor 1: a curve that has run to its end could not be told by what contradicts it."""
+def unsure(mean):
+    """Success that is neither 0 nor 1: a curve that has run to its end has no logit, and nothing can contradict it."""
     kind = jnp.finfo(jnp.result_type(mean, 1.0))
     return jnp.clip(mean, kind.tiny, 1 - kind.eps)
 
 
 def _binomial(mean, runs):
-    return Binomial(_unsure(mean), _tries(runs))
+    return Binomial(unsure(mean), _tries(runs))
 
 
 def _beta_binomial(mean, runs, *, concentration):
-    mean = _unsure(mean)
+    mean = unsure(mean)
     return BetaBinomial(mean * concentration, (1 - mean) * concentration, _tries(runs))
 
 

@@ -204,7 +204,7 @@ def approximated(models: int, tasks: int, attempts: int, *, check: bool) -> dict
     found |= {name: [float(v.mean()), float(v.std())] for name, v in shared(fit.draws).items()}
     found |= {
         k: fit.stats[k]
-        for k in ("error", "narrow", "errors", "widths", "checked", "bound_change")
+        for k in ("error", "narrow", "errors", "widths", "checked", "moved", "steps", "mode_converged")
         if k in fit.stats
     }
     return found

@@ -160,13 +160,17 @@ def chart_of(
     curvatures: Mapping[str, np.ndarray],
     anchor: dict[str, Array],
     runs: Runs,
+    wide: Mapping[str, Array] | None = None,
 ) -> Chart:
-    """The chart of a position, from the curvature there in the raw deviations of each level, (levels, k, k)."""
+    """The chart of a position, from the curvature there in the raw deviations of each level, (levels, k, k).
+
+    `wide`: see `_moves`.
+    """
     at_mode, loss, sigma = _at_mode(density, position, anchor)
     at_mode = jax.device_get(at_mode)
     within = _within(density, runs)
     levels = {by: local(curvatures[by], *of_levels) for by, of_levels in at_mode.items()}
-    moves = _moves(density, runs)
+    moves = _moves(density, runs, wide)
     levels = {
         by: known._replace(
             estimate=known.estimate - (1 - moves[by]) * at_mode[by][2],
@@ -224,14 +228,23 @@ def _within(density: Density, runs: Runs) -> dict[str, dict[str, Any]]:
     return density.model.nested(runs) if density.model.law.response == "success" else {}
 
 
-def _moves(density: Density, runs: Runs) -> dict[str, np.ndarray]:
-    """For each factor whether its parameters are measured from the centre, (parameters,); see `Local`."""
+def _moves(density: Density, runs: Runs, wide: Mapping[str, Array] | None = None) -> dict[str, np.ndarray]:
+    """For each factor whether its parameters are measured from the centre, (parameters,); see `Local`.
+
+    Of factors that share a parameter one is, unless they are within each other: that of the most levels; or with the
+    scales of the deviations in `wide` that whose levels leave the centre most uncertain.
+    """
     model, within = density.model, _within(density, runs)
     found = {by: np.ones(len(names)) for by, names in model.factors.items()}
     if model.law.response == "loss":
         return found
     for p, factors in model.varying.items():
-        first = max(factors, key=lambda by: len(runs.levels[by]))
+
+        def uncertain(by: str, p: str = p) -> float:
+            count = len(runs.levels[by])
+            return count if wide is None else float(wide[f"{p}{varies_by(by)}_scale"]) ** 2 / count
+
+        first = max(factors, key=uncertain)
         for by in factors:
             if by != first and by not in within.get(first, {}):
                 found[by][model.factors[by].index(p + varies_by(by))] = 0.0

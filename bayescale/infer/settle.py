@@ -20,7 +20,10 @@ RATE, LAST = (
 PAIRS = 4  # of draws for each gradient, each with its mirror image
 NARROW = 0.2  # how wide the distribution is at first
 COLUMNS = 64  # of a Hessian at a time
+MEMORY = 0.99  # of Adam for how much gradients scatter, with some of the runs: less and less
 ROWS = 8192  # of a table for each gradient, where it has more
+EPOCH = 100  # of steps with some of the runs, before the gradient of all is found again
+BLOCK = 1 << 14  # runs that are looked at together, where all are
 
 
 class Settled(NamedTuple):
@@ -46,7 +49,6 @@ def settle(
     chart: Chart | None = None,
     width: Array | float = NARROW,
     steps: int = STEPS,
-    rate: float = RATE,
     rows: int = ROWS,
 ) -> Settled:
     """The mean-field approximation of a posterior, from a flat vector.
@@ -58,20 +60,22 @@ def settle(
     Args:
         key: the random key.
         density: the posterior.
-        runs: the table; of one with more than `rows` runs each step takes so many at random.
+        runs: the table; of one with more than `rows` runs each step takes so many at random, and how far these are
+            off the whole is known, to the first order, from where the last hundred steps began.
         start: the mean to begin with, (size,).
         chart: the coordinates that are taken for independent.
         width: the standard deviations to begin with, (size,) or a number.
-        steps: of Adam, whose rate falls from `rate` to a hundredth of it.
-        rate: in coordinates of order one.
+        steps: of Adam; with some of the runs whole hundreds of them.
         rows: see `runs`.
 
     Source:
-        Kucukelbir et al. 2017, arXiv:1603.00788; Kingma and Ba 2015, arXiv:1412.6980.
+        Kucukelbir et al. 2017, arXiv:1603.00788; Kingma and Ba 2015, arXiv:1412.6980; Johnson and Zhang 2013,
+        Accelerating stochastic gradient descent using predictive variance reduction.
     """
     widths = jnp.log(jnp.broadcast_to(jnp.asarray(width, float), start.shape))
     rows = rows if rows < len(runs) else 0
-    found = _settled(density, rows, runs, chart, (start, widths), rate, random.split(key, steps))
+    steps = -(-steps // EPOCH) * EPOCH if rows else steps
+    found = _settled(density, rows, runs, chart, (start, widths), random.split(key, steps))
     (position, widths), bound = jax.device_get(found)
     return Settled(position, np.exp(widths), bound)
 
@@ -83,42 +87,75 @@ def _settled(
     runs: Runs,
     chart: Chart | None,
     start: tuple[Array, Array],
-    rate: float,
     keys: Array,
 ) -> tuple[Any, Array]:
     import optax  # which fits that settle nothing do without
 
-    optimiser = optax.adam(optax.cosine_decay_schedule(rate, len(keys), LAST))
+    schedule = optax.cosine_decay_schedule(RATE, len(keys), LAST)
+    optimiser = optax.adam(schedule, b2=MEMORY) if rows else optax.adam(schedule)
 
-    def loss(normal, key):
+    def loss(normal, key, there):
         position, log_width = normal
         key_rows, key = random.split(key)
         some = _some(key_rows, runs, rows) if rows else runs
         drawn = jnp.exp(log_width) * random.normal(key, (PAIRS, len(position)))
         points = position + jnp.concatenate([drawn, -drawn])
         logs = jax.vmap(lambda point: density.log_posterior(point, some, chart))(points)
-        return -jnp.mean(logs) - jnp.sum(log_width)
+        found = -jnp.mean(logs) - jnp.sum(log_width)
+        return found + _difference(density, there, some, chart, position) if rows else found
 
-    def step(state, key):
+    def step(there, state, key):
         normal, memory = state
-        value, slope = jax.value_and_grad(loss)(normal, key)
+        value, slope = jax.value_and_grad(loss)(normal, key, there)
         change, memory = optimiser.update(slope, memory, normal)
         return (optax.apply_updates(normal, change), memory), -value
 
-    (normal, _), bound = lax.scan(step, (start, optimiser.init(start)), keys)
-    return normal, bound
+    def epoch(state, keys):
+        return lax.scan(partial(step, _everywhere(density, runs, chart, state[0][0])), state, keys)
+
+    begin = (start, optimiser.init(start))
+    if rows:
+        (normal, _), bound = lax.scan(epoch, begin, keys.reshape(-1, EPOCH, *keys.shape[1:]))
+    else:
+        (normal, _), bound = lax.scan(partial(step, None), begin, keys)
+    return normal, bound.ravel()
+
+
+def _everywhere(density: Density, runs: Runs, chart: Chart | None, at: Array) -> tuple[Array, Array, Array]:
+    """A position, the log posterior there of all runs, and its gradient."""
+    count = len(runs)
+
+    def of(begin):
+        here = begin + jnp.arange(min(BLOCK, count))
+        block = part(runs, jnp.minimum(here, count - 1), here < count)
+        return jax.value_and_grad(density.log_posterior)(at, block, chart)
+
+    value, slope = lax.map(of, jnp.arange(0, count, BLOCK))
+    # Each block has the prior once more; one beyond the last run has nothing else.
+    prior, of_prior = of(count)
+    extra = len(value) - 1
+    return at, jnp.sum(value) - extra * prior, jnp.sum(slope, axis=0) - extra * of_prior
+
+
+def _difference(
+    density: Density, there: tuple[Array, Array, Array], some: Runs, chart: Chart | None, position: Array
+) -> Array:
+    """How far off some runs are at a place where all are known, to the first order: what they are put right by."""
+    at, whole, slope = there
+    value, of_some = jax.value_and_grad(density.log_posterior)(at, some, chart)
+    return value - whole + (of_some - slope) @ (position - at)
 
 
 def _some(key: Array, runs: Runs, rows: int) -> Runs:
     """Some runs at random, each of which counts for as many as there are for each that is taken."""
-    count = jnp.shape(runs.weight)[0]
-    taken = random.randint(key, (rows,), 0, count)
-    columns = {name: jnp.asarray(values)[taken] for name, values in runs.columns.items()}
-    factors = {name: jnp.asarray(index)[taken] for name, index in runs.factors.items()}
-    weight = jnp.asarray(runs.weight)[taken] * (count / rows)
-    return runs.replace(
-        columns=columns, factors=factors, weight=weight, response=jnp.asarray(runs.response)[taken]
-    )
+    count = len(runs)
+    return part(runs, random.randint(key, (rows,), 0, count), count / rows)
+
+
+def part(runs: Runs, taken: Array, weight: Array | float) -> Runs:
+    """The runs at these places, whose weights are multiplied."""
+    some = jax.tree.map(lambda leaf: jnp.asarray(leaf)[taken] if jnp.ndim(leaf) else leaf, runs)
+    return some.replace(weight=some.weight * weight)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -1,5 +1,6 @@
 """The variational approximation of a posterior: for tables of a million runs and thousands of levels."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,13 +16,14 @@ from bayescale.infer.chart import Chart, anchor
 from bayescale.infer.density import Density
 from bayescale.infer.frame import chart_of
 from bayescale.infer.nuts import nuts
-from bayescale.infer.settle import STEPS, settle
+from bayescale.infer.settle import STEPS, Settled, part, settle
 from bayescale.model import Model
 from bayescale.provenance import provenance
 from bayescale.runs import Runs
 
 SMALL = 3000  # runs of the part of a table on which NUTS says what the approximation is worth
-FINER = 0.02  # the first rate of learning in the chart, where the mean has little way to go
+ROUNDS = 8  # of steps in the chart, at most, until it has settled
+STILL = 0.2  # posterior standard deviations that what levels share may move in the last of them
 BLOCK = 1 << 18  # runs whose second derivatives are found at a time
 
 
@@ -31,19 +33,21 @@ def variational(
     """Draws from the normal distribution nearest to a posterior, with independent coordinates: an approximation.
 
     The coordinates are those that NUTS samples in: deviations given their scales, as far as the data of each level
-    tell. First it settles without them, then they are made, and it settles in them. Each step takes some thousands of
-    runs at random, so that a step costs the same for a table of any length.
+    tell. First it settles without them, then they are made, and it settles in them, until what levels share stays
+    where it is. Each step takes some thousands of runs at random, so that it costs the same for a table of any length,
+    and is put right by the gradient of all runs, which is found anew now and then; see `settle`.
 
     What it is worth is measured: on a part of the table small enough for NUTS the means are compared, in posterior
-    standard deviations, and so are the widths. `stats` has "error", the median over what levels share of the distance
-    of the means, and "narrow", the median ratio of widths; the fit says so wherever it appears.
+    standard deviations, and so are the widths. `stats` has "moved", how far what levels share moved last, in posterior
+    standard deviations, "error", the median over what levels share of the distance of the means, and "narrow", the
+    median ratio of widths; the fit says so wherever it appears.
 
     Args:
         key: the random key.
         model: the model; effects left open are chosen from the table.
         runs: the table.
         draws: how many.
-        steps: of each of both stages.
+        steps: of each time that it settles, of which there are 2 to 9.
         check: whether to measure what it is worth.
 
     Raises:
@@ -103,25 +107,39 @@ def _approximated(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Draws, site -> (1, draws, ...), and what there is to say of them."""
     with parallel.bench():  # on an accelerator, if there is one: a large table is much work for each step
-        key_start, key_first, key_second, key_draws = random.split(key, 4)
+        key_start, key_first, key_draws, *keys = random.split(key, 3 + ROUNDS)
         runs = jax.tree.map(jnp.asarray, runs)
         density = Density.of(model, runs)
         start = jnp.median(density.prior_draws(key_start, 64), axis=0)
         first = settle(key_first, density, runs, start, steps=steps)
         chart = _chart(density, jnp.asarray(first.position), runs)
-        moved = density.recentre(jnp.asarray(first.position), chart)
-        width = np.where(np.isin(np.arange(density.size), density.indices("_raw")), 1.0, first.width)
-        last = settle(
-            key_second, density, runs, moved, chart=chart, width=jnp.asarray(width), steps=steps, rate=FINER
+        position = density.recentre(jnp.asarray(first.position), chart)
+        first = first._replace(
+            position=np.asarray(position),
+            width=np.where(np.isin(np.arange(density.size), density.indices("_raw")), 1.0, first.width),
         )
+        found, stats = _still(keys, density, runs, chart, first, steps)
         normal = random.normal(key_draws, (draws, density.size))
-        found = jax.device_get(_values(density, last.position + last.width * normal, runs, chart))
-    tail = last.bound[-steps // 4 :]
-    scatter = np.std(tail) / np.sqrt(len(tail) / 2)
-    change = float(np.mean(tail[len(tail) // 2 :]) - np.mean(tail[: len(tail) // 2]))
-    settled = bool(np.isfinite(tail).all() and change < 5 * scatter + 1.0)
-    stats = {"at_bound": [], "mode_converged": settled, "bound": float(np.mean(tail)), "bound_change": change}
-    return {name: np.asarray(values)[None] for name, values in found.items()}, stats | {"steps": 2 * steps}
+        points = found.position + found.width * normal
+        drawn = jax.device_get(_values(density, points, runs, chart))
+    return {name: np.asarray(values)[None] for name, values in drawn.items()}, stats
+
+
+def _still(
+    keys: Sequence[Array], density: Density, runs: Runs, chart: Chart, found: Settled, steps: int
+) -> tuple[Settled, dict[str, Any]]:
+    """What has settled in a chart so often that what levels share stays where it is, and what there is to say of it."""
+    shared = np.setdiff1d(np.arange(density.size), density.indices("_raw"))
+    stats: dict[str, Any] = {"at_bound": [], "mode_converged": False, "steps": steps}
+    for key in keys:
+        before, width = found.position, jnp.asarray(found.width)
+        found = settle(key, density, runs, jnp.asarray(before), chart=chart, width=width, steps=steps)
+        stats["moved"] = float(np.max((abs(found.position - before) / found.width)[shared]))
+        stats["mode_converged"] = stats["moved"] <= STILL  # never of nan
+        stats["steps"] += steps
+        if stats["mode_converged"]:
+            break
+    return found, stats | {"bound": float(np.mean(found.bound[-steps // 4 :]))}
 
 
 @partial(jax.jit, static_argnums=0)
@@ -139,7 +157,7 @@ def _chart(density: Density, position: Array, runs: Runs) -> Chart:
         curvatures[by] = np.asarray(sum(blocks, start=jnp.zeros(()))) * np.outer(scales, scales) + np.eye(
             len(scales)
         )
-    chart = chart_of(density, position, curvatures, anchor(density.model, runs), runs)
+    chart = chart_of(density, position, curvatures, anchor(density.model, runs), runs, wide=values)
     # Coordinates that are taken for independent may not turn with the slope: of many levels each knows its own.
     return chart._replace(lean=None)
 
@@ -151,12 +169,9 @@ def _curvature(density: Density, by: str, values: dict[str, Array], runs: Runs, 
     Of the runs from `begin` on, as many as a block has: each is of one level, so that its second derivatives are those
     of a function of a few numbers.
     """
-    model = density.model
-    here = begin + jnp.arange(min(BLOCK, len(runs)))
-    counts = here < len(runs)
-    taken = jax.tree.map(
-        lambda leaf: jnp.asarray(leaf)[jnp.minimum(here, len(runs) - 1)] if jnp.ndim(leaf) else leaf, runs
-    )
+    model, count = density.model, len(runs)
+    here = begin + jnp.arange(min(BLOCK, count))
+    taken = part(runs, jnp.minimum(here, count - 1), here < count)
     shifts = {of: values[f"{of}_raw"] * density.scales(of, values) for of in model.factors}
     level = taken.factors[by]
     own = taken.replace(factors=taken.factors | {by: jnp.arange(len(here))})
@@ -166,7 +181,7 @@ def _curvature(density: Density, by: str, values: dict[str, Array], runs: Runs, 
             with validation_enabled(False):
                 mean = model.expected(own, values, shifts | {by: at})
                 logs = model.noise(mean, own, values).log_prob(jnp.asarray(own.response))
-            return -jnp.sum(jnp.where(counts, own.weight * logs, 0.0))
+            return -jnp.sum(own.weight * logs)
 
         return jax.grad(total)(shift)
 
