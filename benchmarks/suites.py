@@ -3,7 +3,7 @@
 Suites whose parameters, thresholds and shocks are drawn from the priors of the default models, each fitted by NUTS: 8
 models at 24 tasks in 6 families. The laws themselves, of a table without tasks, are in calibration.py.
 
-    python benchmarks/suites.py --replicates 64
+    python benchmarks/suites.py
 
 A study that was interrupted goes on with --folder. With --only, those named are measured and the others stay.
 """
@@ -82,6 +82,9 @@ STUDIES: dict[str, tuple[Callable[[], "Items"], str]] = {
 }
 
 
+REPLICATES = dict.fromkeys(STUDIES, 64) | {"item response, 4 tries": 160}
+
+
 def measure(name: str, replicates: int, folder: Path | None) -> dict[str, Any]:
     """One study, and what is kept of it."""
     import jax
@@ -109,15 +112,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--replicates", type=int, default=64, help="suites of each kind; 16 make a block")
+    parser.add_argument("--replicates", type=int, help="suites of each kind; 16 make a block")
     parser.add_argument("--only", nargs="*", choices=STUDIES, help="names of studies")
     parser.add_argument("--folder", type=Path, help="where studies are kept, so that they can be resumed")
     given = parser.parse_args()
-    results = record.header("python benchmarks/suites.py --replicates 64")
+    results = record.header("python benchmarks/suites.py")
     results |= {"models": MODELS, "tasks": TASKS, "families": FAMILIES, "sampler": SAMPLER}
     results["studies"] = record.read("suites").get("studies", {})
     for name in given.only or STUDIES:
-        one = results["studies"][name] = measure(name, given.replicates, given.folder)
+        one = results["studies"][name] = measure(name, given.replicates or REPLICATES[name], given.folder)
         print(f"{name}: {one['verdict']}; {one['counts']}; {one['seconds']} s")
         for row in one["quantities"]:
             ends = f"{row['cover90_low']:.3f} to {row['cover90_high']:.3f}"
