@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayescale import models, noise
+from bayescale import models, noise, parallel
 from bayescale.infer import lean
 from bayescale.infer.chart import Chart
 from bayescale.infer.density import Density
@@ -83,11 +83,18 @@ def rare():
     return item_response(Runs.make(made, factors=["model", "task"]))
 
 
-def test_the_density_of_levels_stays_what_it_was(rare):
+@pytest.fixture(scope="module")
+def framed(rare):
+    """The density, its mode and the chart there."""
+    with parallel.workbench():
+        density = Density.of(rare.model.specialise(rare.runs), rare.runs)
+        mode = find(density, rare.runs, jax.random.key(0))
+        return density, mode, frame(density, mode, rare.runs).chart
+
+
+def test_the_density_of_levels_stays_what_it_was(rare, framed):
     """In the coordinates of levels, scales that lean among them."""
-    density = Density.of(rare.model.specialise(rare.runs), rare.runs)
-    mode = find(density, rare.runs, jax.random.key(0))
-    chart = frame(density, mode, rare.runs).chart
+    density, mode, chart = framed
     assert float(chart.lean.share) > 0.5
     vector = jnp.asarray(mode.position) + 0.1 * jax.random.normal(jax.random.key(1), (density.size,))
     moved = density.recentre(vector, chart)
@@ -99,9 +106,8 @@ def test_the_density_of_levels_stays_what_it_was(rare):
     assert float(difference) == pytest.approx(volume, abs=1e-6)
 
 
-def test_in_those_coordinates_spreads_in_logits_stay_when_the_slope_moves(rare):
-    density = Density.of(rare.model.specialise(rare.runs), rare.runs)
-    chart = frame(density, find(density, rare.runs, jax.random.key(0)), rare.runs).chart
+def test_in_those_coordinates_spreads_in_logits_stay_when_the_slope_moves(rare, framed):
+    density, _, chart = framed
     chart = chart._replace(lean=chart.lean._replace(share=jnp.ones(())))
     vector = jax.random.normal(jax.random.key(1), (density.size,))
     flatter = vector.at[density.place("slope")].add(-0.5)
