@@ -17,7 +17,9 @@ from bayescale.runs import Runs
 
 R_HAT, ESS, PARETO_K = 1.01, 400, 0.7  # beyond these a fit has not converged
 CHECKED = 1.05  # R-hat of what an approximation is measured against
-OFF, NARROW = 0.5, 0.5  # an approximation further from NUTS, in widths, or narrower, is no result
+# An approximation further from NUTS, in widths, or narrower is no result; the first of each is of the median over what
+# levels share, the second of the worst.
+OFF, NARROW = (0.5, 1.0), (0.5, 0.25)
 UNFINISHED = 1e-3  # the share of the replicates of a bootstrap that may be unfinished
 KINDS = ("mean", "new_run", "new_level")
 Draws = Mapping[str, npt.ArrayLike]
@@ -73,9 +75,9 @@ class Fit:
         if self.stats["at_bound"]:
             found.append(f"{', '.join(self.stats['at_bound'])} ran to the bound")
         elif not self.stats["mode_converged"]:
-            rising = "what levels share still moves: give it more steps"
-            found.append(rising if self.method == "svi" else "no start reached a mode")
-        if self.stats.get("error", 0.0) > OFF or self.stats.get("narrow", 1.0) < NARROW:
+            moving = f"what levels share still moves, by {self.stats.get('moved', np.nan):.2g} of its widths"
+            found.append(moving if self.method == "svi" else "no start reached a mode")
+        if "checked" in self.stats and self._far_from_nuts:
             found.append(f"{self._against_nuts}: too far off")
         if self.stats.get("checked_r_hat", 1.0) > CHECKED:
             found.append(
@@ -131,6 +133,12 @@ class Fit:
         if self.method == "published":
             return f"not fitted: {self.runs.source}"
         return f"converged ({self.method}): {self.stats['mode_agreed']} of {self.stats['mode_starts']} starts agree"
+
+    @property
+    def _far_from_nuts(self) -> bool:
+        off = self.stats["error"], max(self.stats["errors"].values())
+        narrow = self.stats["narrow"], min(self.stats["widths"].values())
+        return any(np.greater(off, OFF)) or any(np.less(narrow, NARROW))
 
     @property
     def _against_nuts(self) -> str:

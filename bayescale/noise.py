@@ -205,7 +205,7 @@ def _tries(runs: Runs) -> Array:
 def unsure(mean):
     """Success that is neither 0 nor 1: a curve that has run to its end has no logit, and nothing can contradict it."""
     kind = jnp.finfo(jnp.result_type(mean, 1.0))
-    return jnp.clip(mean, kind.tiny, 1 - kind.eps)
+    return jnp.clip(mean, float(kind.tiny) ** 0.9, 1 - kind.eps)  # over which any count is still finite
 
 
 def _binomial(mean, runs):

@@ -44,7 +44,7 @@ STUDIES = {
     "verdicts": "--suites 60 --others 12",
     "emergence": "--replicates 100",
     "items": "--suites 20",
-    "suites": "--replicates 64",
+    "suites": "",
     "overlap": "",
     "horizons": "",
     "gadre_verdicts": "",

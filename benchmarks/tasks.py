@@ -8,7 +8,8 @@
   bulk, of what levels share, for each second of sampling.
 - 1,000 models at 1,000 tasks, one attempt each: a million responses by the variational approximation, and what it is
   worth against NUTS on a part of them.
-- The same with more and fewer models, tasks and responses: seconds, and the most memory.
+- The same with more and fewer models, tasks and responses: seconds, and the most memory; what levels share beside what
+  was drawn, and how far levels are from it in their widths, the root mean square, which is 1 where these are right.
 
     python benchmarks/tasks.py --rounds 1 --peer PYTHON
 """
@@ -47,15 +48,21 @@ AGREED = 1.1  # R-hat, above which there is no effective sample size to compare
 SURE = 1e-12  # a probability that makes no difference to any count of the table
 
 
+def drawn(rng: np.random.Generator, models: int, tasks: int) -> dict[str, np.ndarray]:
+    """Compute, ability, thresholds and slopes, in decades and logits for each."""
+    x, ability = rng.uniform(-2, 2, models), 0.2 * rng.normal(size=models)
+    threshold, slope = rng.normal(size=tasks), 3 * np.exp(0.3 * rng.normal(size=tasks))
+    return {"x": x, "ability": ability, "threshold": threshold, "slope": slope}
+
+
 def simulate(models: int, tasks: int, attempts: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Compute, indices and counts of a table of models and tasks."""
     rng = np.random.default_rng(seed)
-    x, ability = rng.uniform(-2, 2, models), 0.2 * rng.normal(size=models)
-    threshold, slope = rng.normal(size=tasks), 3 * np.exp(0.3 * rng.normal(size=tasks))
-    p = 1 / (1 + np.exp(-slope * ((x + ability)[:, None] - threshold)))
+    true = drawn(rng, models, tasks)
+    p = 1 / (1 + np.exp(-true["slope"] * ((true["x"] + true["ability"])[:, None] - true["threshold"])))
     won = rng.binomial(attempts, p)
     model, task = (index.ravel() for index in np.indices(won.shape))
-    return {"x": x[model], "model": model, "task": task, "won": won.ravel().astype(float)}
+    return {"x": true["x"][model], "model": model, "task": task, "won": won.ravel().astype(float)}
 
 
 def runs_of(table: dict[str, np.ndarray], attempts: int) -> "Runs":
@@ -202,6 +209,23 @@ def approximated(models: int, tasks: int, attempts: int, *, check: bool) -> dict
     }
     found["memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found |= {name: [float(v.mean()), float(v.std())] for name, v in shared(fit.draws).items()}
+    true = drawn(np.random.default_rng(0), models, tasks)
+    found["drawn"] = {
+        "threshold": float(true["threshold"].mean()),
+        "slope": float(np.log(true["slope"]).mean()),
+        "spread": float(true["threshold"].std()),
+        "steeper": float(np.log(true["slope"]).std()),
+        "ability": float(true["ability"].std()),
+    }
+    thresholds = (np.log(fit.flat("threshold"))[:, None] + fit.flat("threshold_by_task")) / LN10
+    of_levels = {
+        "threshold": (thresholds, true["threshold"]),
+        "ability": (fit.flat("threshold_by_model") / LN10, -true["ability"]),
+    }
+    found["levels"] = {
+        name: float(np.sqrt(np.mean(((v.mean(axis=0) - truth) / v.std(axis=0)) ** 2)))
+        for name, (v, truth) in of_levels.items()
+    }
     found |= {
         k: fit.stats[k]
         for k in ("error", "narrow", "errors", "widths", "checked", "moved", "steps", "mode_converged")

@@ -231,23 +231,27 @@ def _within(density: Density, runs: Runs) -> dict[str, dict[str, Any]]:
 def _moves(density: Density, runs: Runs, wide: Mapping[str, Array] | None = None) -> dict[str, np.ndarray]:
     """For each factor whether its parameters are measured from the centre, (parameters,); see `Local`.
 
-    Of factors that share a parameter one is, unless they are within each other: that of the most levels; or with the
-    scales of the deviations in `wide` that whose levels leave the centre most uncertain.
+    Of crossed factors that share a parameter one is, with those that it is within: that of the most levels; or with
+    the scales of the deviations in `wide` that whose levels leave the centre most uncertain.
     """
     model, within = density.model, _within(density, runs)
     found = {by: np.ones(len(names)) for by, names in model.factors.items()}
     if model.law.response == "loss":
         return found
     for p, factors in model.varying.items():
+        together = {by: [by, *(of for of in within.get(by, {}) if of in factors)] for by in factors}
+        outer = {of for group in together.values() for of in group[1:]}
 
-        def uncertain(by: str, p: str = p) -> float:
-            count = len(runs.levels[by])
-            return count if wide is None else float(wide[f"{p}{varies_by(by)}_scale"]) ** 2 / count
+        def uncertain(by: str, p: str = p, together: Mapping[str, list[str]] = together) -> float:
+            if wide is None:
+                return len(runs.levels[by])
+            return sum(
+                float(wide[f"{p}{varies_by(of)}_scale"]) ** 2 / len(runs.levels[of]) for of in together[by]
+            )
 
-        first = max(factors, key=uncertain)
-        for by in factors:
-            if by != first and by not in within.get(first, {}):
-                found[by][model.factors[by].index(p + varies_by(by))] = 0.0
+        first = max((by for by in factors if by not in outer), key=uncertain)
+        for by in set(factors) - set(together[first]):
+            found[by][model.factors[by].index(p + varies_by(by))] = 0.0
     return found
 
 

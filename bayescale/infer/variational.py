@@ -16,12 +16,13 @@ from bayescale.infer.chart import Chart, anchor
 from bayescale.infer.density import Density
 from bayescale.infer.frame import chart_of
 from bayescale.infer.nuts import nuts
-from bayescale.infer.settle import STEPS, Settled, part, settle
+from bayescale.infer.settle import ROWS, STEPS, Settled, part, settle
 from bayescale.model import Model
 from bayescale.provenance import provenance
 from bayescale.runs import Runs
 
 SMALL = 3000  # runs of the part of a table on which NUTS says what the approximation is worth
+SHARE = 8  # one in so many of those runs for each step: what is measured is what is done with the whole
 ROUNDS = 8  # of steps in the chart, at most, until it has settled
 STILL = 0.2  # posterior standard deviations that what levels share may move in the last of them
 BLOCK = 1 << 18  # runs whose second derivatives are found at a time
@@ -34,13 +35,13 @@ def variational(
 
     The coordinates are those that NUTS samples in: deviations given their scales, as far as the data of each level
     tell. First it settles without them, then they are made, and it settles in them, until what levels share stays
-    where it is. Each step takes some thousands of runs at random, so that it costs the same for a table of any length,
-    and is put right by the gradient of all runs, which is found anew now and then; see `settle`.
+    where it is. Each step takes some thousands of runs at random, and is put right by the gradient of all runs, which
+    is found anew every hundred steps; see `settle`.
 
-    What it is worth is measured: on a part of the table small enough for NUTS the means are compared, in posterior
-    standard deviations, and so are the widths. `stats` has "moved", how far what levels share moved last, in posterior
-    standard deviations, "error", the median over what levels share of the distance of the means, and "narrow", the
-    median ratio of widths; the fit says so wherever it appears.
+    What it is worth is measured: on a part of the table small enough for NUTS, of whose runs each step takes a share
+    too, the means are compared, in posterior standard deviations, and so are the widths. `stats` has "moved", how far
+    what levels share moved last, in posterior standard deviations, "error", the median over what levels share of the
+    distance of the means, and "narrow", the median ratio of widths; the fit says so wherever it appears.
 
     Args:
         key: the random key.
@@ -59,9 +60,10 @@ def variational(
     model = model.specialise(runs)
     if not model.factors:
         raise ValueError("the model has no levels with deviations; NUTS is fast, and exact: use nuts")
-    found, stats = _approximated(key, model, runs, draws, steps)
+    key_found, key_check = random.split(key)
+    found, stats = _approximated(key_found, model, runs, draws, steps)
     if check:
-        stats |= measured(random.fold_in(key, 1), model, runs, steps=steps)
+        stats |= measured(key_check, model, runs, steps=steps)
     return Fit(model, runs, found, "svi", stats | provenance(key))
 
 
@@ -72,10 +74,10 @@ def measured(
 
     The part has some of the levels of the factors, at random, with all their runs.
     """
-    part = some_levels(np.random.default_rng(np.asarray(random.key_data(key))), model, runs, rows)
-    model = model.specialise(part)
-    exact = nuts(key, model, part, draws=500, warmup=300, target=0.9, retry=False)
-    found, _ = _approximated(key, model, part, 2000, steps)
+    some = some_levels(np.random.default_rng(np.asarray(random.key_data(key))), model, runs, rows)
+    model = model.specialise(some)
+    exact = nuts(key, model, some, draws=500, warmup=300, target=0.9, retry=False)
+    found, _ = _approximated(key, model, some, 2000, steps, rows=len(some) // SHARE)
     shared = [name for name, values in found.items() if values.ndim == 2]
     off, narrow = {}, {}
     for name in shared:
@@ -87,7 +89,7 @@ def measured(
         "narrow": float(np.median(list(narrow.values()))),
         "errors": off,
         "widths": narrow,
-        "checked": len(part),
+        "checked": len(some),
         "checked_r_hat": float(max(values[..., 0].max() for values in exact.diagnostics.values())),
     }
 
@@ -103,7 +105,7 @@ def some_levels(rng: np.random.Generator, model: Model, runs: Runs, rows: int) -
 
 
 def _approximated(
-    key: Array, model: Model, runs: Runs, draws: int, steps: int
+    key: Array, model: Model, runs: Runs, draws: int, steps: int, rows: int = ROWS
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Draws, site -> (1, draws, ...), and what there is to say of them."""
     with parallel.bench():  # on an accelerator, if there is one: a large table is much work for each step
@@ -111,14 +113,14 @@ def _approximated(
         runs = jax.tree.map(jnp.asarray, runs)
         density = Density.of(model, runs)
         start = jnp.median(density.prior_draws(key_start, 64), axis=0)
-        first = settle(key_first, density, runs, start, steps=steps)
+        first = settle(key_first, density, runs, start, steps=steps, rows=rows)
         chart = _chart(density, jnp.asarray(first.position), runs)
         position = density.recentre(jnp.asarray(first.position), chart)
         first = first._replace(
             position=np.asarray(position),
             width=np.where(np.isin(np.arange(density.size), density.indices("_raw")), 1.0, first.width),
         )
-        found, stats = _still(keys, density, runs, chart, first, steps)
+        found, stats = _still(keys, density, runs, chart, first, steps=steps, rows=rows)
         normal = random.normal(key_draws, (draws, density.size))
         points = found.position + found.width * normal
         drawn = jax.device_get(_values(density, points, runs, chart))
@@ -126,20 +128,26 @@ def _approximated(
 
 
 def _still(
-    keys: Sequence[Array], density: Density, runs: Runs, chart: Chart, found: Settled, steps: int
+    keys: Sequence[Array], density: Density, runs: Runs, chart: Chart, found: Settled, **options: int
 ) -> tuple[Settled, dict[str, Any]]:
     """What has settled in a chart so often that what levels share stays where it is, and what there is to say of it."""
     shared = np.setdiff1d(np.arange(density.size), density.indices("_raw"))
-    stats: dict[str, Any] = {"at_bound": [], "mode_converged": False, "steps": steps}
+    moved, steps = np.inf, len(found.bound)
     for key in keys:
         before, width = found.position, jnp.asarray(found.width)
-        found = settle(key, density, runs, jnp.asarray(before), chart=chart, width=width, steps=steps)
-        stats["moved"] = float(np.max((abs(found.position - before) / found.width)[shared]))
-        stats["mode_converged"] = stats["moved"] <= STILL  # never of nan
-        stats["steps"] += steps
-        if stats["mode_converged"]:
+        found = settle(key, density, runs, jnp.asarray(before), chart=chart, width=width, **options)
+        moved = float(np.max((abs(found.position - before) / found.width)[shared]))
+        steps += len(found.bound)
+        if not moved > STILL:  # or it is nan
             break
-    return found, stats | {"bound": float(np.mean(found.bound[-steps // 4 :]))}
+    bound = float(np.mean(found.bound[-len(found.bound) // 4 :]))
+    return found, {
+        "at_bound": [],
+        "mode_converged": moved <= STILL,
+        "moved": moved,
+        "steps": steps,
+        "bound": bound,
+    }
 
 
 @partial(jax.jit, static_argnums=0)
