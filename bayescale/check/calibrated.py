@@ -94,7 +94,8 @@ class Calibration:
 
     def scores(self, quantity: str) -> tuple[float, float]:
         """Mean and standard deviation of the z-scores, (truth - mean) / sd, of the middle 99%."""
-        z = (self._of("truth", quantity) - self._of("mean", quantity)) / self._of("sd", quantity)
+        with np.errstate(invalid="ignore"):  # of a budget that would take more than numbers can say
+            z = (self._of("truth", quantity) - self._of("mean", quantity)) / self._of("sd", quantity)
         z = z[np.isfinite(z)]
         if len(z) < 2:
             return np.nan, np.nan
