@@ -218,7 +218,7 @@ def _beta_binomial(mean, runs, *, concentration):
 
 
 def _logit_normal(mean, runs, *, scatter):
-    return BinomialLogitNormal(mean, scatter, _tries(runs))
+    return BinomialLogitNormal(unsure(mean), scatter, _tries(runs))
 
 
 def _average(mean, runs, *, sigma):

@@ -141,13 +141,15 @@ def test_a_curve_that_has_run_to_its_end_has_a_finite_gradient(runs, model):
 
 
 @pytest.mark.parametrize("p", [0.0, 1e-310, 1.0])
-@pytest.mark.parametrize("by", [noise.binomial, noise.beta_binomial])
+@pytest.mark.parametrize("by", [noise.binomial, noise.beta_binomial, noise.logit_normal])
 def test_counts_that_cannot_be_have_finite_gradients(runs, p, by):
     """Successes where there can be none, and failures, of a hundred tries each."""
     many = runs.replace(columns=runs.columns | {"trials": np.full(240, 200.0)}, response=np.full(240, 100.0))
 
     def log_density(p):
-        return jnp.sum(by(jnp.full(240, p), many, {"concentration": 3.0}).log_prob(many.response))
+        return jnp.sum(
+            by(jnp.full(240, p), many, {"concentration": 3.0, "scatter": 0.5}).log_prob(many.response)
+        )
 
     value, gradient = jax.value_and_grad(log_density)(p)
     assert np.isfinite(value)
