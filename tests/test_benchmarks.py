@@ -399,3 +399,18 @@ def test_bootstraps_hold_what_the_readme_says():
         assert by_size[kind]["alpha"] > by_run[kind]["alpha"] + 0.1
     every = [held for kind in ("percentile", "bca") for held in cases["log-normal noise"][kind].values()]
     assert 0.84 < min(every) <= max(every) < 0.91
+
+
+def test_laws_of_loss_are_calibrated():
+    """Of those of 1,024 tables: in a sound study one has uneven ranks once in a hundred, and each interval holds 90%."""
+    studies = written("calibration")["studies"]
+    found = {name: one for name, one in studies.items() if models.load(name).response == "loss"}
+    assert len(found) >= 12
+    for name, one in found.items():
+        assert one["replicates"] == 1024
+        assert not one["uneven"], name
+        held = [row["cover90"] for row in one["quantities"]]
+        assert 0.88 < np.mean(held) < 0.92, name
+        assert 0.86 < min(held), name
+        lost = 1 - one["counts"]["converged"] / 1024
+        assert lost < 0.025 or name in ("m4", "broken_power", "coupled"), name
