@@ -11,7 +11,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -68,12 +67,12 @@ def assert_complete(store, count):
         assert store.read(number).tobytes() == block(number).tobytes()
 
 
-def python(script, *arguments):
+def python(script, *arguments, **options):
     head = "import os, signal, sys, time\nimport numpy as np\n"
     head += "from bayescale.blocks import compute\nfrom bayescale.ledger import Ledger\n"
     head += f"{inspect.getsource(block)}\n{inspect.getsource(work)}\n"
     command = [sys.executable, "-c", head + script, *(str(a) for a in arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, **options)
 
 
 # ---- What is kept
@@ -575,9 +574,13 @@ def test_a_line_that_did_not_reach_the_disk(folder, monkeypatch):
 
 @pytest.mark.parametrize("way", ["at random", "at each step"])
 def test_survives_kill_9(tmp_path, way):
-    """A kill between any two steps of beginning and of writing, and at random moments."""
+    """A kill between any two steps of beginning and of writing, and at random moments.
+
+    Each process is forked from one that has imported what it takes and holds nothing.
+    """
     script = """
-left = int(sys.argv[2])
+import random
+left, rng = 0, random.Random(3)
 def dying(step):
     def call(*arguments):
         global left
@@ -586,25 +589,35 @@ def dying(step):
             os.kill(os.getpid(), signal.SIGKILL)
         return step(*arguments)
     return call
-for name in ("fsync", "replace", "truncate"):
-    setattr(os, name, dying(getattr(os, name)))
-print("ready", flush=True)
-with Ledger.open(sys.argv[1], {"seed": 1}, resume=True) as ledger:
-    compute(work, ledger, 400)
-"""
-    rng, found = random.Random(3), []
-    for i in range(15):
+for i in range(15):
+    ready, told = os.pipe()
+    child = os.fork()
+    if not child:
         # From the second start on, 2 steps of opening and 5 of each block.
-        process = python(script, tmp_path / "a", i + 1 if way == "at each step" else 0)
+        left = i + 1 if sys.argv[2] == "at each step" else 0
+        for name in ("fsync", "replace", "truncate"):
+            setattr(os, name, dying(getattr(os, name)))
+        os.write(told, b".")
+        with Ledger.open(sys.argv[1], {"seed": 1}, resume=True) as ledger:
+            compute(work, ledger, 400)
+        os._exit(0)
+    os.read(ready, 1)
+    if sys.argv[2] == "at random":
+        time.sleep(rng.uniform(0, 0.06))
+        os.kill(child, signal.SIGKILL)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    sys.stdin.readline()
+"""
+    found = []
+    with python(script, tmp_path / "a", way, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
-        process.stdout.readline()
-        if way == "at random":
-            time.sleep(rng.uniform(0, 0.06))
-            process.kill()
-        assert process.wait(30) == -signal.SIGKILL
-        process.stdout.close()
-        if (tmp_path / "a" / "study.json").exists():
-            found.append(400 - len(missing(tmp_path / "a", 400)))
+        for _ in range(15):
+            assert int(process.stdout.readline()) == -signal.SIGKILL
+            if (tmp_path / "a" / "study.json").exists():
+                found.append(400 - len(missing(tmp_path / "a", 400)))
+            process.stdin.write("\n")
+            process.stdin.flush()
     assert found == sorted(found)  # nothing that was there is lost
     assert 1 < found[-1] < 400
     count = found[-1] + 3
