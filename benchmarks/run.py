@@ -39,7 +39,7 @@ STUDIES = {
     "bootstrap_coverage": "--tables 256",
     "uneven_noise": "--tables 128",
     "misfit": "--tables 40",
-    "bad_input": "--tables 10000 --seconds 2700",
+    "bad_input": "--tables 10000 --seconds 3600",
     "kills": "--kills 200",
     "verdicts": "--suites 60 --others 12",
     "emergence": "--replicates 100",
