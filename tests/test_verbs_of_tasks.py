@@ -131,6 +131,16 @@ def test_a_plateau_is_told_in_the_sentence(found):
     assert said["rise"] == [-0.1, 0.1, 0.3]
 
 
+def test_an_approximation_behind_the_overlap_is_told(found):
+    stats = {"at_bound": [], "mode_converged": True, "error": 0.2, "narrow": 0.8, "checked": 240}
+    stats |= {"errors": {"slope": 0.3}, "widths": {"slope": 0.7}}
+    said = replace(found, fit=found.fit.replace(method="svi", stats=stats)).findings
+    (one,) = [finding for finding in said if finding.code == "OVERLAP_APPROXIMATE"]
+    assert "widths 0.80 of them" in one.message
+    assert "20,000 rows" in one.action
+    assert "OVERLAP_APPROXIMATE" not in [finding.code for finding in found.findings]
+
+
 def test_the_sentence(found):
     assert found.sentence.startswith("NOT PREDICTABLE: a smooth law: 2.4 decades (1.9 to 3) from 10% to 90%")
     assert re.search(r"at 4\.64e23 the score is 9\d\.\d% \(", found.sentence)

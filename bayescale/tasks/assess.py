@@ -75,7 +75,7 @@ class Assessment:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Those of all back-tests, and whether the forecast is in doubt."""
+        """Those of all back-tests, whether the forecast is in doubt, and that the overlap is of an approximation."""
         tested = [] if self.backtest is None else [self.backtest.backtest]
         found = [finding for one in (*tested, *self.left_out.values()) for finding in one.findings]
         if self.forecast.doubt:
@@ -86,6 +86,16 @@ class Assessment:
                     f"the forecast is made of draws whose weights are in doubt: {'; '.join(self.forecast.doubt)}",
                     float(len(self.forecast.doubt)),
                     "Take its interval for a rough one; the back-test, which is made alike, says how it did",
+                )
+            )
+        if self.fit is not None and self.fit.method == "svi" and self.fit.converged:
+            found.append(
+                Finding(
+                    "OVERLAP_APPROXIMATE",
+                    "note",
+                    f"the fit behind the overlap: {self.fit.verdict}",
+                    self.fit.stats.get("error", 1.0),
+                    f"Give fewer tasks or models for intervals that are right: up to {CELLS:,} rows NUTS takes",
                 )
             )
         return sorted_by_severity(found)
