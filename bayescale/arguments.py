@@ -3,7 +3,9 @@
 Everything is imported where it is needed, so that help and mistakes cost nothing.
 """
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 
 def table_of(runs: str, *, response, factors, where, names, vocabulary, separator, keep_duplicates):
@@ -211,12 +213,11 @@ def count_of(text: str, option: str) -> int:
     return int(value)
 
 
-def quantities_of(law, compute: str | None, at: tuple[str, ...], option: str = "--compute"):
+def quantities_of(law, compute: str | None, at: tuple[str, ...], option: str = "--compute") -> dict[str, Any]:
     """What a study is asked for: the parameters of the law, an allocation for a budget, the response at points."""
     from bayescale.columns import number
-    from bayescale.decide import allocate
 
-    found = {p: p for p in law.parameters}
+    found: dict[str, Any] = {p: p for p in law.parameters}
     if compute:
         budget = number(compute)
         if budget is None:
@@ -226,13 +227,19 @@ def quantities_of(law, compute: str | None, at: tuple[str, ...], option: str = "
                 f"{option}: law {law.name} is not a law in N and D, which a budget could be split into"
             )
 
-        def split(fit):
-            return allocate.split(fit, budget, centre=True, strict=False, bounds=allocate.WIDE)
-
-        found["N at budget"] = lambda fit: split(fit)[0]
-        found["D at budget"] = lambda fit: split(fit)[1]
-        found["D/N at budget"] = lambda fit: split(fit)[1] / split(fit)[0]
+        found |= {f"{part} at budget": partial(_allocated, part, budget) for part in ("N", "D", "D/N")}
     for text in at:
-        point = point_of(text)
-        found[f"{law.response} at {text}"] = lambda fit, point=point: fit.mean(fit.centre(), **point)
+        found[f"{law.response} at {text}"] = partial(_at_point, point_of(text))
     return found
+
+
+# Functions of this module, not of the call: workers are to have them too.
+def _allocated(part: str, budget: float, fit):
+    from bayescale.decide import allocate
+
+    N, D = allocate.split(fit, budget, centre=True, strict=False, bounds=allocate.WIDE)
+    return {"N": N, "D": D, "D/N": D / N}[part]
+
+
+def _at_point(point: dict[str, float], fit):
+    return fit.mean(fit.centre(), **point)

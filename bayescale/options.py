@@ -80,6 +80,16 @@ as_tested = click.option(
 seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 
 
+def shared(function: Callable) -> Callable:
+    """The options of a study that others may share the work of."""
+    for option in (
+        click.option("--dask", help="Address of a Dask scheduler whose workers share the work."),
+        click.option("--workers", type=click.IntRange(1), help="Processes that share the work."),
+    ):
+        function = option(function)
+    return function
+
+
 def reading(function: Callable) -> Callable:
     """The options of a verb that reads a table of runs."""
     options = [

@@ -53,6 +53,11 @@ def exhausted(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
+def cores() -> int:
+    """How many cores this process has; by `NPROC`, which JAX reads as well, they may be fewer than the machine's."""
+    return min(int(os.environ.get("NPROC") or os.cpu_count() or 1), os.cpu_count() or 1)
+
+
 def together() -> int:
     """How many blocks of a batch are computed in one call."""
     return devices() * (ON_ACCELERATOR if accelerated() else 1)

@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from bayescale import arguments
-from bayescale.options import MODEL, as_csv, as_json, examples, figure, modelling, reading, seed
+from bayescale.options import MODEL, as_csv, as_json, examples, figure, modelling, reading, seed, shared
 from bayescale.printed import print_json, print_table, write_csv
 
 NAMES = ("isoflop", "ladder", "ray", "random", "overtrained", "checkpoints")
@@ -191,7 +191,7 @@ def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json:
 
 @click.command(
     epilog=examples(
-        "bayescale calibrate --law chinchilla --replicates 1000 --budget 1e23 --out study/",
+        "bayescale calibrate --law chinchilla --replicates 1000 --budget 1e23 --out study/ --workers 8",
         "bayescale calibrate runs.csv --law chinchilla --effect size --figure ranks.png",
         "bayescale calibrate --law chinchilla --noise huber --method bootstrap --interval bca",
     )
@@ -221,6 +221,7 @@ def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json:
     "--out", type=click.Path(file_okay=False), help="Folder of the study, from which it can be resumed."
 )
 @click.option("--resume", is_flag=True, help="Go on with the study in --out.")
+@shared
 @seed
 @reading
 @figure
@@ -247,11 +248,12 @@ def calibrate(
     """
     import jax
 
+    from bayescale import workers
     from bayescale.check.calibration import calibrate as run
     from bayescale.verbs_of_studies import watched
 
     plan = {name: options.pop(name) for name in ("design", "size", "compute")}
-    own = {name: options.pop(name) for name in ("budget", "at", "out", "resume")}
+    own = {name: options.pop(name) for name in ("budget", "at", "out", "resume", "workers", "dask")}
     if own["resume"] and not own["out"]:
         raise ValueError("--resume goes on with the study in a folder; say which, as --out study/")
     settings: dict[str, Any] = {"interval": interval} if interval else {}
@@ -267,12 +269,15 @@ def calibrate(
     table = arguments.table_of(runs, **options) if runs else _design(chosen, plan, seed)
     model = arguments.model_of(table.kind, **chosen)
     named = arguments.quantities_of(model.law, own["budget"], own["at"], "--budget")
-    asked = {
+    asked: dict[str, Any] = {
         name.replace("at budget", f"at {own['budget']} FLOP"): function
         for name, function in named.items()
         if callable(function)
     }
-    with watched(as_json, 1) as report:
+    with (
+        workers.of(own["workers"], own["dask"]) as (executor, in_flight),
+        watched(as_json, 1) as report,
+    ):
         found = run(
             jax.random.key(seed),
             model,
@@ -283,6 +288,8 @@ def calibrate(
             **settings,
             folder=own["out"],
             resume=own["resume"],
+            executor=executor,
+            in_flight=in_flight,
             report=report,
         )
     rows = found.rows()

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bayescale import arguments
-from bayescale.options import MODEL, as_csv, as_json, examples, modelling, reading, seed
+from bayescale.options import MODEL, as_csv, as_json, examples, modelling, reading, seed, shared
 from bayescale.printed import print_json, print_table, write_rows
 
 
@@ -71,8 +71,7 @@ from bayescale.printed import print_json, print_table, write_rows
     "-o", "--out", type=click.Path(file_okay=False), help="Folder of the study, from which it can be resumed."
 )
 @click.option("--resume", is_flag=True, help="Go on with the study in --out.")
-@click.option("--workers", type=click.IntRange(1), help="Processes that share the work.")
-@click.option("--dask", help="Address of a Dask scheduler whose workers share the work.")
+@shared
 @click.option("--double", is_flag=True, help="Double precision from the first step on.")
 @seed
 @reading

@@ -1,6 +1,7 @@
 """Workers: processes of this machine, or those of a Dask cluster, that share the blocks of a study."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
 
@@ -28,11 +29,18 @@ def of(processes: int | None, dask: str | None) -> Iterator[tuple[Executor | Non
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
+        own = max(1, (os.cpu_count() or 1) // processes)
         # A forked child of a process that has used JAX can hang.
-        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        spawned = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, spawned, initializer=_has_cores, initargs=(own,)) as pool:
             yield pool, AHEAD * processes
     else:
         yield None, AHEAD
+
+
+def _has_cores(count: int) -> None:
+    """Told to a worker before JAX begins: threads of every worker on every core would be in each other's way."""
+    os.environ["NPROC"] = str(count)
 
 
 def _dask(address: str) -> Iterator[tuple[Executor, int]]:

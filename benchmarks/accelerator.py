@@ -34,7 +34,7 @@ def posteriors() -> dict[str, Any]:
     from calibration import designed
 
     from bayescale import models, noise
-    from bayescale.check import calibration
+    from bayescale.check import calibration, trial
     from bayescale.infer.many import nuts_in_lanes
     from bayescale.infer.simulated import from_priors, table_of
     from bayescale.model import Model
@@ -50,7 +50,7 @@ def posteriors() -> dict[str, Any]:
         )
 
     def one_by_one(seed: int) -> list:
-        return list(calibration._fits(jax.random.key(seed), model, tables, "nuts", calibration.SAMPLER))
+        return list(trial._fits(jax.random.key(seed), model, tables, "nuts", calibration.SAMPLER))
 
     found = {}
     for name, run, count in (("lanes", in_lanes, LANES), ("one_by_one", one_by_one, ONE_BY_ONE)):
@@ -58,7 +58,7 @@ def posteriors() -> dict[str, Any]:
         began = time.perf_counter()
         fits = run(1)
         seconds = time.perf_counter() - began
-        sound = float(np.mean([fit is not None and calibration.sound(fit) for fit in fits]))
+        sound = float(np.mean([fit is not None and trial.sound(fit) for fit in fits]))
         found[name] = {"tables": count, "seconds": seconds, "a_second": count / seconds, "sound": sound}
     return found
 

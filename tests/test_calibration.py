@@ -9,10 +9,11 @@ from click.testing import CliRunner
 from scipy.stats import binomtest, kstest
 
 from bayescale import models, noise, plot_of_calibration
-from bayescale.check import calibration
+from bayescale.check import trial
 from bayescale.check.calibrated import RANKS, Calibration, band
-from bayescale.check.calibration import calibrate, dtype_of
+from bayescale.check.calibration import calibrate
 from bayescale.check.designs import columns_of
+from bayescale.check.trial import dtype_of
 from bayescale.cli import main
 from bayescale.infer.simulated import from_priors, from_truth, truth_of
 from bayescale.model import Model
@@ -93,7 +94,7 @@ def test_a_sound_approximation_is_calibrated(study):
 
 
 def test_intervals_that_are_too_narrow_are_found(design, monkeypatch):
-    own = calibration._fits
+    own = trial._fits
 
     def narrowed(*given):
         def half(values):
@@ -102,7 +103,7 @@ def test_intervals_that_are_too_narrow_are_found(design, monkeypatch):
 
         return [fit.replace(draws={n: half(v) for n, v in fit.draws.items()}) for fit in own(*given)]
 
-    monkeypatch.setattr(calibration, "_fits", narrowed)
+    monkeypatch.setattr(trial, "_fits", narrowed)
     found = calibrate(KEY, POWER, design, replicates=96, method="laplace")
     assert set(found.uneven) >= {"A", "alpha", "sigma"}
     assert found.verdict.startswith("NOT CALIBRATED: ")

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chi2, kstest
 
 from bayescale import diagnostics, models, noise, parallel
-from bayescale.check import calibration
+from bayescale.check import calibration, trial
 from bayescale.check.designs import columns_of
 from bayescale.infer import lanes, many
 from bayescale.infer.density import Density
@@ -122,7 +122,7 @@ def test_fits_say_what_they_are(fits, design, simulated):
 
 def test_calibration_in_lanes(design, monkeypatch):
     """Coverage of 90% intervals in 96 tables, each quantity between 80 and 97%: once in 500 with sound code."""
-    monkeypatch.setitem(calibration.TABLES, "lanes", 96)
+    monkeypatch.setitem(trial.TABLES, "lanes", 96)
     found = calibration.calibrate(KEY, POWER, design, replicates=96, method="lanes", draws=100, warmup=100)
     assert found.counts["converged"] >= 92
     assert not found.uneven
@@ -137,9 +137,9 @@ def test_those_that_did_not_converge_are_tried_once_more(design, simulated, monk
         asked.append((len(responses), sampler["draws"], sampler["target"]))
         return nuts_in_lanes(keys, model, design, responses, **sampler)
 
-    monkeypatch.setattr(calibration, "nuts_in_lanes", counted)
+    monkeypatch.setattr(trial, "nuts_in_lanes", counted)
     sampler = {"chains": 2, "draws": 10, "warmup": 100, "target": 0.9}
-    fits = calibration._in_lanes(KEY, POWER, design, simulated, sampler)
+    fits = trial._in_lanes(KEY, POWER, design, simulated, sampler)
     assert asked == [(8, 10, 0.9), (8, 20, 0.95)]  # too few draws, whatever they are
     assert {fit.draws["alpha"].shape for fit in fits} == {(2, 20)}
 

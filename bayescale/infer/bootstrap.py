@@ -14,11 +14,11 @@ import numpy as np
 from jax import Array, random
 
 from bayescale import parallel, recipe, storage
-from bayescale.blocks import BLOCK, Memory, compute, lost
+from bayescale.blocks import BLOCK, Memory, compute
 from bayescale.fit import Fit
 from bayescale.infer.objective import Objective
 from bayescale.infer.optimize import fitted, point
-from bayescale.infer.parcel import Parcel, place
+from bayescale.infer.parcel import Parcel, place, place_of
 from bayescale.infer.plan import STARTS
 from bayescale.infer.replicates import Job
 from bayescale.infer.resample import Resampling
@@ -94,7 +94,7 @@ def bootstrap(
         *keys, of_replicates = random.split(key, 3)
     data = np.asarray(random.key_data(of_replicates))
     job = Job(model, runs, priors, resampling, data, NO_PLAN, NO_PLAN, mixed=mixed, errors=errors)
-    begun_at = place() if executor is None else _place_of(executor)
+    begun_at = place() if executor is None else place_of(executor)
     begun = _begun(folder, job, begun_at) if folder is not None and resume else None
     job, point = _planned(job, keys, provenance(key), begun)
     blocks = -(-replicates // BLOCK)
@@ -147,19 +147,6 @@ def load_study(folder: str | Path, *, law: Law | None = None) -> Study:
     if not blocks:
         raise ValueError(f"{folder}: the study has no block yet; resume it")
     return Study(point, job, ledger, blocks * BLOCK)
-
-
-def _place_of(executor: Executor) -> dict[str, Any]:
-    """What workers are, before they are given any work."""
-    try:
-        return executor.submit(place).result()
-    except Exception as error:
-        if not lost(error):
-            raise
-        raise ChildProcessError(
-            "no worker came up, or the first one died at once: nothing was computed. Do workers have bayescale, and is "
-            "there memory for it?"
-        ) from error
 
 
 def _settings(job: Job, begun_at: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Posterior draws for many tables at once: folds of a back-test, a table without some runs, simulations."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
@@ -66,7 +65,7 @@ def _side_by_side(begun: Mapping[int, Begun], sample: Callable[[int], Fit]) -> d
         if (like := (one.density, len(one.runs), jax.tree.structure(one.runs))) not in traced:
             traced.add(like)
             fits[k] = sampled(k)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(parallel.cores()) as pool:
         left = [k for k in begun if k not in fits]
         return fits | dict(zip(left, pool.map(sampled, left), strict=True))
 
