@@ -55,7 +55,9 @@ def exhausted(error: Exception) -> bool:
 
 def cores() -> int:
     """How many cores this process has; by `NPROC`, which JAX reads as well, they may be fewer than the machine's."""
-    return min(int(os.environ.get("NPROC") or os.cpu_count() or 1), os.cpu_count() or 1)
+    every = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    said = os.environ.get("NPROC", "")
+    return min(int(said) if said.isdecimal() and int(said) else every, every)
 
 
 def together() -> int:

@@ -29,7 +29,9 @@ def of(processes: int | None, dask: str | None) -> Iterator[tuple[Executor | Non
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
-        own = max(1, (os.cpu_count() or 1) // processes)
+        from bayescale import parallel
+
+        own = max(1, parallel.cores() // processes)
         # A forked child of a process that has used JAX can hang.
         spawned = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(processes, spawned, initializer=_has_cores, initargs=(own,)) as pool:

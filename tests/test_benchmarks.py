@@ -402,10 +402,10 @@ def test_bootstraps_hold_what_the_readme_says():
 
 
 def test_laws_of_loss_are_calibrated():
-    """Of those of 1,024 tables: in a sound study one has uneven ranks once in a hundred, and each holds 90%."""
+    """Over 1,024 tables, also with other noise: a sound study has uneven ranks once in a hundred, and holds 90%."""
     studies = written("calibration")["studies"]
-    found = {name: one for name, one in studies.items() if models.load(name).response == "loss"}
-    assert len(found) >= 13
+    found = {n: one for n, one in studies.items() if models.load(n.split(",")[0]).response == "loss"}
+    assert len(found) >= 17
     for name, one in found.items():
         assert one["replicates"] == 1024
         assert not one["uneven"], name

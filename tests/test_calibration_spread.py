@@ -2,13 +2,14 @@
 
 import functools
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bayescale import models, noise, workers
+from bayescale import models, noise, parallel, workers
 from bayescale.check.calibration import calibrate
 from bayescale.check.designs import columns_of
 from bayescale.check.trial import Sent, Trial
@@ -92,10 +93,15 @@ def test_workers_have_laws_of_files_and_truths_of_other_laws(design, pool, tmp_p
     file = tmp_path / "own_power.py"
     file.write_text(OWN_LAW)
     own = Model(law_in(file), noise.log_normal, effects=())
-    truth = truth_of(POWER, design, {"A": 50.0, "alpha": 0.07, "sigma": 0.02})
+    numbers = {"A": 50.0, "alpha": 0.07, "sigma": 0.02}
+    truth = truth_of(POWER, design, numbers)
     asked = {"truth": truth, "method": "laplace", "quantities": {"ahead": functools.partial(beyond, 1e23)}}
     here = calibrate(KEY, own, design, replicates=16, **asked)
     assert here.quantities == ("ahead",)
+    same(here, calibrate(KEY, own, design, replicates=16, executor=pool, **asked))
+    asked["truth"] = truth_of(own, design, {"A": 3.0, "alpha": 0.07, "sigma": 0.02})
+    here = calibrate(KEY, own, design, replicates=16, **asked)
+    assert here.quantities == ("A", "alpha", "ahead")
     same(here, calibrate(KEY, own, design, replicates=16, executor=pool, **asked))
 
 
@@ -113,14 +119,27 @@ def test_what_workers_cannot_have_is_refused(design, pool):
         sent((0,))
 
 
-def test_the_verb_shares_its_work(pool):
+def test_threads_of_a_worker_take_turns(design):
+    """NumPyro would trace in all of them at once."""
+    sampler = {"chains": 1, "draws": 25, "warmup": 25}
+    with ThreadPoolExecutor(3) as threads:
+        there = calibrate(KEY, POWER, design, replicates=48, executor=threads, **sampler)
+    same(calibrate(KEY, POWER, design, replicates=48, **sampler), there)
+
+
+@pytest.mark.parametrize(("said", "cores"), [("", 8), ("0", 8), ("-1", 8), ("a few", 8), ("3", 3), ("99", 8)])
+def test_cores_may_be_fewer_than_the_machine_has(said, cores, monkeypatch):
+    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda process: range(8), raising=False)
+    monkeypatch.setenv("NPROC", said)
+    assert parallel.cores() == cores
+
+
+def test_the_verb_shares_its_work():
     """Predictions and a split of a budget are asked of workers too."""
     typed = ["calibrate", "--law", "chinchilla", "--noise", "log_normal", "--replicates", "16", "--json"]
     typed += ["--method", "laplace", "--budget", "1e23", "--at", "N=7e10,D=1.4e12"]
     here, there = (CliRunner().invoke(main, [*typed, *more]) for more in ([], ["--workers", "1"]))
     assert (here.exit_code, there.exit_code) == (0, 0), there.output
     assert json.loads(here.stdout) == json.loads(there.stdout)
-    assert any(
-        "budget" in row["quantity"] or "1e23" in row["quantity"]
-        for row in json.loads(there.stdout)["quantities"]
-    )
+    named = {row["quantity"] for row in json.loads(there.stdout)["quantities"]}
+    assert {"N at 1e23 FLOP", "D at 1e23 FLOP", "D/N at 1e23 FLOP", "loss at N=7e10,D=1.4e12"} <= named

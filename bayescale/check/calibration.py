@@ -15,7 +15,7 @@ from bayescale.check import bootstrapped
 from bayescale.check.calibrated import Calibration
 from bayescale.check.trial import TABLES, Quantity, Sent, Trial
 from bayescale.fit import Fit
-from bayescale.infer.parcel import place, place_of
+from bayescale.infer.parcel import place
 from bayescale.ledger import Ledger
 from bayescale.model import Model
 from bayescale.provenance import provenance
@@ -67,6 +67,7 @@ def calibrate(
         folder: where blocks of replicates are kept, so that the study can be resumed; in memory if None.
         resume: go on with the study in the folder.
         executor: where blocks are computed: a process pool, Dask's `client.get_executor(pure=False)`; here if None.
+            Workers are as this process: kind of processor and device, and versions.
         in_flight: the most blocks an executor is given at a time.
         report: told how many blocks are there, and of how many.
         sampler: arguments of `nuts`: chains, draws, warmup, target, depth; of a bootstrap: draws, which is how many
@@ -94,7 +95,8 @@ def calibrate(
     if method == "bootstrap":
         bootstrapped.check(sampler)
     trial = Trial(key, model, design, truth, method, sampler, dict(quantities or {}))
-    work = trial if executor is None else Sent(trial, place_of(executor))
+    work = trial if executor is None else Sent(trial, place())
+    logs = tuple(trial.signs)  # before there is a folder: what is asked may fail
     blocks = -(-replicates // TABLES[method])
     with contextlib.ExitStack() as stack:
         if folder is None:
@@ -103,32 +105,27 @@ def calibrate(
             store = stack.enter_context(Ledger.open(folder, _settings(trial), resume=resume))
         compute(work, store, blocks, executor=executor, in_flight=in_flight, report=report)
         records = np.concatenate([store.read(number) for number in range(blocks)])[:replicates]
-    return Calibration(model, design, tuple(trial.asked), tuple(trial.signs), records, method, truth is None)
+    return Calibration(model, design, tuple(trial.asked), logs, records, method, truth is None)
 
 
 def _settings(trial: Trial) -> dict[str, Any]:
     """All that a block depends on, as plain data."""
-    here, model, design, method, truth = (
-        provenance(trial.key),
-        trial.model,
-        trial.design,
-        trial.method,
-        trial.truth,
-    )
+    model, design, truth = trial.model, trial.design, trial.truth
+    here = provenance(trial.key)
     said = {
         "study": "calibration",
         "algorithm": ALGORITHM,
-        "records": TABLES[method],
+        "records": TABLES[trial.method],
         "design": design.replace(response=np.ones(len(design))).hash,
         "unit": float(np.asarray(design.unit)),
         "model": recipe.as_data(model),
         "law": recipe.source_of(model.law),
-        "method": method,
+        "method": trial.method,
         "sampler": trial.sampler,
         "quantities": list(trial.asked),
         "truth": None,
         **{name: here[name] for name in ("versions", "key")},
-        **({"place": place()} if method == "lanes" else {}),
+        **({"place": place()} if trial.method == "lanes" else {}),
     }
     if truth is not None:
         values = {name: np.asarray(v).ravel().tolist() for name, v in truth.draws.items()}

@@ -2,9 +2,10 @@
 
 import contextlib
 import pickle
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from bayescale.fit import Fit
 from bayescale.infer.many import nuts_in_lanes, tries
 from bayescale.infer.nuts import Tried, begin
 from bayescale.infer.optimize import laplace
-from bayescale.infer.parcel import packed, unpacked
+from bayescale.infer.parcel import Packed, packed, unpacked
 from bayescale.infer.pointwise import log_likelihood
 from bayescale.infer.simulated import METHOD, STATS, from_priors, from_truth, table_of
 from bayescale.infer.study import Study
@@ -32,6 +33,8 @@ SECOND = 0.95  # the target acceptance of a second try in lanes
 R_HAT = 1.05  # above, four chains are not of one posterior; results are asked for more, see `bayescale.fit`
 ENOUGH = 200  # draws of the priors, by which quantities are told that are always positive
 Quantity = Callable[[Fit], np.ndarray]
+# NumPyro must not trace in two threads of a worker; a block has threads of its own.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +72,8 @@ class Trial:
             found |= {p: (lambda fit, p=p: fit.centre()[p]) for p in model.law.parameters}
         if truth is None:
             found |= {p: (lambda fit, p=p: fit.flat(p)) for p in model.noise.parameters}
-        if (
-            truth is None and self.method != "bootstrap"
-        ):  # which has levels as they are, and no likelihood of its own
+        # A bootstrap has levels as they are, and no likelihood of its own.
+        if truth is None and self.method != "bootstrap":
             for by, names in model.factors.items():
                 for name in names:
                     found[f"{name}_scale"] = lambda fit, name=name: fit.flat(f"{name}_scale")
@@ -97,6 +99,8 @@ class Trial:
 class Sent:
     """A trial that can be sent. Called with the numbers of blocks it gives them, wherever it is.
 
+    Functions that are asked of fits go by name, so workers need the modules that they are of.
+
     Raises:
         ValueError: a law is in no file, a prior or a noise cannot be named, or a quantity is a function of no module.
     """
@@ -107,12 +111,12 @@ class Sent:
             raise ValueError(
                 "workers take random keys of jax.random.key(seed) as it comes; other kinds are not told apart"
             )
-        self.model = packed(trial.model, trial.design, begun, {"key": key})
+        said = {"method": trial.method, "sampler": trial.sampler, "asked": list(trial.asked)}
+        self.model = packed(trial.model, trial.design, begun, {"key": key}, **said)
         self.truth = None
         if (truth := trial.truth) is not None:
             self.truth = packed(truth.model, truth.runs, begun, dict(truth.draws))
-        self.method, self.sampler, self.quantities = trial.method, trial.sampler, dict(trial.quantities)
-        for name, quantity in self.quantities.items():
+        for name, quantity in trial.quantities.items():
             try:
                 pickle.dumps(quantity)
             except Exception as error:
@@ -120,16 +124,33 @@ class Sent:
                     f"workers cannot have the quantity {name!r}, which is no function of a module ({error}); define it "
                     "in one, or do without workers"
                 ) from error
+        self.quantities = pickle.dumps(dict(trial.quantities))
 
     def __call__(self, numbers: tuple[int, ...]) -> list[np.ndarray]:
         """The records of the replicates in these blocks, each (tables,)."""
-        model, design, own, _ = unpacked(self.model)
-        truth = None
-        if self.truth is not None:
-            other = unpacked(self.truth)
-            truth = Fit(other.model, other.runs, other.arrays, METHOD, STATS)
-        key = random.wrap_key_data(jnp.asarray(own["key"]))
-        return Trial(key, model, design, truth, self.method, self.sampler, self.quantities)(numbers)
+        with _ONE_AT_A_TIME:
+            return _opened(self.model, self.truth, self.quantities)(numbers)
+
+
+@lru_cache(maxsize=4)
+def _opened(model: Packed, truth: Packed | None, quantities: bytes) -> Trial:
+    """The trial that was sent; the same object each time."""
+    fitted, design, own, said = unpacked(model)
+    key = random.wrap_key_data(jnp.asarray(own["key"]), impl="threefry2x32")
+    behind = None
+    if truth is not None:
+        other = unpacked(truth)
+        behind = Fit(other.model, other.runs, other.arrays, METHOD, STATS)
+    try:
+        named = pickle.loads(quantities)
+    except (AttributeError, ImportError) as error:
+        raise ValueError(f"a worker does not have a function that is asked of fits: {error}") from error
+    trial = Trial(key, fitted, design, behind, said["method"], said["sampler"], named)
+    if list(trial.asked) != said["asked"]:
+        raise ValueError(
+            f"a worker would ask of fits {', '.join(trial.asked)}, not {', '.join(said['asked'])}"
+        )
+    return trial
 
 
 def _block(trial: Trial, number: int) -> np.ndarray:

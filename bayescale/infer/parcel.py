@@ -165,6 +165,7 @@ def _job(it: Packed) -> Job:
     return Job(model, runs, **arrays, **{**said, "resampling": Resampling(**said["resampling"])})
 
 
+@lru_cache(maxsize=8)  # two models of one law have one law
 def _law(source: str | None):
     if source is None:
         return None
