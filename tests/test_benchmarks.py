@@ -405,7 +405,8 @@ def test_laws_of_loss_are_calibrated():
     """Over 1,024 tables, also with other noise: a sound study has uneven ranks once in a hundred, and holds 90%."""
     studies = written("calibration")["studies"]
     found = {n: one for n, one in studies.items() if models.load(n.split(",")[0]).response == "loss"}
-    assert len(found) >= 17
+    assert len(found) >= 18
+    assert {name for name in models.names() if models.load(name).response == "loss"} <= set(found)
     for name, one in found.items():
         assert one["replicates"] == 1024
         assert not one["uneven"], name
