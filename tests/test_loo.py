@@ -77,13 +77,18 @@ def test_a_shock_is_integrated_out_as_in_the_closed_form(shared):
             assert found[draw, level] == pytest.approx(exact, abs=1e-6)
 
 
-def test_a_size_left_out_is_the_fit_without_it(shared):
-    """To half a nat: without one of six sizes the scale of the shocks changes."""
-    found = leave_one_cluster_out(shared, "size")
+def test_a_size_left_out_is_the_fit_without_it():
+    """The two sizes that matter most, to half a nat: without one of twelve the scale of the shocks changes.
+
+    Of six, one matters so much that whether it is doubtful depends on the rounding of the processor.
+    """
+    runs, model = simulated(sizes=12), POWER.replace(effects=(Effect("size"),))
+    found = leave_one_cluster_out(nuts(jax.random.key(0), model, runs), "size")
     assert found.doubtful == 0
-    rows = [np.asarray(RUNS.factors["size"]) == level for level in (0, 5)]
-    tables = [RUNS.replace(weight=np.where(own, 0.0, 1.0)) for own in rows]
-    for level, own, fit in zip((0, 5), rows, nuts_each(jax.random.key(1), shared.model, tables), strict=True):
+    levels = np.argsort(found.pareto_k)[-2:]
+    rows = [np.asarray(runs.factors["size"]) == level for level in levels]
+    tables = [runs.replace(weight=np.where(own, 0.0, 1.0)) for own in rows]
+    for level, own, fit in zip(levels, rows, nuts_each(jax.random.key(1), model, tables), strict=True):
         exact = logsumexp(log_likelihood(fit)[:, own].sum(axis=1)) - np.log(len(fit))
         assert found.pointwise[level] == pytest.approx(exact, abs=0.5)
 
