@@ -27,7 +27,9 @@ def calibration(found: Calibration) -> Figure:
     for axes in panels[len(names) + 1 :]:
         axes.set_axis_off()
     theme = theme_of(panels[0])
-    said = f"{found.verdict}\nshaded: where {BAND:.0%} of sound studies stay" if found.own else found.verdict
+    said = found.verdict
+    if found.own:
+        said += f"\nshaded: where {BAND:.0%} of sound studies stay, with all panels"
     drawn.suptitle(said, fontsize=11, color=theme.alarm if found.uneven else theme.ink)
     return drawn
 
@@ -50,7 +52,7 @@ def ranks(found: Calibration, quantity: str, axes: Axes | None = None) -> Axes:
     theme, own = theme_of(axes), found.ranks(quantity)
     at = np.arange(1, RANKS + 1) / (RANKS + 1)
     if found.own and len(own):
-        low, high = band(len(own))
+        low, high = band(len(own), found.band_level)
         axes.fill_between(at, low - at, high - at, color=theme.muted, alpha=0.2, linewidth=0)
     if len(own):
         share = np.cumsum(np.bincount(own, minlength=RANKS + 1))[:-1] / len(own)

@@ -8,11 +8,14 @@ puts the truth's own law, or another, 5 nats ahead of the law that was fitted.
 
     python benchmarks/misfit.py --tables 40
 
-With --only, those truths are simulated and the others stay as they are.
+With --only, those truths are simulated and the others stay as they are. Power laws take minutes for each table of a
+constant: with --folder, what the tables say is kept there, and a study that was interrupted goes on.
 """
 
 import argparse
+import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,6 +97,22 @@ def one_fit(seed: int, name: str, runs: "Runs", truth: np.ndarray) -> dict[str, 
     }
 
 
+def said_of(truth: str, tables: int, noise: str, folder: Path | None) -> dict[str, list[dict[str, Any]]]:
+    """What the fits of each law say of the tables of a truth; a line of a file for each table, if there is a folder."""
+    lines: list[dict[str, Any]] = []
+    path = folder / f"{truth}-{noise}.jsonl" if folder else None
+    if path and path.exists():
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for seed in range(len(lines), tables):
+        runs, ahead = table(truth, seed, noise)
+        lines.append({name: one_fit(seed, name, runs, ahead) for name in FITTED})
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as file:
+                file.write(json.dumps(lines[-1]) + "\n")
+    return {name: [line[name] for line in lines[:tables]] for name in FITTED}
+
+
 def cell(truth: str, fitted: str, every: list[dict[str, Any]], best: list[float | None]) -> dict[str, Any]:
     """What the tables of one truth say of one fitted law; `best` is the greatest evidence of the other laws."""
     behind = [
@@ -132,17 +151,14 @@ def main() -> None:
     parser.add_argument("--tables", type=int, default=40, help="of each truth")
     parser.add_argument("--noise", choices=("log_normal", "student_t"), default="log_normal")
     parser.add_argument("--only", nargs="*", choices=tuple(TRUTHS), help="truths")
+    parser.add_argument("--folder", type=Path, help="where tables are kept, so that a study can be resumed")
     given = parser.parse_args()
     results = record.read("misfit") | record.header("python benchmarks/misfit.py --tables 40")
     kept = {name: [one for one in results.get(given.noise, []) if one["truth"] == name] for name in TRUTHS}
     for truth in given.only or TRUTHS:
         began = time.perf_counter()
         jax.clear_caches()
-        said: dict[str, list[dict[str, Any]]] = {name: [] for name in FITTED}
-        for seed in range(given.tables):
-            runs, ahead = table(truth, seed, given.noise)
-            for name in FITTED:
-                said[name].append(one_fit(seed, name, runs, ahead))
+        said = said_of(truth, given.tables, given.noise, given.folder)
         kept[truth] = []
         for name in FITTED:
             others = [[said[o][k]["evidence"] for o in FITTED if o != name] for k in range(given.tables)]

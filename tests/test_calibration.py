@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from scipy.stats import binomtest, kstest
 
 from bayescale import models, noise, plot_of_calibration
-from bayescale.check import trial
+from bayescale.check import calibrated, trial
 from bayescale.check.calibrated import RANKS, Calibration, band
 from bayescale.check.calibration import calibrate
 from bayescale.check.designs import columns_of
@@ -118,6 +118,19 @@ def test_the_band_holds_as_many_sets_of_even_ranks_as_it_says():
     ranks = rng.integers(0, RANKS + 1, (4000, 500))
     up_to = np.stack([(ranks <= k).mean(axis=1) for k in range(RANKS)], axis=1)
     assert 0.983 < np.mean(np.all((low <= up_to) & (up_to <= high), axis=1)) < 0.997
+
+
+def test_ranks_leave_the_band_where_they_are_less_likely_than_its_level():
+    """Of 1,000 sets of ranks that lean, some are outside; each by the band as by the probability of its departure."""
+    level = 0.999  # as with ten quantities
+    low, high = band(500, level)
+    share = 1 + 0.2 * np.sin(np.linspace(0, 6, RANKS + 1))
+    counts = np.random.default_rng(2).multinomial(500, share / share.sum(), size=1000)
+    up_to = np.cumsum(counts, axis=1)[:, :-1] / 500
+    outside = np.any((up_to < low) | (up_to > high), axis=1)
+    unlikely = np.mean(calibrated._nulls(500) <= calibrated._departure(counts)[:, None], axis=1) < 1 - level
+    assert 0.1 < outside.mean() < 0.9
+    assert (outside == unlikely).all()
 
 
 def test_nuts_through_a_folder_goes_on_where_it_was(design, tmp_path):

@@ -118,7 +118,12 @@ class Calibration:
         if not self.own:
             return {}
         found = {name: self.evenness(name) for name in self.quantities}
-        return {name: p for name, p in found.items() if p < (1 - BAND) / len(found)}
+        return {name: p for name, p in found.items() if p < 1 - self.band_level}
+
+    @property
+    def band_level(self) -> float:
+        """Of the band of each quantity, so that all of them together stay inside theirs in `BAND` of studies."""
+        return 1 - (1 - BAND) / len(self.quantities)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -192,9 +197,11 @@ def band(count: int, level: float = BAND) -> tuple[np.ndarray, np.ndarray]:
 
     The shares of ranks up to 0, 1, ... 99, of which a level of the sets of even ranks never leaves the band.
     """
-    gamma = np.quantile(_nulls(count), 1 - level)
+    gamma = np.quantile(_nulls(count), 1 - level, method="inverted_cdf")
     expected = np.arange(1, RANKS + 1) / (RANKS + 1)
-    return binom.ppf(gamma / 2, count, expected) / count, binom.isf(gamma / 2, count, expected) / count
+    # As far off as that is still inside; the upper end is the least beyond which it is less likely.
+    above = binom.isf(gamma / 2 * (1 - 1e-9), count, expected)
+    return binom.ppf(gamma / 2, count, expected) / count, above / count
 
 
 def _departure(counts: np.ndarray) -> np.ndarray:
