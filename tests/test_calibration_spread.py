@@ -1,7 +1,9 @@
 """Calibrations that are spread over workers: the same records as here, whatever is asked and whose law it is."""
 
 import functools
+import importlib
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -117,6 +119,19 @@ def test_what_workers_cannot_have_is_refused(design, pool):
         calibrate(other, POWER, design, replicates=1, method="laplace", executor=pool)
     sent = Sent(Trial(KEY, POWER, design, None, "laplace", {}, {}), {**place(), "platform": "tpu"})
     with pytest.raises(ValueError, match=r"this worker has .*; take workers alike"):
+        sent((0,))
+
+
+def test_a_function_that_a_worker_lacks_is_named(design, tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("def ahead(fit):\n    return fit.mean(fit.centre(), C=1e23)\n")
+    with monkeypatch.context() as here:
+        here.syspath_prepend(tmp_path)
+        asked = {"ahead": importlib.import_module("only_here").ahead}
+        sent = Sent(Trial(KEY, POWER, design, None, "laplace", {}, asked), place())
+    monkeypatch.delitem(sys.modules, "only_here")  # as in a process that was never told where it is
+    with pytest.raises(
+        ValueError, match=r"a worker does not have a function that is asked of fits: .*only_here"
+    ):
         sent((0,))
 
 
