@@ -226,6 +226,10 @@ def test_tables_without_a_fit_are_counted_and_left_out(design):
     few = Calibration(POWER, design, ("alpha",), (True,), records[10:20].copy(), "nuts", own=True)
     few.records["rank"][:, 0] = np.arange(0, 100, 10)
     assert few.verdict.startswith("too few tables to tell, though no ranks are uneven")
+    many = Calibration(POWER, design, ("alpha",), (True,), np.tile(records, 2), "nuts", own=True)
+    many.records["rank"][many.records["state"] == 0, 0] = np.linspace(0, 100, 184)
+    said = "calibrated, where fits converge: ranks of 1 quantities are even; 184 of 200 fits converged"
+    assert many.verdict == said
     records["state"] = 2
     assert found.verdict == "NOT CALIBRATED: 0 of 100 fits converged"
 

@@ -65,6 +65,11 @@ class Calibration:
         names = {"converged": FINE, "not converged": UNFINISHED, "refused": REFUSED}
         return {name: int(np.sum(state == value)) for name, value in names.items()}
 
+    @property
+    def lost(self) -> float:
+        """The share of the tables that have no fit that converged."""
+        return 1 - self.counts["converged"] / len(self)
+
     def _of(self, field: str, quantity: str) -> np.ndarray:
         """A field of a quantity, of the replicates whose fit converged."""
         return self.records[field][self.records["state"] == FINE, self.quantities.index(quantity)]
@@ -141,8 +146,7 @@ class Calibration:
                     "Do not take intervals of this model on such a design at their word",
                 )
             )
-        counts = self.counts
-        lost = 1 - counts["converged"] / len(self)
+        counts, lost = self.counts, self.lost
         if lost > LOST:
             found.append(
                 Finding(
@@ -171,7 +175,8 @@ class Calibration:
             return f"NOT CALIBRATED: {', '.join(self.uneven)}; {said}"
         if counts["converged"] < FEW:
             return f"too few tables to tell, though no ranks are uneven; {said}"
-        return f"calibrated: ranks of {len(self.quantities)} quantities are even; {said}"
+        where = ", where fits converge" if self.lost > LOST else ""
+        return f"calibrated{where}: ranks of {len(self.quantities)} quantities are even; {said}"
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each quantity."""
