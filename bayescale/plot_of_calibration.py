@@ -29,7 +29,7 @@ def calibration(found: Calibration) -> Figure:
     theme = theme_of(panels[0])
     said = found.verdict
     if found.own:
-        said += f"\nshaded: where {BAND:.0%} of sound studies stay, with all panels"
+        said += f"\nshaded: where {BAND:.0%} of sound studies stay in every panel"
     drawn.suptitle(said, fontsize=11, color=theme.alarm if found.uneven else theme.ink)
     return drawn
 
