@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bayescale import models
+from bayescale.check.of_runs import findings_of_runs
 from bayescale.infer import terms
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
@@ -415,3 +416,14 @@ def test_laws_of_loss_are_calibrated():
         assert min(held) > 0.86, name
         lost = 1 - one["counts"]["converged"] / 1024
         assert lost < 0.025 or name in ("m4", "broken_power", "coupled"), name
+
+
+def test_tables_of_the_misfit_matrix_are_of_losses_and_of_nothing_else(benchmark):
+    """Truths lie close to the first of them, and there is nothing to say of their tables before a law is fitted."""
+    module = benchmark("misfit")
+    first = module.table("chinchilla", 0, "log_normal")[0].response
+    for truth in module.TRUTHS:
+        runs, ahead = module.table(truth, 0, "log_normal")
+        assert np.abs(np.log(runs.response / first)).max() < 0.4
+        assert ((ahead > 1.5) & (ahead < runs.response.max())).all()
+        assert findings_of_runs(runs) == ()

@@ -1,5 +1,7 @@
 """Findings that take other fits: groups that hang together, ends that decide, other floors, other counts."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import numpyro.distributions as dist
@@ -8,13 +10,17 @@ from scipy.stats import f_oneway
 
 import bayescale as bs
 from bayescale import models, noise, parallel
+from bayescale.check import of_refits
 from bayescale.check.clusters import _between, again, clusters, grouped, hanging, times_wider
 from bayescale.check.finding import SEVERITIES
 from bayescale.check.of_fits import learned
 from bayescale.check.of_refits import _irrelevant, _other_count, _other_floors, all_findings
+from bayescale.check.relevance import DECISIVE
 from bayescale.check.supports import support
 from bayescale.check.widened import widen
 from bayescale.fit import Fit
+from bayescale.infer.bridge import Estimate
+from bayescale.infer.evidence import log_evidence
 from bayescale.infer.optimize import laplace, optimize
 from bayescale.infer.resample import Resampling
 from bayescale.model import Model
@@ -221,18 +227,65 @@ def test_what_other_counts_of_parameters_decide():
 # ---- IRRELEVANT
 
 
-def test_a_law_in_what_does_not_matter():
-    """Against the evidence of the constant law, by the same approximation: a power of nothing is a constant."""
+@pytest.fixture(scope="module")
+def gpus():
+    """A law in the number of GPUs, which does not matter, and runs."""
     rng = np.random.default_rng(1)
-    gpus = np.exp2(rng.integers(3, 10, 60))
-    runs = Runs.make({"gpus": gpus, "loss": 2.5 * np.exp(0.005 * rng.normal(size=60))}, response="loss")
-    law = models.load("power").along("gpus")
-    (found,) = _irrelevant(KEY, optimize(KEY, Model(law, noise.log_normal, effects=()), runs))
+    count = np.exp2(rng.integers(3, 10, 60))
+    runs = Runs.make({"gpus": count, "loss": 2.5 * np.exp(0.005 * rng.normal(size=60))}, response="loss")
+    return Model(models.load("power").along("gpus"), noise.log_normal, effects=()), runs
+
+
+@pytest.fixture(scope="module")
+def sampled(gpus):
+    return bs.nuts(KEY, *gpus, draws=500)
+
+
+def test_a_law_in_what_does_not_matter(gpus):
+    """Against the evidence of the constant law, by the same approximation: a power of nothing is a constant."""
+    (found,) = _irrelevant(KEY, optimize(KEY, *gpus))
     assert (found.code, found.severity) == ("IRRELEVANT", "warning")
     assert found.number > 3
     assert found.message.startswith("there is no law in gpus: the runs are")
     assert found.action.startswith("Choose a law without gpus")
     assert list(_irrelevant(KEY, optimize(KEY, FLOOR, ladder()))) == []
+
+
+def test_a_covariate_that_is_far_from_mattering_is_so_without_a_second_fit(sampled, monkeypatch):
+    """Weights alone say what draws and weights say; errors of both are a few hundredths of a nat."""
+    monkeypatch.setattr(of_refits, "NEAR", np.inf)
+    (by_both,) = _irrelevant(KEY, sampled)
+    monkeypatch.undo()
+    monkeypatch.setattr(of_refits, "again", None)  # would not do, if it were called
+    (by_weights,) = _irrelevant(KEY, sampled)
+    assert np.log(by_weights.number) == pytest.approx(np.log(by_both.number), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("beyond", "pareto_k", "refitted", "found"),
+    [
+        (0.3, 0.1, True, False),  # close: what is sampled decides, which here says as much for as against
+        (2.0, 0.1, False, True),
+        (-2.0, 0.1, False, False),
+        (2.0, 0.9, True, False),  # weights with a heavy tail say too little, or rarely too much
+        (8.0, 0.9, False, True),
+        (-8.0, 0.9, True, False),
+    ],
+)
+def test_evidence_is_sampled_where_weights_do_not_decide(
+    beyond, pareto_k, refitted, found, sampled, monkeypatch
+):
+    value = log_evidence(KEY, sampled).value + DECISIVE + beyond
+    look = SimpleNamespace(estimate=Estimate(value, 0.01, 1e4), pareto_k=pareto_k)
+    monkeypatch.setattr(of_refits, "first_look", lambda *_: look)
+    fits = []
+    monkeypatch.setattr(of_refits, "again", lambda *_: fits.append(sampled) or sampled)
+    assert len(list(_irrelevant(KEY, sampled))) == found
+    assert len(fits) == refitted
+
+
+def test_a_fit_that_has_not_converged_tells_nothing_of_covariates(gpus):
+    assert list(_irrelevant(KEY, bs.nuts(KEY, *gpus, draws=20, retry=False))) == []
 
 
 # ---- Real tables

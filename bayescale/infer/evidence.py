@@ -125,16 +125,33 @@ def log_evidence(key: Array, fit: Fit, *, third: bool = False) -> Evidence:
         log_density = partial(_batched, partial(_log_densities, density, fit.runs, here))
         sites = {name: jnp.asarray(values) for name, values in fit.draws.items()}
         draws = np.asarray(_coordinates(density, sites, here))
-        of_bridge, of_weights = (np.random.default_rng(np.asarray(random.key_data(k))) for k in keys)
-        bridged = bridge(of_bridge, log_density, draws)
-        begin = around(of_weights, *every_mode(density, fit.runs, key_modes, here))
-        weighted = importance(of_weights, log_density, begin)
+        bridged = bridge(_generator(keys[0]), log_density, draws)
+        weighted = _weighted(key_modes, keys[1], density, fit.runs, here)
         values = _batched(partial(_values, density, here), weighted.points)
         laplace = log_density(np.zeros((1, density.size)))[0] + density.size / 2 * np.log(2 * np.pi)
         changes = _sensitivity(priors, values, weighted)
         opinion = tempered(key_third, density, fit.runs) if third else None
         estimate, k = weighted.estimate, weighted.pareto_k
     return Evidence(fit, bridged, estimate, k, float(laplace), priors, changes, opinion)
+
+
+def first_look(key: Array, density: Density, runs: Runs) -> Weighted:
+    """What importance sampling alone says, which takes a second and no fit, and has nothing beside it to agree with."""
+    with parallel.workbench():
+        key_modes, key_weights = random.split(key)
+        here = frame(density, find(density, runs, key_modes), runs)
+        return _weighted(key_modes, key_weights, density, runs, here)
+
+
+def _weighted(key_modes: Array, key_weights: Array, density: Density, runs: Runs, here: Frame) -> Weighted:
+    """Draws of a mixture that begins at the modes, with their weights."""
+    rng = _generator(key_weights)
+    log_density = partial(_batched, partial(_log_densities, density, runs, here))
+    return importance(rng, log_density, around(rng, *every_mode(density, runs, key_modes, here)))
+
+
+def _generator(key: Array) -> np.random.Generator:
+    return np.random.default_rng(np.asarray(random.key_data(key)))
 
 
 @partial(jax.jit, static_argnums=0)
