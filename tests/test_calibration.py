@@ -120,15 +120,16 @@ def test_the_band_holds_as_many_sets_of_even_ranks_as_it_says():
     assert 0.983 < np.mean(np.all((low <= up_to) & (up_to <= high), axis=1)) < 0.997
 
 
-def test_ranks_leave_the_band_where_they_are_less_likely_than_its_level():
+@pytest.mark.parametrize(("count", "quantities", "lean"), [(96, 4, 0.4), (500, 10, 0.2), (1024, 12, 0.15)])
+def test_ranks_leave_the_band_where_they_are_less_likely_than_its_level(count, quantities, lean):
     """Of 1,000 sets of ranks that lean, some are outside; each by the band as by the probability of its departure."""
-    level = 0.999  # as with ten quantities
-    low, high = band(500, level)
-    share = 1 + 0.2 * np.sin(np.linspace(0, 6, RANKS + 1))
-    counts = np.random.default_rng(2).multinomial(500, share / share.sum(), size=1000)
-    up_to = np.cumsum(counts, axis=1)[:, :-1] / 500
+    level = 1 - 0.01 / quantities
+    low, high = band(count, level)
+    share = 1 + lean * np.sin(np.linspace(0, 6, RANKS + 1))
+    counts = np.random.default_rng(2).multinomial(count, share / share.sum(), size=1000)
+    up_to = np.cumsum(counts, axis=1)[:, :-1] / count
     outside = np.any((up_to < low) | (up_to > high), axis=1)
-    unlikely = np.mean(calibrated._nulls(500) <= calibrated._departure(counts)[:, None], axis=1) < 1 - level
+    unlikely = np.mean(calibrated._nulls(count) <= calibrated._departure(counts)[:, None], axis=1) < 1 - level
     assert 0.1 < outside.mean() < 0.9
     assert (outside == unlikely).all()
 

@@ -1,5 +1,6 @@
 """Findings that take other fits: groups that hang together, ends that decide, other floors, other counts."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import jax
@@ -241,6 +242,11 @@ def sampled(gpus):
     return bs.nuts(KEY, *gpus, draws=500)
 
 
+@pytest.fixture(scope="module")
+def of_sampled(sampled):
+    return log_evidence(KEY, sampled)
+
+
 def test_a_law_in_what_does_not_matter(gpus):
     """Against the evidence of the constant law, by the same approximation: a power of nothing is a constant."""
     (found,) = _irrelevant(KEY, optimize(KEY, *gpus))
@@ -262,26 +268,75 @@ def test_a_covariate_that_is_far_from_mattering_is_so_without_a_second_fit(sampl
 
 
 @pytest.mark.parametrize(
-    ("beyond", "pareto_k", "refitted", "found"),
+    ("beyond", "pareto_k", "error", "refitted", "found"),
     [
-        (0.3, 0.1, True, False),  # close: what is sampled decides, which here says as much for as against
-        (2.0, 0.1, False, True),
-        (-2.0, 0.1, False, False),
-        (2.0, 0.9, True, False),  # weights with a heavy tail say too little, or rarely too much
-        (8.0, 0.9, False, True),
-        (-8.0, 0.9, True, False),
+        (
+            0.4,
+            0.1,
+            0.01,
+            True,
+            False,
+        ),  # close: what is sampled decides, which here says as much for as against
+        (-0.4, 0.1, 0.01, True, False),
+        (0.6, 0.1, 0.01, False, True),
+        (-0.6, 0.1, 0.01, False, False),
+        (0.6, 0.1, 0.2, True, False),
+        (-0.6, 0.1, 0.2, True, False),
+        (4.5, 0.9, 0.01, True, False),  # weights with a heavy tail say too little, or rarely too much
+        (5.5, 0.9, 0.01, False, True),
+        (-8.0, 0.9, 0.01, True, False),
+        (5.5, np.nan, 0.01, False, True),
+        (-8.0, np.nan, 0.01, True, False),
+        (np.inf, 0.1, 0.01, True, False),
+        (-np.inf, -np.inf, 0.01, True, False),
+        (8.0, 0.1, np.nan, True, False),
     ],
 )
 def test_evidence_is_sampled_where_weights_do_not_decide(
-    beyond, pareto_k, refitted, found, sampled, monkeypatch
+    beyond, pareto_k, error, refitted, found, sampled, of_sampled, monkeypatch
 ):
-    value = log_evidence(KEY, sampled).value + DECISIVE + beyond
-    look = SimpleNamespace(estimate=Estimate(value, 0.01, 1e4), pareto_k=pareto_k)
+    look = SimpleNamespace(
+        estimate=Estimate(of_sampled.value + DECISIVE + beyond, error, 1e4), pareto_k=pareto_k
+    )
     monkeypatch.setattr(of_refits, "first_look", lambda *_: look)
+    monkeypatch.setattr(of_refits, "log_evidence", lambda *_: of_sampled)
     fits = []
-    monkeypatch.setattr(of_refits, "again", lambda *_: fits.append(sampled) or sampled)
+    monkeypatch.setattr(of_refits, "again", lambda *_: fits.append(sampled))
     assert len(list(_irrelevant(KEY, sampled))) == found
     assert len(fits) == refitted
+
+
+@pytest.mark.parametrize(
+    ("apart", "of_whole", "of_held", "found"),
+    [
+        (0.0, 0.1, 0.1, True),
+        (0.4, 0.1, 0.1, False),  # the estimates for the fit differ by more than they may
+        (0.0, 0.1, 0.9, False),
+        (0.0, 0.9, 0.1, False),
+    ],
+)
+def test_evidence_in_doubt_says_nothing(apart, of_whole, of_held, found, sampled, of_sampled, monkeypatch):
+    """Weights alone do not tell, and what is sampled would be decisive."""
+
+    def moved(nats, apart, pareto_k):
+        bridge, weights = (
+            one._replace(value=one.value + by)
+            for one, by in ((of_sampled.bridge, nats + apart), (of_sampled.importance, nats))
+        )
+        return replace(of_sampled, bridge=bridge, importance=weights, pareto_k=pareto_k)
+
+    asked = [moved(0.0, apart, of_whole), moved(3.0, 0.0, of_held)]
+    monkeypatch.setattr(of_refits, "log_evidence", lambda *_: asked.pop(0))
+    look = SimpleNamespace(estimate=Estimate(of_sampled.value + DECISIVE, 0.01, 1e4), pareto_k=0.1)
+    monkeypatch.setattr(of_refits, "first_look", lambda *_: look)
+    monkeypatch.setattr(of_refits, "again", lambda *_: sampled)
+    assert len(list(_irrelevant(KEY, sampled))) == found
+
+
+def test_estimates_that_are_far_apart_are_not_set_against_others(sampled, of_sampled, monkeypatch):
+    off = of_sampled.bridge._replace(value=of_sampled.bridge.value + 3)
+    monkeypatch.setattr(of_refits, "log_evidence", lambda *_: replace(of_sampled, bridge=off))
+    assert list(_irrelevant(KEY, sampled)) == []
 
 
 def test_a_fit_that_has_not_converged_tells_nothing_of_covariates(gpus):

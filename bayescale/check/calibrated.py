@@ -203,19 +203,22 @@ def band(count: int, level: float = BAND) -> tuple[np.ndarray, np.ndarray]:
     The shares of ranks up to 0, 1, ... 99, of which a level of the sets of even ranks never leaves the band.
     """
     gamma = np.quantile(_nulls(count), 1 - level, method="inverted_cdf")
-    expected = np.arange(1, RANKS + 1) / (RANKS + 1)
-    # As far off as that is still inside; the upper end is the least beyond which it is less likely.
-    above = binom.isf(gamma / 2 * (1 - 1e-9), count, expected)
-    return binom.ppf(gamma / 2, count, expected) / count, above / count
+    inside = _chances(count) >= gamma
+    return inside.argmax(axis=0) / count, (count - inside[::-1].argmax(axis=0)) / count
 
 
 def _departure(counts: np.ndarray) -> np.ndarray:
     """Of sets of ranks, (sets, ranks), the smallest two-sided probability of their distribution function."""
-    of = int(counts[0].sum())
+    chances = _chances(int(counts[0].sum()))
+    return chances[np.cumsum(counts, axis=1)[:, :-1], np.arange(RANKS)].min(axis=1)
+
+
+@cache
+def _chances(count: int) -> np.ndarray:
+    """Of so many even ranks, how rarely as many or as few are up to each, two-sided, (count + 1, ranks)."""
     expected = np.arange(1, RANKS + 1) / (RANKS + 1)
-    every = np.arange(of + 1)[:, None]  # a table of all that may come, which is less than the sets
-    table = 2 * np.minimum(binom.cdf(every, of, expected), binom.sf(every - 1, of, expected))
-    return table[np.cumsum(counts, axis=1)[:, :-1], np.arange(RANKS)].min(axis=1)
+    every = np.arange(count + 1)[:, None]  # a table of all that may come, which is less than the sets
+    return 2 * np.minimum(binom.cdf(every, count, expected), binom.sf(every - 1, count, expected))
 
 
 @cache

@@ -16,7 +16,7 @@ from bayescale.check.relevance import DECISIVE, irrelevance
 from bayescale.check.supports import support
 from bayescale.fit import PARETO_K, Fit
 from bayescale.infer.density import Density
-from bayescale.infer.evidence import first_look, log_evidence
+from bayescale.infer.evidence import Evidence, first_look, log_evidence
 from bayescale.infer.frame import Mode
 from bayescale.infer.mode import find
 from bayescale.infer.optimize import optimize
@@ -25,8 +25,8 @@ from bayescale.runs import Runs
 SAMPLED = ("nuts", "laplace", "map")  # methods whose priors count
 LIFTS = (0.8, 1.0, 1.2)  # of a fixed floor
 ROOM = 0.02  # of the least loss is left between it and a floor that is lifted
-NEAR = 0.5  # nats on either side of what is decisive, within which one estimate alone does not decide
-FAR = 5.0  # the same for weights with a heavy tail: their mean being right, they say e^5 times too much in .7% at most
+NEAR = 0.5  # nats on either side of what is decisive, within which importance sampling alone does not tell
+FAR = 5.0  # the same where its weights have a heavy tail: their mean is right, so that it is e^5 times too large in .7%
 PLAIN = 10.0  # nats of a mode over that without a covariate: it matters, and no evidence is needed
 
 
@@ -124,7 +124,9 @@ def _exponents(key: Array, fit: Fit, runs: Runs) -> dict[str, float]:
 
 def _irrelevant(key: Array, fit: Fit) -> Iterator[Finding]:
     """The covariates of the law itself that the runs speak against, each held at the reference run in turn."""
-    law = fit.model.law
+    law, sampled = fit.model.law, fit.method == "nuts"
+    if sampled and fit.trouble:
+        return
     axes = [c for c in law.covariates if c not in law.irrelevant]
     with parallel.workbench():
         density = Density.of(fit.model, fit.runs)
@@ -134,26 +136,42 @@ def _irrelevant(key: Array, fit: Fit) -> Iterator[Finding]:
             held = _held(fit.runs, c)
             without = find(density, held, key)
             if whole.stats["log_density"] - without.stats["log_density"] < PLAIN:
-                doubtful.append((c, held, _laplace(without) - _laplace(whole)))
-    if fit.method != "nuts":
-        yield from (irrelevance(c, law.name, lead) for c, _, lead in doubtful if lead > DECISIVE)
-        return
-    if not doubtful or fit.trouble or not (of_whole := log_evidence(key, fit)).pareto_k < PARETO_K:
-        return
-    for number, (c, held, _) in enumerate(doubtful):
-        keys = random.split(random.fold_in(key, number), 3)
-        look = first_look(keys[0], density, held)
-        lead = look.estimate.value - of_whole.value
-        sure = (NEAR if look.pareto_k < PARETO_K else FAR) + look.estimate.error + of_whole.error
-        # Without its covariate a term is a ridge, which takes minutes to sample, if it can be: only where it is close,
-        # or where weights whose tail is heavy, and which then say too little, do not say enough.
-        if abs(lead - DECISIVE) < sure or (lead < DECISIVE and not look.pareto_k < PARETO_K):
-            of_held = log_evidence(keys[1], again(keys[2], fit, fit.model, held))
-            if of_whole.trouble or of_held.trouble:
-                continue
-            lead = of_held.value - of_whole.value
-        if lead > DECISIVE:
+                doubtful.append((c, held, without))
+        keys = random.split(random.fold_in(key, len(axes)), 1 + len(doubtful))
+    if sampled and doubtful:
+        leads = _leads(keys, fit, density, [held for _, held, _ in doubtful])
+    else:
+        leads = [_laplace(without) - _laplace(whole) for _, _, without in doubtful]
+    for (c, _, _), lead in zip(doubtful, leads, strict=True):
+        if lead is not None and lead > DECISIVE:
             yield irrelevance(c, law.name, lead)
+
+
+def _leads(keys: Array, fit: Fit, density: Density, tables: list[Runs]) -> list[float | None]:
+    """By how many nats the evidence for each table is greater than that for the table of a fit; None where in doubt."""
+    of_whole = log_evidence(keys[0], fit)
+    if not (of_whole.pareto_k < PARETO_K and of_whole.error < NEAR / 2):
+        return [None] * len(tables)
+    return [_lead(key, fit, of_whole, density, held) for key, held in zip(keys[1:], tables, strict=True)]
+
+
+def _lead(key: Array, fit: Fit, of_whole: Evidence, density: Density, held: Runs) -> float | None:
+    """The same for one table, whose posterior is sampled only where importance sampling alone does not tell.
+
+    To sample it takes minutes, and may come to nothing: a term that has lost its covariate is a ridge. Importance
+    sampling that misses a mode or a tail finds too little evidence, and rarely too much. So it may say that a lead is
+    decisive whatever its weights, and that one is not with good weights only.
+    """
+    keys = random.split(key, 3)
+    look = first_look(keys[0], density, held)
+    lead, error = look.estimate.value - of_whole.value, look.estimate.error + of_whole.error
+    sound = look.pareto_k < PARETO_K
+    more = lead - error > DECISIVE + (NEAR if sound else FAR)
+    less = lead + error < DECISIVE - NEAR and sound
+    if np.isfinite([lead, error]).all() and (more or less):
+        return lead
+    of_held = log_evidence(keys[1], again(keys[2], fit, fit.model, held))
+    return None if of_whole.trouble or of_held.trouble else of_held.value - of_whole.value
 
 
 def _held(runs: Runs, covariate: str) -> Runs:

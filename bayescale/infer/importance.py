@@ -147,7 +147,7 @@ def importance(
 
 def _weighted(rng: np.random.Generator, log_density: LogDensity, mixture: Mixture, count: int) -> Weighted:
     points, part = mixture.draw(rng, count)
-    at = np.nan_to_num(log_density(points), nan=-np.inf)
+    at = np.nan_to_num(log_density(points), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
     return Weighted(points, at - logsumexp(mixture.parts(points)[0], axis=1), part)
 
 
