@@ -443,4 +443,6 @@ def test_the_misfit_matrix_is_whole_and_the_right_law_holds_what_it_says(benchma
         elif min(row["cover90"]) < 0.5:
             # As the README says: a law that is far off is noticed, unless tails that the fit does not know blur it.
             assert row["noticed"] >= {"log_normal": 1.0, "student_t": 0.9}[noise]
-    assert rows["coupled", "chinchilla"]["wrong_and_not_noticed"] > 0.05  # as the README says of one that is near
+    assert (
+        rows["coupled", "chinchilla"]["wrong_and_not_noticed"] > 0.05
+    )  # as the README says of one that is near
