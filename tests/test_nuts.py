@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from bayescale import models, noise
+from bayescale import models, noise, parallel
 from bayescale.infer import nuts as module
-from bayescale.infer.nuts import RETRY, nuts
+from bayescale.infer.nuts import RETRY, Tried, again, attempt, begin, nuts
 from bayescale.model import Model
 from bayescale.runs import Runs
 
@@ -115,6 +115,22 @@ def test_a_second_try_is_longer_more_careful_and_recorded():
     alone = nuts(jax.random.key(6), MODEL, RUNS, **SHORT)
     assert (alone.stats["attempt"], alone.stats["target"]) == (1, 0.95)
     assert "NOT CONVERGED" in repr(alone)
+
+
+def test_a_first_try_that_diverges_is_not_drawn_to_its_end():
+    """At an acceptance of 1% steps are so large that draws diverge; what counts is the second try, the same as ever."""
+    seen = []
+    tried = Tried(chains=2, draws=200, warmup=60, target=0.01)
+    fit = nuts(jax.random.key(0), MODEL, RUNS, **tried._asdict(), report=seen.append)
+    assert [p.iteration for p in seen] == [50, 100, 150, *range(50, 501, 50), 520]
+    with parallel.workbench():
+        begun = begin(jax.random.key(0), MODEL, RUNS, tried)
+        whole = attempt(begun, tried, None, hasty=False)
+        second = again(begun, tried, whole, None)
+    assert len(whole) == 400
+    assert whole.stats["diverging"].any()
+    assert all(np.array_equal(fit.draws[name], second.draws[name]) for name in second.draws)
+    assert 0 < fit.stats["discarded_gradients"] < second.stats["discarded_gradients"]
 
 
 def test_a_target_above_that_of_the_second_try_is_kept():

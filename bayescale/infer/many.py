@@ -46,8 +46,11 @@ def nuts_each(key: Array, model: Model, tables: Sequence[Runs], **sampler: Any) 
 
 
 def tries(begun: Mapping[int, Begun], tried: Tried, good: Callable[[Fit], bool]) -> dict[int, Fit]:
-    """The fits of what was begun, side by side on the cores; those that are not good are tried once more."""
-    first = _side_by_side(begun, lambda k: attempt(begun[k], tried, None))
+    """The fits of what was begun, side by side on the cores; those that are not good are tried once more.
+
+    A fit with divergent draws is never good.
+    """
+    first = _side_by_side(begun, lambda k: attempt(begun[k], tried, None, hasty=True))
     left = {k: begun[k] for k, fit in first.items() if not good(fit)}
     return first | _side_by_side(left, lambda k: again(begun[k], tried, first[k], None))
 

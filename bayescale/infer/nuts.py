@@ -58,7 +58,7 @@ def nuts(
     The chains start from the normal approximation at the mode, whose covariance is the first mass matrix, so that
     a short warm-up is enough. If a divergence, an R-hat above 1.01 or an effective sample size under 400 remains,
     everything is done once more with a higher target acceptance and twice the iterations; if it remains then,
-    the fit says so wherever it appears.
+    the fit says so wherever it appears. A try that diverged and is not the last is not drawn to its end.
 
     Args:
         key: the random key.
@@ -81,7 +81,7 @@ def nuts(
     tried = Tried(chains, draws, warmup, target, depth)
     with parallel.workbench():
         begun = begin(key, model, runs, tried)
-        fit = attempt(begun, tried, report)
+        fit = attempt(begun, tried, report, hasty=retry)
         return again(begun, tried, fit, report) if retry and not fit.converged else fit
 
 
@@ -149,9 +149,14 @@ def begin(key: Array, model: Model, runs: Runs, tried: Tried) -> Begun:
     return Begun(model, runs, density, frame(density, mode, runs), (key, *keys), stats)
 
 
-def attempt(begun: Begun, tried: Tried, report: Report | None, number: int = 1, discarded: int = 0) -> Fit:
-    """One try: nothing is traced in it that `begin` has not traced, so that threads may make it."""
-    found, stats = _sample(begun, begun.keys[number], tried, report)
+def attempt(
+    begun: Begun, tried: Tried, report: Report | None, number: int = 1, discarded: int = 0, *, hasty: bool
+) -> Fit:
+    """One try: nothing is traced in it that `begin` has not traced, so that threads may make it.
+
+    One that is `hasty` ends at a divergence: there is another, and what diverges often takes longest.
+    """
+    found, stats = _sample(begun, begun.keys[number], tried, report, hasty)
     stats |= {"target": tried.target, "attempt": number, "chains": tried.chains, "depth": tried.depth}
     stats |= {"discarded_gradients": discarded, **begun.stats}
     return Fit(begun.model, begun.runs, found, "nuts", stats | provenance(begun.keys[0]))
@@ -160,11 +165,12 @@ def attempt(begun: Begun, tried: Tried, report: Report | None, number: int = 1, 
 def again(begun: Begun, tried: Tried, first: Fit, report: Report | None) -> Fit:
     """The second try, with twice the iterations."""
     longer = tried._replace(draws=2 * tried.draws, warmup=2 * tried.warmup, target=max(tried.target, RETRY))
-    return attempt(begun, longer, report, 2, first.stats["gradients"] + first.stats["warmup_gradients"])
+    discarded = first.stats["gradients"] + first.stats["warmup_gradients"]
+    return attempt(begun, longer, report, 2, discarded, hasty=False)
 
 
 def _sample(
-    begun: Begun, key: Array, tried: Tried, report: Report | None
+    begun: Begun, key: Array, tried: Tried, report: Report | None, hasty: bool
 ) -> tuple[dict[str, np.ndarray], dict]:
     """Draws, site -> (chains, draws, ...), and what the sampler says of them."""
     density, chains, warmup = begun.density, tried.chains, tried.warmup
@@ -187,6 +193,8 @@ def _sample(
         if report is not None:
             left = seconds / end * max(total - end, 0)
             report(Progress(chains, min(end, total), total, warmup, divergences, left))
+        if hasty and divergences and end >= warmup + CHUNK:  # of fewer draws there are no diagnostics
+            break
     moves = jax.tree.map(lambda *parts: np.concatenate(parts).swapaxes(0, 1), *kept)
     sampled = jax.tree.map(lambda a: a[:, warmup:total], moves)
     found = jax.device_get(values(jnp.asarray(sampled.position), *data))
