@@ -64,7 +64,7 @@ def nuts(
         key: the random key.
         model: the model; effects left open are chosen from the table.
         runs: the table.
-        chains: how many chains, all at once.
+        chains: how many chains, side by side on the cores of the processor.
         draws: draws kept of each chain.
         warmup: iterations of each chain before those, in which step size and mass matrix adapt.
         target: the acceptance probability aimed at.
@@ -81,8 +81,9 @@ def nuts(
     tried = Tried(chains, draws, warmup, target, depth)
     with parallel.workbench():
         begun = begin(key, model, runs, tried)
-        fit = attempt(begun, tried, report, hasty=retry)
-        return again(begun, tried, fit, report) if retry and not fit.converged else fit
+        cores = parallel.cores()
+        fit = attempt(begun, tried, report, hasty=retry, cores=cores)
+        return again(begun, tried, fit, report, cores=cores) if retry and not fit.converged else fit
 
 
 class Tried(NamedTuple):
@@ -150,51 +151,67 @@ def begin(key: Array, model: Model, runs: Runs, tried: Tried) -> Begun:
 
 
 def attempt(
-    begun: Begun, tried: Tried, report: Report | None, number: int = 1, discarded: int = 0, *, hasty: bool
+    begun: Begun,
+    tried: Tried,
+    report: Report | None,
+    number: int = 1,
+    discarded: int = 0,
+    *,
+    hasty: bool,
+    cores: int = 1,
 ) -> Fit:
-    """One try: nothing is traced in it that `begin` has not traced, so that threads may make it.
+    """One try, whose chains share some cores; what one try has traced, those of tables alike need not.
 
     One that is `hasty` ends at a divergence: there is another, and what diverges often takes longest.
     """
-    found, stats = _sample(begun, begun.keys[number], tried, report, hasty)
+    found, stats = _sample(begun, begun.keys[number], tried, report, hasty, cores)
     stats |= {"target": tried.target, "attempt": number, "chains": tried.chains, "depth": tried.depth}
     stats |= {"discarded_gradients": discarded, **begun.stats}
     return Fit(begun.model, begun.runs, found, "nuts", stats | provenance(begun.keys[0]))
 
 
-def again(begun: Begun, tried: Tried, first: Fit, report: Report | None) -> Fit:
+def again(begun: Begun, tried: Tried, first: Fit, report: Report | None, *, cores: int = 1) -> Fit:
     """The second try, with twice the iterations."""
     longer = tried._replace(draws=2 * tried.draws, warmup=2 * tried.warmup, target=max(tried.target, RETRY))
     discarded = first.stats["gradients"] + first.stats["warmup_gradients"]
-    return attempt(begun, longer, report, 2, discarded, hasty=False)
+    return attempt(begun, longer, report, 2, discarded, hasty=False, cores=cores)
 
 
 def _sample(
-    begun: Begun, key: Array, tried: Tried, report: Report | None, hasty: bool
+    begun: Begun, key: Array, tried: Tried, report: Report | None, hasty: bool, cores: int
 ) -> tuple[dict[str, np.ndarray], dict]:
     """Draws, site -> (chains, draws, ...), and what the sampler says of them."""
     density, chains, warmup = begun.density, tried.chains, tried.warmup
-    start, chunk, values = _compiled(density, warmup, tried.target, tried.depth)
+    *_, values = _compiled(density, warmup, tried.target, tried.depth)
+    chunk, start = (stage.compile() for stage in _staged(key, density, begun.runs, tried))
     key_start, key_chains = random.split(key)
-    data = (begun.runs, begun.coordinates)
-    states = start(random.normal(key_start, (chains, density.size)), random.split(key_chains, chains), *data)
+    vectors, keys = random.normal(key_start, (chains, density.size)), random.split(key_chains, chains)
+    # In double precision here, for threads know nothing of the workbench.
+    data = jax.device_put((begun.runs, begun.coordinates))
+    states = [start(vectors[i : i + 1], keys[i : i + 1], *data) for i in range(chains)]
+
+    def go_on(state):
+        state, moved = chunk(state, *data)
+        return state, jax.device_get(moved)
+
     total = warmup + tried.draws
     kept, divergences = [], 0
     began = time.perf_counter()
     seconds_warmup = 0.0
-    for done in range(0, total, CHUNK):
-        states, moved = chunk(states, *data)
-        kept.append(jax.device_get(moved))
-        end = done + CHUNK
-        seconds = time.perf_counter() - began
-        if done < warmup:
-            seconds_warmup = seconds
-        divergences += int(moved.diverging[max(0, warmup - done) : total - done].sum())
-        if report is not None:
-            left = seconds / end * max(total - end, 0)
-            report(Progress(chains, min(end, total), total, warmup, divergences, left))
-        if hasty and divergences and end >= warmup + CHUNK:  # of fewer draws there are no diagnostics
-            break
+    with ThreadPoolExecutor(cores) as side_by_side:
+        for done in range(0, total, CHUNK):
+            states, moved = zip(*side_by_side.map(go_on, states), strict=True)
+            kept.append(jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *moved))
+            end = done + CHUNK
+            seconds = time.perf_counter() - began
+            if done < warmup:
+                seconds_warmup = seconds
+            divergences += int(kept[-1].diverging[max(0, warmup - done) : total - done].sum())
+            if report is not None:
+                left = seconds / end * max(total - end, 0)
+                report(Progress(chains, min(end, total), total, warmup, divergences, left))
+            if hasty and divergences and end >= warmup + CHUNK:  # of fewer draws there are no diagnostics
+                break
     moves = jax.tree.map(lambda *parts: np.concatenate(parts).swapaxes(0, 1), *kept)
     sampled = jax.tree.map(lambda a: a[:, warmup:total], moves)
     found = jax.device_get(values(jnp.asarray(sampled.position), *data))
@@ -215,10 +232,13 @@ def _sample(
 
 
 def _staged(key: Array, density: Density, runs: Runs, tried: Tried) -> list[jax.stages.Lowered]:
-    """What `_sample` will call, traced and not yet compiled; that needs the shapes of the frame only."""
+    """What `_sample` calls, traced and not yet compiled; that needs the shapes of the frame only.
+
+    Each is of one chain: in a program of several each would wait for the largest tree of them all.
+    """
     start, chunk, _ = _compiled(density, tried.warmup, tried.target, tried.depth)
-    data, chains = (runs, shapes(density, runs)), tried.chains
-    vectors, keys = jax.eval_shape(lambda: (jnp.zeros((chains, density.size)), random.split(key, chains)))
+    data = (runs, shapes(density, runs))
+    vectors, keys = jax.eval_shape(lambda: (jnp.zeros((1, density.size)), random.split(key, 1)))
     begun = start.trace(vectors, keys, *data)
     return [chunk.lower(begun.out_info, *data), begun.lower()]
 
@@ -235,7 +255,7 @@ class _Move(NamedTuple):
 
 @lru_cache(maxsize=32)
 def _compiled(density: Density, warmup: int, target: float, depth: int):
-    """The compiled start of all chains, a chunk of their iterations, and the values of the sites at their draws."""
+    """The compiled start of chains, a chunk of their iterations, and the values of the sites at their draws."""
 
     def potential(runs, coordinates):
         def energy(vector):
