@@ -94,6 +94,16 @@ def test_a_second_fit_compiles_nothing():
     assert not names
 
 
+def test_more_chains_compile_no_sampler():
+    """Each is a call of its own to the program of one."""
+    model = Model(POWER, noise.log_normal, effects=())
+    METHODS["nuts"](jax.random.key(0), model, simulated(0))
+    with compilations() as names:
+        fit = nuts(jax.random.key(0), model, simulated(0), chains=3, draws=20, warmup=30, retry=False)
+    assert len(fit) == 60
+    assert not {"jit(chunk)", "jit(start)"} & set(names)
+
+
 def test_the_same_arguments_give_the_same_parts_of_a_model():
     assert models.load("power").along("N") is POWER
     assert models.load("power").along("D") is not POWER
