@@ -403,7 +403,16 @@ def test_bootstraps_hold_what_the_readme_says():
 
 
 # Laws of success with a study as long as those of losses, and the studies that lost many fits.
-SUCCESS = ("logistic", "logistic_chance", "success_power", "constant_success", "success_of_loss", "inverse")
+SUCCESS = (
+    "logistic",
+    "logistic_chance",
+    "success_power",
+    "constant_success",
+    "success_of_loss",
+    "inverse",
+    "time_horizon",
+    "pass_at_k",
+)
 LOST = {"m4": 0.75, "broken_power": 0.54, "coupled": 0.19, "chinchilla, E and B by corpus": 0.03}
 
 
