@@ -104,6 +104,17 @@ def test_more_chains_compile_no_sampler():
     assert not {"jit(chunk)", "jit(start)"} & set(names)
 
 
+def test_where_a_try_ends_early_nothing_is_compiled_for_its_length():
+    """At an acceptance of 1% all of it diverges, after the first 50 draws of 200; the second try has 400."""
+    model = Model(POWER, noise.log_normal, effects=())
+    with compilations() as names:
+        fit = nuts(jax.random.key(0), model, simulated(0), chains=2, draws=200, warmup=60, target=0.01)
+        whole = names.count("jit(values)")
+        assert (fit.stats["attempt"], whole) == (2, 2)
+        nuts(jax.random.key(0), model, simulated(0), chains=2, draws=200, warmup=60, target=0.01, retry=False)
+    assert names.count("jit(values)") == whole
+
+
 def test_the_same_arguments_give_the_same_parts_of_a_model():
     assert models.load("power").along("N") is POWER
     assert models.load("power").along("D") is not POWER

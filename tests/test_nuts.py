@@ -10,7 +10,8 @@ import pytest
 
 from bayescale import models, noise, parallel
 from bayescale.infer import nuts as module
-from bayescale.infer.nuts import RETRY, Tried, again, attempt, begin, nuts
+from bayescale.infer.many import nuts_each
+from bayescale.infer.nuts import RETRY, Tried, again, begin, nuts
 from bayescale.model import Model
 from bayescale.runs import Runs
 
@@ -123,14 +124,32 @@ def test_a_first_try_that_diverges_is_not_drawn_to_its_end():
     tried = Tried(chains=2, draws=200, warmup=60, target=0.01)
     fit = nuts(jax.random.key(0), MODEL, RUNS, **tried._asdict(), report=seen.append)
     assert [p.iteration for p in seen] == [50, 100, 150, *range(50, 501, 50), 520]
+    whole = nuts(jax.random.key(0), MODEL, RUNS, **tried._asdict(), retry=False)
+    assert len(whole) == 400
     with parallel.workbench():
         begun = begin(jax.random.key(0), MODEL, RUNS, tried)
-        whole = attempt(begun, tried, None, hasty=False)
         second = again(begun, tried, whole, None)
-    assert len(whole) == 400
     assert whole.stats["diverging"].any()
     assert all(np.array_equal(fit.draws[name], second.draws[name]) for name in second.draws)
     assert 0 < fit.stats["discarded_gradients"] < second.stats["discarded_gradients"]
+    (of_many,) = nuts_each(jax.random.key(3), MODEL, [RUNS], **tried._asdict())
+    alone = nuts(jax.random.fold_in(jax.random.key(3), 0), MODEL, RUNS, **tried._asdict())
+    assert of_many.stats["discarded_gradients"] == alone.stats["discarded_gradients"]
+    assert all(np.array_equal(of_many.draws[name], alone.draws[name]) for name in alone.draws)
+
+
+def test_a_second_try_that_diverges_is_drawn_to_its_end(monkeypatch):
+    monkeypatch.setattr(module, "RETRY", 0.01)
+    fit = nuts(jax.random.key(0), MODEL, RUNS, chains=2, draws=100, warmup=60, target=0.01)
+    assert fit.stats["attempt"] == 2
+    assert fit.stats["diverging"].any()
+    assert len(fit) == 400
+
+
+def test_a_key_may_be_on_another_device():
+    here, elsewhere = (jax.device_put(jax.random.PRNGKey(4), device) for device in jax.devices()[:2])
+    ours, theirs = (nuts(key, MODEL, RUNS, **SHORT) for key in (here, elsewhere))
+    assert ours.draws["alpha"].tobytes() == theirs.draws["alpha"].tobytes()
 
 
 def test_a_target_above_that_of_the_second_try_is_kept():

@@ -50,24 +50,27 @@ def tries(begun: Mapping[int, Begun], tried: Tried, good: Callable[[Fit], bool])
 
     A fit with divergent draws is never good.
     """
-    first = _side_by_side(begun, lambda k: attempt(begun[k], tried, None, hasty=True))
-    left = {k: begun[k] for k, fit in first.items() if not good(fit)}
-    return first | _side_by_side(left, lambda k: again(begun[k], tried, first[k], None))
+    with parallel.workbench():
+        first = _side_by_side(begun, lambda k, cores: attempt(begun[k], tried, None, hasty=True, cores=cores))
+        left = {k: begun[k] for k, fit in first.items() if not good(fit)}
+        return first | _side_by_side(
+            left, lambda k, cores: again(begun[k], tried, first[k], None, cores=cores)
+        )
 
 
-def _side_by_side(begun: Mapping[int, Begun], sample: Callable[[int], Fit]) -> dict[int, Fit]:
-    """A fit of each, sampled in threads."""
+def _side_by_side(begun: Mapping[int, Begun], sample: Callable[[int, int], Fit]) -> dict[int, Fit]:
+    """A fit of each, sampled in threads, of its number and how many cores its chains have."""
 
     def sampled(k: int) -> Fit:
         with parallel.workbench():  # precision and device are those of a thread
-            return sample(k)
+            return sample(k, 1)
 
     # NumPyro must not trace in two threads at once: what is like none before it is traced here, the rest is run.
     traced, fits = set(), {}
     for k, one in begun.items():
         if (like := (one.density, len(one.runs), jax.tree.structure(one.runs))) not in traced:
             traced.add(like)
-            fits[k] = sampled(k)
+            fits[k] = sample(k, parallel.cores())
     with ThreadPoolExecutor(parallel.cores()) as pool:
         left = [k for k in begun if k not in fits]
         return fits | dict(zip(left, pool.map(sampled, left), strict=True))

@@ -134,6 +134,7 @@ def begin(key: Array, model: Model, runs: Runs, tried: Tried) -> Begun:
     tried.check()
     began = time.perf_counter()
     model = model.specialise(runs)
+    key = jax.device_put(key, jax.devices("cpu")[0])  # of wherever it is, for what is compiled here runs here
     key_mode, *keys = random.split(key, 3)
     density = Density.of(model, runs)
     with ThreadPoolExecutor() as aside:
@@ -210,11 +211,15 @@ def _sample(
             if report is not None:
                 left = seconds / end * max(total - end, 0)
                 report(Progress(chains, min(end, total), total, warmup, divergences, left))
-            if hasty and divergences and end >= warmup + CHUNK:  # of fewer draws there are no diagnostics
+            if hasty and divergences and end >= warmup + CHUNK:  # fewer draws may be too few for diagnostics
                 break
     moves = jax.tree.map(lambda *parts: np.concatenate(parts).swapaxes(0, 1), *kept)
     sampled = jax.tree.map(lambda a: a[:, warmup:total], moves)
-    found = jax.device_get(values(jnp.asarray(sampled.position), *data))
+    # Of one shape wherever it ended: each shape is compiled.
+    made = sampled.position.shape[1]
+    positions = np.zeros((chains, tried.draws, density.size))
+    positions[:, :made] = sampled.position
+    found = jax.device_get(values(jnp.asarray(positions), *data))
     stats = {
         "diverging": sampled.diverging,
         "num_steps": sampled.num_steps,
@@ -228,7 +233,7 @@ def _sample(
         "seconds_warmup": seconds_warmup,
         "seconds_sampling": time.perf_counter() - began - seconds_warmup,
     }
-    return {name: np.asarray(value) for name, value in found.items()}, stats
+    return {name: np.asarray(value)[:, :made] for name, value in found.items()}, stats
 
 
 def _staged(key: Array, density: Density, runs: Runs, tried: Tried) -> list[jax.stages.Lowered]:
@@ -244,7 +249,7 @@ def _staged(key: Array, density: Density, runs: Runs, tried: Tried) -> list[jax.
 
 
 class _Move(NamedTuple):
-    """What is kept of an iteration of all chains."""
+    """What is kept of an iteration of chains."""
 
     position: Array
     diverging: Array
