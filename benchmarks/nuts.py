@@ -2,7 +2,8 @@
 
 The 240 Chinchilla points, the law in N and D, Student-t noise on log loss, runs taken as independent. All
 have one likelihood and weak priors: ours those of the reference posterior, the peers plain ones on log A,
-log B and log E in natural units. The peers are as a user would write them, with their own defaults.
+log B and log E in natural units. The peers are as a user would write them, with their own defaults. All have their
+chains side by side on the cores: ours and nutpie in threads, NumPyro on a pretended device for each chain.
 
 Effective sample sizes are ArviZ's, in bulk, the least over log A, log B, log E, alpha, beta, sigma and nu.
 
@@ -42,6 +43,7 @@ DATA = "besiroglu2024_chinchilla"
 RESULTS = Path(__file__).parent / "results" / "nuts.json"
 GOAL = 1000  # the effective sample size that the wall clock is measured to
 CHAINS = 4
+DEVICES = f"--xla_force_host_platform_device_count={CHAINS}"  # for NumPyro; ours takes the first
 DRAWS = {"bayescale": 400, "numpyro": 700, "pymc": 1500}  # of each chain: about what the goal needs
 IMPORTS = {
     "bayescale": ("bayescale.data", "bayescale.models", "bayescale.noise", "bayescale.infer.nuts"),
@@ -126,7 +128,7 @@ def textbook(table: Path, *, whole: bool) -> Sampler:
         mean = jnp.exp(log_E) + jnp.exp(log_A) * N**-alpha + jnp.exp(log_B) * D**-beta
         numpyro.sample("log_loss", dist.StudentT(nu, jnp.log(mean), sigma), obs=log_loss)
 
-    settings: dict[str, Any] = {"num_chains": CHAINS, "chain_method": "vectorized", "progress_bar": False}
+    settings: dict[str, Any] = {"num_chains": CHAINS, "chain_method": "parallel", "progress_bar": False}
     mcmc = MCMC(NUTS(model), num_warmup=1000, num_samples=DRAWS["numpyro"], **settings)
     points = N, D, np.log(loss)
     warmup_gradients = 0
@@ -350,6 +352,7 @@ def main() -> None:
     if options.child:
         return child(options.child, options.table, options.seed, options.out)
 
+    os.environ["XLA_FLAGS"] = DEVICES  # before JAX is imported, here and in the processes begun here
     from bayescale import data
 
     try:
