@@ -9,6 +9,7 @@ import pytest
 from bayescale import models, noise
 from bayescale.infer.chart import Chart
 from bayescale.infer.density import Density
+from bayescale.infer.frame import Mode, frame, shapes
 from bayescale.model import Model
 from bayescale.nesting import above, nested
 from bayescale.pooling import Effect, Local, Pooling
@@ -86,15 +87,31 @@ def test_what_is_said_of_a_family_through_its_tasks(places):
         np.testing.assert_allclose(found.estimate[family], mean, atol=1e-5)
 
 
-def test_the_coordinates_of_nested_levels_leave_the_density_alone(runs):
-    """Of the same parameters the posteriors differ by the volume of the change of coordinates."""
+def nested_and_crossed(runs):
+    """Tasks of families, beside models."""
     pooling = [
         Pooling(("threshold", "slope"), "task"),
         Pooling(("threshold",), "family"),
         Pooling(("threshold",), "model"),
     ]
     law = models.load("logistic").along("C").replace(priors={"floor": dist.Beta(1.0, 20.0)})
-    density = Density.of(Model(law, noise.binomial, tuple(pooling), effects=(Effect("model"),)), runs)
+    return Density.of(Model(law, noise.binomial, tuple(pooling), effects=(Effect("model"),)), runs)
+
+
+def test_the_shapes_of_a_frame_are_known_before_it_is(runs):
+    """The sampler is compiled for them, and would be once more for others: shapes, and the types of numbers."""
+    density = nested_and_crossed(runs)
+    mode = Mode(np.zeros(density.size), np.eye(density.size), {})
+    made, expected = frame(density, mode, runs), shapes(density, runs)
+    assert jax.tree.structure(made) == jax.tree.structure(expected)
+    for leaf, said in zip(jax.tree.leaves(made), jax.tree.leaves(expected), strict=True):
+        found = jax.typeof(leaf)
+        assert (found.shape, found.dtype, found.weak_type) == (said.shape, said.dtype, said.weak_type)
+
+
+def test_the_coordinates_of_nested_levels_leave_the_density_alone(runs):
+    """Of the same parameters the posteriors differ by the volume of the change of coordinates."""
+    density = nested_and_crossed(runs)
     rng, levels = np.random.default_rng(1), {}
     for by, names in density.model.factors.items():
         count, root = len(runs.levels[by]), rng.normal(size=(len(runs.levels[by]), len(names), len(names)))
