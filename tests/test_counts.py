@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import gammaln, psi
+from scipy.special import gammaln, polygamma, psi
 
 from bayescale.counts import BetaBinomial, Binomial, log_gamma
 
@@ -22,6 +22,14 @@ PLACES = [1e-300, 1e-12, 1e-5, 0.3, 0.999, 1.0, 1.5, 2.0, 2.0001, 7.0, 30.0, 1e3
 def test_the_logarithm_of_the_gamma_function_and_its_derivative(x):
     assert float(log_gamma(x)) == pytest.approx(gammaln(x), rel=1e-14, abs=1e-14)
     assert float(jax.grad(log_gamma)(x)) == pytest.approx(psi(x), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    "x", [x for x in PLACES if 1e-100 < x < 1e100]
+)  # the square of its inverse is a number
+def test_the_second_and_the_third_derivative(x):
+    assert float(jax.hessian(log_gamma)(x)) == pytest.approx(polygamma(1, x), rel=1e-13)
+    assert float(jax.grad(jax.hessian(log_gamma))(x)) == pytest.approx(polygamma(2, x), rel=1e-12)
 
 
 def test_counts_are_taken_as_they_are():

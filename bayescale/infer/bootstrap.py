@@ -30,7 +30,7 @@ from bayescale.provenance import provenance
 from bayescale.runs import Runs
 from bayescale.settings import as_json, check_same
 
-ALGORITHM = 4  # goes up with every change after which a replicate has other bits
+ALGORITHM = 5  # goes up with every change after which a replicate has other bits
 POINT = "fit.nc"
 NO_PLAN = np.zeros((0, 0))  # until there is one
 
