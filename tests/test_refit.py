@@ -64,6 +64,17 @@ def test_a_fit_does_not_depend_on_what_else_is_in_its_batch_but_for_rounding(reg
     np.testing.assert_allclose(some.position, whole.position[:7], atol=1e-6)
 
 
+def test_second_derivatives_are_those_where_each_fit_ended(regression):
+    runs, weights = regression
+    objective = Objective.of(FLOOR, runs, priors=True)
+    start, base = batch(objective, 50)
+    found = minima(objective, start, base, runs, {"weight": jnp.asarray(weights)}, mixed=False, curved=True)
+    assert found.converged.all()
+    for i in (0, 20, 49):
+        look = objective.look(found.position[i], base, runs.replace(weight=jnp.asarray(weights[i])))
+        np.testing.assert_allclose(found.hessian[i], look.hessian, rtol=1e-6, atol=1e-8)
+
+
 def test_fits_that_are_not_wanted_stay_where_they_are(regression):
     runs, weights = regression
     objective = Objective.of(POWER, runs)

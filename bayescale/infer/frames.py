@@ -35,20 +35,20 @@ def frames(keys: Array, density: Density, runs: Runs, responses: Array) -> tuple
     settings = density.model.noise.settings
     base = objective.density.unconstrain({**density.constrain(starts[0]), **settings})
     changes = {"response": jnp.repeat(responses, STARTS, axis=0)}
-    ends = minima(objective, starts, base, runs, changes, mixed=False)
+    ends = minima(objective, starts, base, runs, changes, mixed=False, curved=True)
     ended = ends.converged | jnp.any(ends.at_bound, axis=1)
     value = jnp.where(ended, ends.value, jnp.inf).reshape(tables, STARTS)
     best = jnp.argmin(value, axis=1)
-    positions = ends.position.reshape(tables, STARTS, size)[jnp.arange(tables), best]
-    made = _frames(density, objective, positions, base, anchor(density.model, runs), runs, responses)
+    assert ends.hessian is not None
+    here = jnp.arange(tables) * STARTS + best
+    at = anchor(density.model, runs)
+    made = _frames(density, ends.position[here], ends.hessian[here], at, runs, responses)
     return made, jnp.isfinite(jnp.min(value, axis=1))
 
 
-@partial(jax.jit, static_argnames=("density", "objective"))
-def _frames(density, objective, positions, base, anchor, runs, responses) -> Frame:
-    def one(position, response):
-        table = runs.replace(response=response)
-        precision = objective.look(position, base, table).hessian
-        return frame_at(density, position, precision, anchor, table)
+@partial(jax.jit, static_argnames="density")
+def _frames(density, positions, precisions, anchor, runs, responses) -> Frame:
+    def one(position, precision, response):
+        return frame_at(density, position, precision, anchor, runs.replace(response=response))
 
-    return jax.vmap(one)(positions, responses)
+    return jax.vmap(one)(positions, precisions, responses)

@@ -44,13 +44,7 @@ def find(density: Density, runs: Runs, key: Array) -> Mode:
         return (_averaged if density.model.law.response == "loss" else _settled)(density, runs, key)
     objective = Objective.of(density.model, runs, priors=True)
     found = search(key, objective, density.model.noise.settings, runs)
-    position, base = jnp.asarray(found.position), jnp.asarray(found.bases[-1])
-    return Mode(found.position, np.asarray(_curvature(objective, position, base, runs)), found.stats)
-
-
-@partial(jax.jit, static_argnames="objective")
-def _curvature(objective: Objective, position: Array, base: Array, runs: Runs) -> Array:
-    return objective.look(position, base, runs).hessian
+    return Mode(found.position, found.hessian, found.stats)
 
 
 def _settled(density: Density, runs: Runs, key: Array) -> Mode:
@@ -181,7 +175,7 @@ def every_mode(density: Density, runs: Runs, key: Array, here: Frame) -> tuple[n
     starts = density.prior_draws(key, STARTS)
     settings = density.model.noise.settings
     base = objective.density.unconstrain({**density.constrain(starts[0]), **settings})
-    ends = jax.device_get(minima(objective, starts, base, runs, {}, mixed=False))
+    ends = jax.device_get(minima(objective, starts, base, runs, {}, mixed=False, curved=True))
     places, roots = [], []
     for end in np.argsort(np.where(ends.converged, ends.value, np.inf)):
         if not ends.converged[end] or ends.value[end] > np.min(ends.value[ends.converged]) + LOWER:
@@ -191,7 +185,7 @@ def every_mode(density: Density, runs: Runs, key: Array, here: Frame) -> tuple[n
         place = np.linalg.solve(here.root, moved - here.position)
         if any(np.max(np.abs(place - other)) < APART for other in places):
             continue
-        mode = Mode(ends.position[end], np.asarray(_curvature(objective, position, base, runs)), {})
+        mode = Mode(ends.position[end], ends.hessian[end], {})
         root = np.linalg.solve(here.root, change @ np.linalg.cholesky(mode.covariance))
         places.append(place)
         roots.append(np.linalg.cholesky(root @ root.T))

@@ -26,11 +26,13 @@ class Point(NamedTuple):
 
     Attributes:
         position: what is free, (free,).
+        hessian: the second derivatives there of what is minimised, (free, free).
         bases: flat vectors that have what is held, (rungs, size).
         stats: what there is to say of it, as of a `Fit`.
     """
 
     position: np.ndarray
+    hessian: np.ndarray
     bases: np.ndarray
     stats: dict[str, Any]
 
@@ -61,7 +63,7 @@ def descend(
             base = base.at[density.place(name)].set(np.log(value))
         # The second time the scale is that of the first estimate, so that values are in nats.
         for _ in range(2 if objective.scale_follows else 1):
-            refits = jax.device_get(minima(objective, starts, base, runs, {}, mixed=False))
+            refits = jax.device_get(minima(objective, starts, base, runs, {}, mixed=False, curved=True))
             starts, best = jnp.asarray(refits.position), _best(refits)
             if objective.scale_follows:
                 scale = objective.scale(jnp.asarray(refits.value[best]), base, runs)
@@ -81,7 +83,8 @@ def descend(
         "at_bound": [s.name for s in density.sites if np.isin(density.places(s.name), bound).any()],
         **_agreement(firsts[0]),
     }
-    return Point(np.asarray(position), np.array(bases), stats)
+    assert refits.hessian is not None
+    return Point(np.asarray(position), np.asarray(refits.hessian[best]), np.array(bases), stats)
 
 
 def _rungs(settings: Mapping[str, float], runs: Runs) -> list[dict[str, float]]:

@@ -36,6 +36,7 @@ class Refits(NamedTuple):
         converged: whether it is a minimum: the Newton decrement has vanished where the curvature is positive, (fits,).
         at_bound: which coordinates still ran to infinity where the decrement has vanished, (fits, free).
         looks: how often the objective was evaluated in double precision, (fits,).
+        hessian: the second derivatives there, (fits, free, free), where they were asked for.
     """
 
     position: Array
@@ -43,6 +44,7 @@ class Refits(NamedTuple):
     converged: Array
     at_bound: Array
     looks: Array
+    hessian: Array | None = None
 
 
 class _Lanes(NamedTuple):
@@ -184,6 +186,7 @@ def minima(
     wanted: Array | None = None,
     *,
     mixed: bool = True,
+    curved: bool = False,
 ) -> Refits:
     """The minimum that each fit reaches from its start.
 
@@ -195,12 +198,13 @@ def minima(
         changes: the fields of `runs` that each fit has its own of, each (fits, ...): weight, response, unit.
         wanted: which fits are wanted, (fits,); the others stay at their start.
         mixed: whether the first steps are taken in single precision.
+        curved: whether second derivatives are returned.
     """
     lanes = min(ON_ACCELERATOR if parallel.accelerated() else LANES, start.shape[0])
-    return _minima(objective, start, base, runs, changes, wanted, mixed=mixed, lanes=lanes)
+    return _minima(objective, start, base, runs, changes, wanted, mixed=mixed, curved=curved, lanes=lanes)
 
 
-@partial(jax.jit, static_argnames=("objective", "mixed", "lanes"))
+@partial(jax.jit, static_argnames=("objective", "mixed", "curved", "lanes"))
 def _minima(
     objective: Objective,
     start: Array,
@@ -210,6 +214,7 @@ def _minima(
     wanted: Array | None,
     *,
     mixed: bool,
+    curved: bool,
     lanes: int,
 ) -> Refits:
     fits = start.shape[0]
@@ -237,10 +242,11 @@ def _minima(
         # A step that Newton's method would take last needs no look in single precision.
         moved = wanted[:, None] & jnp.isfinite(near.trial)
         start = jnp.where(moved, near.trial.astype(start.dtype), start)
-    found = _flow(looked, start, own, wanted, lanes, single=False)
+    found = _flow(looked, start, own, wanted, lanes, single=False, curved=curved)
     at_bound = found.at_bound > 0
     converged = (found.done > 0) & ~jnp.any(at_bound, axis=1)
-    ended = Refits(found.position, found.value, converged, at_bound, found.looks.astype(int))
+    looks = found.looks.astype(int)
+    ended = Refits(found.position, found.value, converged, at_bound, looks, found.hessian if curved else None)
     return jax.tree.map(lambda leaf: leaf[:fits], ended)
 
 
@@ -257,11 +263,15 @@ class _Ends(NamedTuple):
     value: Array
     done: Array
     looks: Array
+    hessian: Array  # (fits, free, free), or with nothing in it
 
 
-def _flow(looked, start: Array, own, wanted: Array, lanes: int, *, single: bool) -> _Ends:
+def _flow(
+    looked, start: Array, own, wanted: Array, lanes: int, *, single: bool, curved: bool = False
+) -> _Ends:
     """Fit all that are wanted, `lanes` of them side by side; where one ends the next takes its place."""
     fits, free = start.shape
+    curves = free**2 if curved else 0
     (order,) = jnp.nonzero(wanted, size=fits, fill_value=0)
     count = jnp.sum(wanted)
 
@@ -270,10 +280,14 @@ def _flow(looked, start: Array, own, wanted: Array, lanes: int, *, single: bool)
         mine = jax.tree.map(lambda leaf: leaf[index], own)
         here = jax.vmap(partial(_step, single=single))(here, looked(here.trial, mine))
         ended = active & (here.done | (here.looks >= (SINGLE if single else LOOKS)))
-        numbers = jnp.stack([here.at.value, here.done, here.looks], axis=1)
-        numbers = jnp.concatenate([here.trial, here.position, here.at_bound, numbers], axis=1).astype(
-            start.dtype
-        )
+        numbers = [
+            here.trial,
+            here.position,
+            here.at_bound,
+            jnp.stack([here.at.value, here.done, here.looks], axis=1),
+            here.at.hessian.reshape(lanes, -1)[:, :curves],
+        ]
+        numbers = jnp.concatenate(numbers, axis=1).astype(start.dtype)
         ends = ends.at[jnp.where(ended, index, fits)].set(numbers, mode="drop")
         # Where a fit has ended the next one in the row begins.
         rank = taken + jnp.cumsum(ended) - 1
@@ -284,8 +298,12 @@ def _flow(looked, start: Array, own, wanted: Array, lanes: int, *, single: bool)
         return ends, here, index, (active & ~ended) | begins, taken + jnp.sum(ended)
 
     index = order[:lanes]
-    none, never = jnp.zeros((fits, 2), start.dtype), jnp.full((fits, 1), jnp.inf, start.dtype)
+    none, never = jnp.zeros((fits, 2 + curves), start.dtype), jnp.full((fits, 1), jnp.inf, start.dtype)
     ends = jnp.concatenate([start, start, jnp.zeros_like(start), never, none], axis=1)
     carry = (ends, _begin(start[index]), index, jnp.arange(lanes) < count, jnp.asarray(lanes))
     ends = lax.while_loop(lambda c: jnp.any(c[3]), go_on, carry)[0]
-    return _Ends(*(ends[:, i * free : (i + 1) * free] for i in range(3)), *ends[:, 3 * free :].T)
+    trial, position, at_bound, numbers, hessian = jnp.split(
+        ends, [free, 2 * free, 3 * free, 3 * free + 3], axis=1
+    )
+    value, done, looks = numbers.T
+    return _Ends(trial, position, at_bound, value, done, looks, hessian.reshape(fits, free, curves // free))
