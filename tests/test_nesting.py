@@ -101,7 +101,7 @@ def nested_and_crossed(runs):
 def test_the_shapes_of_a_frame_are_known_before_it_is(runs):
     """The sampler is compiled for them, and would be once more for others: shapes, and the types of numbers."""
     density = nested_and_crossed(runs)
-    mode = Mode(np.zeros(density.size), np.eye(density.size), {})
+    mode = Mode(np.zeros(density.size), np.eye(density.size), {"log_density": 0.0})
     made, expected = frame(density, mode, runs), shapes(density, runs)
     assert jax.tree.structure(made) == jax.tree.structure(expected)
     for leaf, said in zip(jax.tree.leaves(made), jax.tree.leaves(expected), strict=True):

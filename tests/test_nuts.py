@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from bayescale import models, noise, parallel
 from bayescale.infer import nuts as module
 from bayescale.infer.many import nuts_each
 from bayescale.infer.nuts import RETRY, Tried, again, begin, nuts
+from bayescale.infer.optimize import laplace
 from bayescale.model import Model
 from bayescale.runs import Runs
 
@@ -171,12 +173,13 @@ def test_options_that_cannot_be(options, message):
         nuts(jax.random.key(0), MODEL, RUNS, **options)
 
 
-def test_runs_that_no_parameters_can_give():
+@pytest.mark.parametrize("sampled", [partial(nuts, **SHORT), laplace])
+def test_runs_that_no_parameters_can_give(sampled):
     nowhere = LAW.replace(mean=lambda x, *, A, alpha: x * float("nan") + A + alpha)
     with pytest.raises(
         ValueError, match="table: no parameters were found under which power can give these runs"
     ):
-        nuts(jax.random.key(0), MODEL.replace(law=nowhere), RUNS, **SHORT)
+        sampled(jax.random.key(0), MODEL.replace(law=nowhere), RUNS)
 
 
 CLEAN = """

@@ -68,7 +68,15 @@ class Frame(NamedTuple):
 
 
 def frame(density: Density, mode: Mode, runs: Runs) -> Frame:
-    """The frame of a mode; what happens once is done with NumPy."""
+    """The frame of a mode; what happens once is done with NumPy.
+
+    Raises:
+        ValueError: the density is finite nowhere.
+    """
+    if not np.isfinite(mode.stats["log_density"]):
+        raise ValueError(
+            f"{runs.source}: no parameters were found under which {density.model.law.name} can give these runs"
+        )
     position, precision = jnp.asarray(mode.position), jnp.asarray(mode.precision)
     chart = chart_at(density, position, precision, anchor(density.model, runs), runs)
     moved, change = jax.device_get(recentred(density, position, chart))

@@ -142,10 +142,6 @@ def begin(key: Array, model: Model, runs: Runs, tried: Tried) -> Begun:
             aside.submit(stage.compile)
         mode = find(density, runs, key_mode)
         seconds = time.perf_counter() - began
-    if not np.isfinite(mode.stats["log_density"]):
-        raise ValueError(
-            f"{runs.source}: no parameters were found under which {model.law.name} can give these runs"
-        )
     stats = {name: mode.stats[name] for name in ("mode_agreed", "mode_starts", "rival")}
     stats["seconds_mode"] = seconds
     return Begun(model, runs, density, frame(density, mode, runs), (key, *keys), stats)

@@ -26,7 +26,7 @@ class Point(NamedTuple):
 
     Attributes:
         position: what is free, (free,).
-        hessian: the second derivatives there of what is minimised, (free, free).
+        hessian: the second derivatives there of what is minimised, with the last scale that was held, (free, free).
         bases: flat vectors that have what is held, (rungs, size).
         stats: what there is to say of it, as of a `Fit`.
     """

@@ -36,7 +36,8 @@ class Refits(NamedTuple):
         converged: whether it is a minimum: the Newton decrement has vanished where the curvature is positive, (fits,).
         at_bound: which coordinates still ran to infinity where the decrement has vanished, (fits, free).
         looks: how often the objective was evaluated in double precision, (fits,).
-        hessian: the second derivatives there, (fits, free, free), where they were asked for.
+        hessian: the second derivatives there, (fits, free, free), where they were asked for; nan where no look at the
+            objective was finite.
     """
 
     position: Array
@@ -245,8 +246,10 @@ def _minima(
     found = _flow(looked, start, own, wanted, lanes, single=False, curved=curved)
     at_bound = found.at_bound > 0
     converged = (found.done > 0) & ~jnp.any(at_bound, axis=1)
-    looks = found.looks.astype(int)
-    ended = Refits(found.position, found.value, converged, at_bound, looks, found.hessian if curved else None)
+    looks, hessian = found.looks.astype(int), None
+    if curved:
+        hessian = jnp.where(jnp.isfinite(found.value)[:, None, None], found.hessian, jnp.nan)
+    ended = Refits(found.position, found.value, converged, at_bound, looks, hessian)
     return jax.tree.map(lambda leaf: leaf[:fits], ended)
 
 
