@@ -24,7 +24,7 @@ def log_gamma(x: ArrayLike) -> Array:
     """The logarithm of the gamma function of positive numbers, to 1e-14 of itself or of 1.
 
     log Gamma(x) = log Gamma(x + 8) - log x(x + 1)...(x + 7), and Stirling's series for the first. Its derivatives are
-    written out as well: what differentiation makes of the product takes as long to compile as all else in a fit.
+    written out as well: what differentiation makes of the product is two fifths of the program of a fit.
 
     Source:
         Abramowitz and Stegun 1964, 6.1.15 and 6.1.41; 6.3.18 and 6.4.12 for the derivatives.

@@ -24,9 +24,7 @@ def test_the_logarithm_of_the_gamma_function_and_its_derivative(x):
     assert float(jax.grad(log_gamma)(x)) == pytest.approx(psi(x), rel=1e-13)
 
 
-@pytest.mark.parametrize(
-    "x", [x for x in PLACES if 1e-100 < x < 1e100]
-)  # the square of its inverse is a number
+@pytest.mark.parametrize("x", PLACES[1:-1])  # the squares of the others are no numbers
 def test_the_second_and_the_third_derivative(x):
     assert float(jax.hessian(log_gamma)(x)) == pytest.approx(polygamma(1, x), rel=1e-13)
     assert float(jax.grad(jax.hessian(log_gamma))(x)) == pytest.approx(polygamma(2, x), rel=1e-12)

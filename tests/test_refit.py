@@ -65,14 +65,15 @@ def test_a_fit_does_not_depend_on_what_else_is_in_its_batch_but_for_rounding(reg
 
 
 @pytest.mark.parametrize("looks", [refit.LOOKS, 5])
-def test_second_derivatives_are_those_where_each_fit_ended(regression, monkeypatch, looks):
+def test_second_derivatives_are_those_where_each_fit_ended(regression, monkeypatch, request, looks):
     """At a minimum, or wherever it was given up; there are none where nothing could be evaluated."""
     monkeypatch.setattr(refit, "LOOKS", looks)
     runs, weights = regression
     weights = np.where(np.arange(50)[:, None] == 7, np.nan, weights)
     objective = Objective.of(FLOOR, runs, priors=True)
     start, base = batch(objective, 50)
-    jax.clear_caches()  # what was compiled for another limit
+    jax.clear_caches()  # of what was compiled for another limit, and then of this
+    request.addfinalizer(jax.clear_caches)
     found = minima(objective, start, base, runs, {"weight": jnp.asarray(weights)}, mixed=False, curved=True)
     assert np.delete(np.asarray(found.converged), 7).all() == (looks > 5)
     assert np.isnan(found.hessian[7]).all()
