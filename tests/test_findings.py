@@ -94,6 +94,7 @@ def test_not_converged():
     assert (found.code, found.severity) == ("NOT_CONVERGED", "severe")
     assert "Pareto-k 0.90" in str(found)
     assert str(found).startswith("SEVERE NOT_CONVERGED: the laplace fit has not converged")
+    assert found.action == "Take nothing from it; sample it with nuts, or choose a law with fewer parameters"
 
 
 def test_a_parameter_at_its_bound():

@@ -24,6 +24,8 @@ CONTRACTION = 0.5  # below it the posterior has more than half of the variance o
 RIVAL = 5.0  # nats: a mode lower by more has under 1% of the weight of the best, if as wide
 E_BFMI = 0.3  # below it, Betancourt 2016, arXiv:1604.00695, the energies of a chain hardly move
 REACHED = 0.2  # the share of draws in which the floor may be within the noise of the least loss
+# What may help where a fit by some method has not converged; a point has nothing to draw longer.
+OTHERWISE = {"nuts": "draw longer, or choose", "laplace": "sample it with nuts, or choose"}
 DEEPEST = 0.01  # the share of draws that may need the deepest tree allowed
 
 
@@ -54,7 +56,7 @@ def _not_converged(fit: Fit) -> Iterator[Finding]:
             "severe",
             f"the {fit.method} fit has not converged: {'; '.join(fit.trouble)}",
             float(len(fit.trouble)),
-            "Take nothing from it; draw longer, or choose a law with fewer parameters",
+            f"Take nothing from it; {OTHERWISE.get(fit.method, 'choose')} a law with fewer parameters",
         )
 
 
