@@ -150,8 +150,8 @@ def main() -> None:
         results["models"][name] = {
             "tables": len(every),
             "cover90": round(float(each.mean()), 3),
-            "low": round(float(each.mean() - error), 3),
-            "high": round(float(each.mean() + error), 3),
+            "low": round(float(max(0.0, each.mean() - error)), 3),
+            "high": round(float(min(1.0, each.mean() + error)), 3),
             **{q: round(float(values.mean()), 3) for q, values in held.items()},
             "width of beta": round(float(np.median([one["width"] for one in every])), 4),
             "NOISE_SCALE said": round(float(np.mean([one["told"] for one in every])), 3),
