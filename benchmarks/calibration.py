@@ -143,7 +143,7 @@ def measure(name: str, make: Callable, replicates: int, folder: Path | None, met
 
 
 def told(found: "Calibration") -> dict[str, Any]:
-    """The counts, the verdict and a row for each quantity, to four digits."""
+    """The counts, the verdict, the findings and a row for each quantity, to four digits."""
     rows = [
         {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in row.items()} for row in found.rows()
     ]
@@ -152,6 +152,7 @@ def told(found: "Calibration") -> dict[str, Any]:
         "counts": found.counts,
         "verdict": found.verdict,
         "uneven": {name: float(f"{p:.2g}") for name, p in found.uneven.items()},
+        "findings": [str(finding) for finding in found.findings],
         "quantities": rows,
     }
 

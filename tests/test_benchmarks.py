@@ -402,23 +402,24 @@ def test_bootstraps_hold_what_the_readme_says():
     assert 0.84 < min(every) <= max(every) < 0.91
 
 
-# Studies that are not as long as the others yet, and those that lost many fits.
-SHORT = {"step", "staircase"}
+# Studies that lost many fits, and how many.
 LOST = {
     "m4": 0.75,
     "broken_power": 0.54,
+    "staircase": 0.40,
+    "step": 0.23,
     "coupled": 0.19,
     "broken_success": 0.035,
     "chinchilla, E and B by corpus": 0.03,
+    "logistic, threshold by task": 0.03,
 }
 
 
-def test_laws_are_calibrated_over_a_thousand_tables():
+def test_laws_are_calibrated_over_a_thousand_tables(benchmark):
     """Over 1,024 tables, also with other noise: a sound study has uneven ranks once in a hundred, and holds 90%."""
-    studies = written("calibration")["studies"]
-    found = {name: one for name, one in studies.items() if name not in SHORT}
-    assert len(found) >= 35
-    assert set(models.names()) - SHORT <= set(found)
+    found = written("calibration")["studies"]
+    assert list(found) == [name for name, _ in benchmark("calibration").studies()]
+    assert set(models.names()) < set(found)
     for name, one in found.items():
         assert one["replicates"] == 1024
         assert not one["uneven"], name
@@ -427,6 +428,7 @@ def test_laws_are_calibrated_over_a_thousand_tables():
         assert min(held) > 0.86, name
         lost = 1 - one["counts"]["converged"] / 1024
         assert lost < LOST.get(name, 0.025), name
+        assert any("LOST_FITS" in finding for finding in one["findings"]) == (lost > 0.02), name
 
 
 def test_tables_of_the_misfit_matrix_are_of_losses_and_of_nothing_else(benchmark):

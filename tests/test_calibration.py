@@ -235,6 +235,26 @@ def test_tables_without_a_fit_are_counted_and_left_out(design):
     assert found.verdict == "NOT CALIBRATED: 0 of 100 fits converged"
 
 
+def test_it_is_said_for_what_truths_fits_do_not_converge(design):
+    """By chance a truth is told of once in a hundred studies; where half of a fifth is lost, always."""
+    names = ("A", "alpha", "log likelihood")
+    rng = np.random.default_rng(1)
+    records = np.zeros(500, dtype_of(3))
+    records["truth"] = rng.normal(size=(500, 3))
+    records["state"] = rng.random(500) < 0.2
+    found = Calibration(POWER, design, names, (True, True, False), records, "nuts", own=True)
+    (said,) = (f.message for f in found.findings if f.code == "LOST_FITS")
+    assert "by fifths" not in said
+    order = np.argsort(records["truth"][:, 1])
+    records["state"] = 0
+    records["state"][order[:50]] = 1  # half of the lowest fifth
+    records["state"][order[490:]] = 1  # a tenth of the highest
+    np.testing.assert_array_equal(found.lost_by("alpha"), [0.5, 0, 0, 0, 0.1])
+    (said,) = (f.message for f in found.findings if f.code == "LOST_FITS")
+    assert "60 of 500 fits did not converge, and 0 tables had none; by fifths of the true alpha" in said
+    assert said.endswith("from the lowest, 50%, 0%, 0%, 0%, 10% did not: what is said is of the others")
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -5,7 +5,7 @@ from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import beta, binom
+from scipy.stats import beta, binom, chi2_contingency
 
 from bayescale.check.finding import Finding
 from bayescale.model import Model
@@ -18,6 +18,7 @@ BAND = 0.99  # of the studies of a sound model, the share in which no quantity l
 SIMULATED = 20_000  # sets of even ranks, by which a band is found
 FEW = 100  # tables, with fewer of which ranks can be far from even without anybody's noticing
 LOST = 0.02  # the share of fits that may fail before that is a finding
+LIKELIHOOD = "log likelihood"  # a quantity of each table that is no parameter of any
 
 
 class Share(NamedTuple):
@@ -130,6 +131,31 @@ class Calibration:
         """Of the band of each quantity, so that all of them together stay inside theirs in `BAND` of studies."""
         return 1 - (1 - BAND) / len(self.quantities)
 
+    def lost_by(self, quantity: str) -> np.ndarray:
+        """The share of fits that did not converge by fifths of the truth, the lowest first, (5,)."""
+        counts = self._ended_by(quantity)
+        return counts[1] / counts.sum(axis=0)
+
+    def _ended_by(self, quantity: str) -> np.ndarray:
+        """How many fits converged and did not, by fifths of the truth, (2, 5)."""
+        fitted = self.records[self.records["state"] != REFUSED]
+        order = np.argsort(fitted["truth"][:, self.quantities.index(quantity)])
+        states = np.array_split(fitted["state"][order], 5)
+        return np.array([[np.sum(fifth == state) for fifth in states] for state in (FINE, UNFINISHED)])
+
+    def _where_lost(self) -> str:
+        """For what truths fits are lost: by the quantity that tells most, if by chance it tells as much once in 100."""
+        every = {name: self._ended_by(name) for name in self.quantities if name != LIKELIHOOD}
+        counted = {name: n for name, n in every.items() if n.any(axis=0).all() and n.any(axis=1).all()}
+        if not self.own or not counted:
+            return ""
+        chances = {name: chi2_contingency(n).pvalue for name, n in counted.items()}
+        name = min(chances, key=lambda name: chances[name])
+        if chances[name] > (1 - BAND) / len(chances):
+            return ""
+        shares = ", ".join(f"{share:.0%}" for share in self.lost_by(name))
+        return f"; by fifths of the true {name}, from the lowest, {shares} did not"
+
     @property
     def findings(self) -> tuple[Finding, ...]:
         """CALIBRATION, where ranks are uneven, and LOST_FITS, where many fits came to nothing."""
@@ -153,7 +179,7 @@ class Calibration:
                     "LOST_FITS",
                     "warning",
                     f"{counts['not converged']} of {len(self)} fits did not converge, and {counts['refused']} tables "
-                    "had none: what is said is of the others",
+                    f"had none{self._where_lost()}: what is said is of the others",
                     lost,
                     "Fit with priors: such tables do not tell every parameter"
                     if self.method == "bootstrap"

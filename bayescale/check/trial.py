@@ -15,7 +15,7 @@ from jax import Array, random
 
 from bayescale import parallel
 from bayescale.check import bootstrapped
-from bayescale.check.calibrated import FINE, RANKS, REFUSED, UNFINISHED
+from bayescale.check.calibrated import FINE, LIKELIHOOD, RANKS, REFUSED, UNFINISHED
 from bayescale.fit import Fit
 from bayescale.infer.many import nuts_in_lanes, tries
 from bayescale.infer.nuts import Tried, begin
@@ -78,7 +78,7 @@ class Trial:
                 for name in names:
                     found[f"{name}_scale"] = lambda fit, name=name: fit.flat(f"{name}_scale")
                     found[f"{name} {design.levels[by][0]}"] = lambda fit, name=name: fit.flat(name)[:, 0]
-            found["log likelihood"] = lambda fit: log_likelihood(fit).sum(axis=1)
+            found[LIKELIHOOD] = lambda fit: log_likelihood(fit).sum(axis=1)
         return found | dict(self.quantities)
 
     @cached_property
@@ -91,7 +91,7 @@ class Trial:
             truth, _ = from_priors(keys, self.model, self.design)
         with np.errstate(all="ignore"):
             return [
-                name != "log likelihood" and bool(np.all(np.asarray(f(truth)) > 0))
+                name != LIKELIHOOD and bool(np.all(np.asarray(f(truth)) > 0))
                 for name, f in self.asked.items()
             ]
 
