@@ -3,6 +3,7 @@
 Everything is imported where it is needed, so that help and mistakes cost nothing.
 """
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -213,24 +214,42 @@ def count_of(text: str, option: str) -> int:
     return int(value)
 
 
-def quantities_of(law, compute: str | None, at: tuple[str, ...], option: str = "--compute") -> dict[str, Any]:
-    """What a study is asked for: the parameters of the law, an allocation for a budget, the response at points."""
-    from bayescale.columns import number
+def quantities_of(
+    law, compute: str | None, at: tuple[str, ...], target: str | None = None, option: str = "--compute"
+) -> dict[str, Any]:
+    """What a study is asked for: the parameters of the law, an allocation, what a loss costs, the response at points.
 
+    Args:
+        law: the law that is fitted.
+        compute: a budget in FLOP, which is split.
+        at: points, each as N=7e10,D=1.4e12.
+        target: a loss, of which the least compute is asked that reaches it.
+        option: what the budget is called.
+    """
     found: dict[str, Any] = {p: p for p in law.parameters}
     if compute:
-        budget = number(compute)
-        if budget is None:
-            raise ValueError(f"{option} is {compute!r}; it is a number of FLOP, such as 5.76e23")
-        if set(law.covariates) != {"N", "D"}:
-            raise ValueError(
-                f"{option}: law {law.name} is not a law in N and D, which a budget could be split into"
-            )
-
+        budget = _amount_in_n_and_d(law, compute, option, "a number of FLOP, such as 5.76e23")
         found |= {f"{part} at budget": partial(_allocated, part, budget) for part in ("N", "D", "D/N")}
+    if target:
+        loss = _amount_in_n_and_d(law, target, "--target", "a loss, such as 2.1")
+        found[f"C for {law.response} {target}"] = partial(_least_compute, loss)
     for text in at:
         found[f"{law.response} at {text}"] = partial(_at_point, point_of(text))
     return found
+
+
+def _amount_in_n_and_d(law, text: str, option: str, form: str) -> float:
+    """The number of an option that only a law in N and D has an answer to."""
+    from bayescale.columns import number
+
+    value = number(text)
+    if value is None or not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{option} is {text!r}; it is {form}")
+    if set(law.covariates) != {"N", "D"}:
+        raise ValueError(
+            f"{option}: law {law.name} is not a law in N and D, which a budget could be split into"
+        )
+    return value
 
 
 # Functions of this module, not of the call: workers are to have them too.
@@ -239,6 +258,13 @@ def _allocated(part: str, budget: float, fit):
 
     N, D = allocate.split(fit, budget, centre=True, strict=False, bounds=allocate.WIDE)
     return {"N": N, "D": D, "D/N": D / N}[part]
+
+
+def _least_compute(loss: float, fit):
+    from bayescale.decide import budget
+    from bayescale.decide.surface import surface
+
+    return budget.needed(surface(fit, centre=True), loss)
 
 
 def _at_point(point: dict[str, float], fit):

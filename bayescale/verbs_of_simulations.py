@@ -214,6 +214,7 @@ def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json:
     help="Kind of the intervals of a bootstrap; percentile if nothing is said.",
 )
 @click.option("--budget", help="FLOP, as 1e23: the best N and D/N for it too, of a law in N and D.")
+@click.option("--target", help="A loss, as 2.1: the least compute that reaches it too, of a law in N and D.")
 @click.option(
     "--at", multiple=True, help="A point, as N=7e10,D=1.4e12: the response there too; may be repeated."
 )
@@ -253,7 +254,7 @@ def calibrate(
     from bayescale.verbs_of_studies import watched
 
     plan = {name: options.pop(name) for name in ("design", "size", "compute")}
-    own = {name: options.pop(name) for name in ("budget", "at", "out", "resume", "workers", "dask")}
+    own = {name: options.pop(name) for name in ("budget", "target", "at", "out", "resume", "workers", "dask")}
     if own["resume"] and not own["out"]:
         raise ValueError("--resume goes on with the study in a folder; say which, as --out study/")
     settings: dict[str, Any] = {"interval": interval} if interval else {}
@@ -268,7 +269,7 @@ def calibrate(
             raise ValueError(f"--{name.rstrip('s').replace('_', '-')} {said}")
     table = arguments.table_of(runs, **options) if runs else _design(chosen, plan, seed)
     model = arguments.model_of(table.kind, **chosen)
-    named = arguments.quantities_of(model.law, own["budget"], own["at"], "--budget")
+    named = arguments.quantities_of(model.law, own["budget"], own["at"], own["target"], "--budget")
     asked: dict[str, Any] = {
         name.replace("at budget", f"at {own['budget']} FLOP"): function
         for name, function in named.items()

@@ -31,6 +31,8 @@ RUNS, TRIES = 40, 20
 # On a processor two chains are enough to rank a truth among a hundred draws, and few tables need a second try.
 ONE_BY_ONE = {"chains": 2, "draws": 600, "warmup": 300, "target": 0.95}
 BUDGET = 1e23  # FLOP, two decades beyond the design, for laws in N and D
+RATIO = 20.0  # tokens for each parameter where the loss of such a budget is predicted
+CHEAPER = 0.98  # the target is 2% under the least loss that was measured
 SIZES, CORPORA = 8, 4
 OTHERS = ("log_normal", "gaussian", "huber")  # kinds of noise besides the default one
 
@@ -116,14 +118,22 @@ def measure(name: str, make: Callable, replicates: int, folder: Path | None, met
     method = "nuts" if model.factors else method
     asked = {}
     if {"N", "D"} == set(model.law.covariates) and model.law.response == "loss" and not model.pooling:
-        from bayescale.decide import allocate
+        from bayescale.decide import allocate, budget
+        from bayescale.decide.surface import surface
 
         def split(fit):
             return allocate.split(fit, BUDGET, centre=True, strict=False, bounds=allocate.WIDE)
 
+        def least(fit):
+            # A loss that is in reach of nearly all tables, whatever their unit: that of none is.
+            return budget.needed(surface(fit, centre=True), CHEAPER * fit.runs.response.min())
+
+        N = np.sqrt(BUDGET / (6 * RATIO))
         asked = {
             "N at 1e23 FLOP": lambda fit: split(fit)[0],
             "D/N at 1e23 FLOP": lambda fit: np.divide(*split(fit)[::-1]),
+            "loss at 1e23 FLOP": lambda fit: fit.mean(fit.centre(), N=N, D=RATIO * N),
+            "C for the target": least,
         }
     began = time.perf_counter()
     here = folder / name.replace("/", " per ") if folder else None

@@ -312,6 +312,11 @@ def test_from_the_command_line(tmp_path):
         (["--law", "chinchilla", "--compute", "1e20,1e19"], "the first is less than the second"),
         (["--law", "chinchilla", "--resume"], "--resume goes on with the study in a folder"),
         (["--law", "chinchilla", "--budget", "abc"], "--budget is 'abc'; it is a number of FLOP"),
+        (["--law", "chinchilla", "--target", "-2"], "--target is '-2'; it is a loss, such as 2.1"),
+        (
+            ["--law", "power", "--along", "C", "--target", "2"],
+            "--target: law power is not a law in N and D",
+        ),
         (["--law", "chinchilla", "--interval", "bca"], "--interval is for --method bootstrap"),
         (["--law", "chinchilla", "--where", "N > 1"], "--where is for a table, and there is none"),
     ],

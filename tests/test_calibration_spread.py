@@ -151,11 +151,17 @@ def test_cores_may_be_fewer_than_the_machine_has(said, cores, monkeypatch):
 
 
 def test_the_verb_shares_its_work():
-    """Predictions and a split of a budget are asked of workers too."""
+    """Predictions, a split of a budget and what a loss costs are asked of workers too."""
     typed = ["calibrate", "--law", "chinchilla", "--noise", "log_normal", "--replicates", "16", "--json"]
-    typed += ["--method", "laplace", "--budget", "1e23", "--at", "N=7e10,D=1.4e12"]
+    typed += ["--method", "laplace", "--budget", "1e23", "--target", "2.1", "--at", "N=7e10,D=1.4e12"]
     here, there = (CliRunner().invoke(main, [*typed, *more]) for more in ([], ["--workers", "1"]))
     assert (here.exit_code, there.exit_code) == (0, 0), there.output
     assert json.loads(here.stdout) == json.loads(there.stdout)
     named = {row["quantity"] for row in json.loads(there.stdout)["quantities"]}
-    assert {"N at 1e23 FLOP", "D at 1e23 FLOP", "D/N at 1e23 FLOP", "loss at N=7e10,D=1.4e12"} <= named
+    assert {
+        "N at 1e23 FLOP",
+        "D at 1e23 FLOP",
+        "D/N at 1e23 FLOP",
+        "C for loss 2.1",
+        "loss at N=7e10,D=1.4e12",
+    } <= named
