@@ -119,7 +119,7 @@ def tested(seed: int, runs: "Runs") -> dict[str, float]:
         key = jax.random.key(seed)
         fits = of_folds(key, Model(one, noise.log_normal, effects=()), runs, parts, draws=500)
         made = [forecasts_of(key, fit, part, {}) for fit, part in zip(fits, parts, strict=True)]
-        scores = [crps(each.quantiles, runs.response[each.index]) for each in made]
+        scores = [crps(each.quantiles, np.asarray(runs.response)[each.index]) for each in made]
         found[name] = float(np.mean(np.concatenate(scores)))
     return found
 

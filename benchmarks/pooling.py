@@ -27,11 +27,11 @@ FORMS = ("rule", "non-centred", "centred")
 CERTAIN = 1e12  # the precision of a level whose data say everything
 
 
-def simulate(design: str, seed: int = 0) -> tuple["Runs", dict[str, np.ndarray]]:
+def simulate(design: str | tuple[int, int], seed: int = 0) -> tuple["Runs", dict[str, np.ndarray]]:
     """The runs of a design, and the parameters of its corpora, (corpora,), about N = 1e9 and D = 2e10."""
     from bayescale.runs import Runs
 
-    corpora, each = DESIGNS[design]
+    corpora, each = DESIGNS[design] if isinstance(design, str) else design
     rng = np.random.default_rng(seed)
     corpus = np.repeat(np.arange(corpora), each)
     N = 1e9 * 10 ** rng.uniform(-1.25, 1.25, len(corpus))

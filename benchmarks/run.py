@@ -26,6 +26,7 @@ STUDIES = {
     "bootstrap": "--rounds 3 --peers 60 --searched 1000 --million",
     "bootstrap_laws": "--rounds 5",
     "nuts": "--rounds 3",
+    "growth": "",
     "pooling": "--seeds 3",
     "evidence": "--rounds 1 --processes 1",
     "laws": "",

@@ -149,7 +149,7 @@ class Calibration:
         counted = {name: n for name, n in every.items() if n.any(axis=0).all() and n.any(axis=1).all()}
         if not self.own or not counted:
             return ""
-        chances = {name: chi2_contingency(n).pvalue for name, n in counted.items()}
+        chances = {name: float(chi2_contingency(n)[1]) for name, n in counted.items()}
         name = min(chances, key=lambda name: chances[name])
         if chances[name] > (1 - BAND) / len(chances):
             return ""
