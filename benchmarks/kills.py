@@ -1,8 +1,10 @@
 """Processes killed with kill -9 at random moments: whether anything is half-written, and whether studies end the same.
 
-Each job runs once in peace; then it is begun again and again and killed at a random moment of its time. What is there
-under its name after a kill has to be whole: a fit with the very draws, a report to its last line, or nothing.
-A study is then resumed, as often as it takes, and has to end with the very numbers of the one that was left in peace.
+Each job runs once in peace; then it is begun again and again and killed at a random moment of its time. Of what is
+written once, a fit or a report, that would nearly always be before there is a file; so every second time it is killed
+within some milliseconds of its first file. What is there under its name after a kill has to be whole, with the very
+draws or the very page, or nothing. A study is then resumed, as often as it takes, and has to end with the very numbers
+of the one that was left in peace.
 
     python benchmarks/kills.py --kills 200
 """
@@ -22,6 +24,7 @@ import numpy as np
 import record
 
 DATA, LAW = "gadre2024_overtrain", ("--law", "power_floor", "--along", "C")
+WRITING = 0.03  # seconds from the first file on, in which what is written once is killed
 
 
 class Job(NamedTuple):
@@ -78,6 +81,7 @@ def _tried(rng: np.random.Generator, place: Path, name: str, job: Job, kills: in
     whole = job.digest(peace / job.output)
     told = {
         "kills": 0,
+        "while writing": 0,
         "nothing there yet": 0,
         "whole": 0,
         "half-written": 0,
@@ -86,9 +90,10 @@ def _tried(rng: np.random.Generator, place: Path, name: str, job: Job, kills: in
     }
     round_, here = 0, place / f"{name} 0"
     while told["kills"] < kills:
-        moment = rng.uniform(0, took)
+        writing = not job.resumed and told["kills"] % 2 == 1
+        moment = rng.uniform(0, WRITING if writing else took)
         again = ("--resume",) if job.resumed and (here / job.output).exists() else ()
-        if not _killed(here, (*job.arguments, *again), moment):
+        if not _killed(here, (*job.arguments, *again), moment, writing):
             told["ended first"] += 1
             told["other numbers"] += job.digest(here / job.output) != whole
             round_ += 1
@@ -106,7 +111,9 @@ def _tried(rng: np.random.Generator, place: Path, name: str, job: Job, kills: in
             except (ValueError, OSError) as error:
                 print(f"{name}: {error}", flush=True)
                 told["half-written"] += 1
-            (here / job.output).unlink()
+        told["while writing"] += writing
+        for file in () if job.resumed else _files(here):
+            file.unlink()
     if job.resumed and (here / job.output).exists():
         _run(here, (*job.arguments, "--resume"))
         told["other numbers"] += job.digest(here / job.output) != whole
@@ -125,13 +132,20 @@ def _run(place: Path, arguments: tuple[str, ...]) -> None:
         raise SystemExit(f"{' '.join(arguments)}: {done.stderr[-500:]}")
 
 
-def _killed(place: Path, arguments: tuple[str, ...], moment: float) -> bool:
-    """Whether it was killed before it ended."""
+def _files(place: Path) -> list[Path]:
+    """What a job has written so far, drafts too."""
+    return [file for file in place.iterdir() if not file.is_symlink()]
+
+
+def _killed(place: Path, arguments: tuple[str, ...], moment: float, writing: bool) -> bool:
+    """Whether it was killed before it ended, so long after its start or, if `writing`, after its first file."""
     place.mkdir(exist_ok=True)
     _given(place)
     process = subprocess.Popen(
         _command(arguments), cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
+    while writing and process.poll() is None and not _files(place):
+        time.sleep(0.0005)
     try:
         _, said = process.communicate(timeout=moment)
     except subprocess.TimeoutExpired:
@@ -161,7 +175,7 @@ def _page(file: Path) -> str:
     text = file.read_text(encoding="utf-8")
     if not text.rstrip().endswith("</html>"):
         raise ValueError(f"{file.name} ends with {text[-40:]!r}")
-    return _digest(b"page")  # it has the time in it: that it is whole is all
+    return _digest(text.encode())
 
 
 def _study(folder: Path) -> str:

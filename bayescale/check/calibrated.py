@@ -132,7 +132,11 @@ class Calibration:
         return 1 - (1 - BAND) / len(self.quantities)
 
     def lost_by(self, quantity: str) -> np.ndarray:
-        """The share of fits that did not converge by fifths of the truth, the lowest first, (5,)."""
+        """The share of fits that did not converge by fifths of the truth, the lowest first, (5,).
+
+        Tables that had no fit at all, whose truth is not kept, do not count. Where the truth was given, and not drawn
+        from the priors, all tables have the same, and fifths mean nothing.
+        """
         counts = self._ended_by(quantity)
         return counts[1] / counts.sum(axis=0)
 
@@ -149,7 +153,8 @@ class Calibration:
         counted = {name: n for name, n in every.items() if n.any(axis=0).all() and n.any(axis=1).all()}
         if not self.own or not counted:
             return ""
-        chances = {name: float(chi2_contingency(n)[1]) for name, n in counted.items()}
+        tests: dict[str, Any] = {name: chi2_contingency(n) for name, n in counted.items()}
+        chances = {name: float(test.pvalue) for name, test in tests.items()}
         name = min(chances, key=lambda name: chances[name])
         if chances[name] > (1 - BAND) / len(chances):
             return ""
