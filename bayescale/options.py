@@ -77,7 +77,13 @@ as_tested = click.option(
     type=click.Path(),
     help="What `bayescale backtest -o` wrote: answers beyond the runs get the drift that it found.",
 )
-seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+seed = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),  # what a random key can be made of
+    default=0,
+    show_default=True,
+    help="Seed of everything random.",
+)
 
 
 def shared(function: Callable) -> Callable:

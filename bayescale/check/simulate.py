@@ -33,6 +33,7 @@ class Simulated:
     truth: dict[str, Any]
 
 
+@np.errstate(all="ignore")  # losses that are no numbers are refused with a sentence
 def simulate(
     seed: int,
     law: Law,
