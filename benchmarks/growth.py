@@ -5,12 +5,15 @@ runs of each corpus; of `chinchilla` for chains and devices. The peer is NumPyro
 likelihood and priors, its chains on a pretended device each; both draw 500 times in each chain. `cold` is the first fit
 in this process, with an empty cache, and `warm` the second, with another key. The effective sample size is ArviZ's, in
 bulk, the least over the parameters that levels share; `times` is how many times as many of it ours gives in a second of
-a warm fit, with its warm-up. Devices are pretended ones, of the cores that there are: more than those are no faster.
+a warm fit, with its warm-up. Devices are pretended ones, of the cores there are: more than those are no faster. The
+replicates of a bootstrap, and the records of 16 tables of a calibration by NUTS, have to be the same to the bit on any
+number of them.
 
     python benchmarks/growth.py
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -18,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 CHAINS = (1, 2, 4, 8)
@@ -131,22 +135,30 @@ def by_chains() -> list[dict[str, Any]]:
 
 
 def on_devices() -> dict[str, Any]:
-    """How many refits a second the devices of this process make, once compiled."""
+    """How many refits a second the devices of this process make, once compiled, and what came out."""
     import jax
 
     from bayescale import noise
+    from bayescale.check.calibration import calibrate
     from bayescale.infer.bootstrap import bootstrap
     from bayescale.model import Model
 
     made = recovery.simulate("chinchilla", 0, size=RUNS)
     model = Model(made.law, noise.huber(), effects=())
-    seconds = []
-    for seed in range(3):
-        began = time.perf_counter()
-        bootstrap(jax.random.key(seed), model, made.runs, replicates=REPLICATES)
-        seconds.append(time.perf_counter() - began)
+    seconds, found = [], hashlib.sha256()
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(3):
+            place = Path(folder) / f"{seed}"
+            began = time.perf_counter()
+            bootstrap(jax.random.key(seed), model, made.runs, replicates=REPLICATES, folder=place)
+            seconds.append(time.perf_counter() - began)
+        model = Model(made.law, noise.log_normal, effects=())
+        calibrate(jax.random.key(0), model, made.runs, replicates=16, folder=Path(folder) / "calibration")
+        for block in sorted(Path(folder).glob("*/blocks/*/*.npy")):
+            found.update(block.read_bytes())
     return {
         "devices": jax.device_count(),
+        "digest": found.hexdigest()[:16],
         "replicates": REPLICATES,
         "first, s": round(seconds[0], 2),
         "next, s": round(min(seconds[1:]), 2),
@@ -167,6 +179,8 @@ def by_devices() -> list[dict[str, Any]]:
         )
         found.append(json.loads(done.stdout))
         print(found[-1], flush=True)
+    if len({row["digest"] for row in found}) > 1:
+        raise SystemExit("other devices gave other numbers")
     return found
 
 

@@ -207,6 +207,21 @@ def test_an_embedded_table_is_there_already():
     assert data.fetch("pile_families_2023") == data.path("pile_families_2023")
 
 
+@pytest.mark.parametrize("name", ["../study", "/etc/passwd", "study/../../x", "..", "", "a\0b"])
+def test_no_name_leads_out_of_the_folder(study, name):
+    """Names are those of the register, and their files lie in the folder itself."""
+    for ask in (data.path, data.load, lambda name: data.fetch(name, download=giving(PUBLISHED))):
+        with pytest.raises((ValueError, KeyError), match="no data set"):
+            ask(name)
+    assert not study.parent.exists()
+
+
+def test_files_of_the_register_lie_in_the_folder():
+    for name in data.names():
+        file = data.describe(name)["file"]
+        assert Path(file).name == file
+
+
 def test_a_folder_that_cannot_be_written_says_so(study):
     study.parent.write_text("a file where the folder should be")
     with pytest.raises(OSError, match=r"cannot be written .*; set BAYESCALE_DATA"):
