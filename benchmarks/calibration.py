@@ -9,7 +9,8 @@ of sizes, and parameters that differ by corpus.
 
 With --method lanes all tables of a study are fitted in one program, on an accelerator if there is one; models with
 levels are fitted one after another. A study that was interrupted goes on with --folder; what is finished is written at
-once. With --only, those named are measured and the others stay as they are.
+once. With --only, those named are measured and the others stay as they are: each says by what it was measured, and the
+`seconds` of one that went on are those of its last process.
 """
 
 import argparse
@@ -111,7 +112,7 @@ def measure(name: str, make: Callable, replicates: int, folder: Path | None, met
     """One study, and what is kept of it; models with levels have no lanes."""
     import jax
 
-    from bayescale.check.calibration import calibrate
+    from bayescale.check.calibration import ALGORITHM, calibrate
 
     model, design = make()
     model = model.specialise(design)
@@ -149,7 +150,9 @@ def measure(name: str, make: Callable, replicates: int, folder: Path | None, met
         **(ONE_BY_ONE if method == "nuts" else {}),
     )
     device = jax.devices()[0].device_kind if method == "lanes" else "cpu"
-    return {**told(found), "method": method, "device": device, "seconds": time.perf_counter() - began}
+    seconds = time.perf_counter() - began
+    made = {"algorithm": ALGORITHM, "jax": jax.__version__, "method": method, "device": device}
+    return {**told(found), **made, "seconds": seconds}
 
 
 def told(found: "Calibration") -> dict[str, Any]:
