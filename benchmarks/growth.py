@@ -3,11 +3,11 @@
 Simulated runs: of laws of 2 to 7 parameters, 240 of each; of `chinchilla` with E, A and B that differ by corpus, ten
 runs of each corpus; of `chinchilla` for chains and devices. The peer is NumPyro's NUTS at its defaults on the very same
 likelihood and priors, its chains on a pretended device each; both draw 500 times in each chain. `cold` is the first fit
-in this process, with an empty cache, and `warm` the second, with another key. The effective sample size is ArviZ's, in
-bulk, the least over the parameters that levels share; `times` is how many times as many of it ours gives in a second of
-a warm fit, with its warm-up. Devices are pretended ones, of the cores there are: more than those are no faster. The
-replicates of a bootstrap, and the records of 16 tables of a calibration by NUTS, have to be the same to the bit on any
-number of them.
+of a shape in this process, with an empty cache, and `warm` the second, with another key; of the rows of chains, ours
+has compiled nearly all for the row of `chinchilla` above. The effective sample size is ArviZ's, in bulk, the least over
+the parameters that levels share; `times` is how many times as many of it ours gives in a second of a warm fit, with its
+warm-up. Devices are pretended ones, of the cores there are: more than those are no faster. The replicates of a
+bootstrap, and the records of 16 tables of a calibration by NUTS, have to be the same to the bit on any number of them.
 
     python benchmarks/growth.py
 """
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bayescale.model import Model
     from bayescale.runs import Runs
 
+Sampler = Callable[[int], dict[str, np.ndarray]]
 RUNS, DRAWS, WARMUP = 240, 500, 500
 LAWS = ("power", "power_floor", "chinchilla_tied", "chinchilla", "coupled", "data_constrained")
 GROUPS, EACH = (4, 16, 64), 10
@@ -46,47 +47,50 @@ DEVICES = (1, 2, 4)
 REPLICATES = 65_536
 
 
-def ours(seed: int, model: "Model", runs: "Runs", chains: int) -> dict[str, np.ndarray]:
-    """Draws of our sampler, of what levels share, each (chains, draws)."""
+def ours(model: "Model", runs: "Runs", chains: int) -> Sampler:
+    """Our sampler: of a key, draws of what levels share, each (chains, draws)."""
     import jax
 
     from bayescale.infer.nuts import nuts
 
-    fit = nuts(jax.random.key(seed), model, runs, chains=chains, draws=DRAWS, retry=False)
-    return {name: np.asarray(values) for name, values in fit.draws.items() if np.ndim(values) == 2}
+    def sample(seed: int) -> dict[str, np.ndarray]:
+        fit = nuts(jax.random.key(seed), model, runs, chains=chains, draws=DRAWS, retry=False)
+        return {name: np.asarray(values) for name, values in fit.draws.items() if np.ndim(values) == 2}
+
+    return sample
 
 
-def textbook(seed: int, model: "Model", runs: "Runs", chains: int) -> dict[str, np.ndarray]:
-    """Draws of NumPyro's sampler, of what levels share, each (chains, draws)."""
+def textbook(model: "Model", runs: "Runs", chains: int) -> Sampler:
+    """NumPyro's sampler: of a key, draws of what levels share, each (chains, draws)."""
     import jax
     from numpyro.infer import MCMC, NUTS
 
     from bayescale import parallel
 
-    with parallel.workbench():
-        method = "parallel" if chains > 1 else "sequential"
-        sampler = MCMC(
-            NUTS(model),
-            num_warmup=WARMUP,
-            num_samples=DRAWS,
-            num_chains=chains,
-            chain_method=method,
-            progress_bar=False,
-        )
-        sampler.run(jax.random.key(seed), runs)
-        draws = jax.device_get(sampler.get_samples(group_by_chain=True))
-    return {name: np.asarray(values) for name, values in draws.items() if np.ndim(values) == 2}
+    method = "parallel" if chains > 1 else "sequential"
+    settings: dict[str, Any] = {"num_chains": chains, "chain_method": method, "progress_bar": False}
+    sampler = MCMC(
+        NUTS(model), num_warmup=WARMUP, num_samples=DRAWS, **settings
+    )  # one, which keeps what it compiled
+
+    def sample(seed: int) -> dict[str, np.ndarray]:
+        with parallel.workbench():
+            sampler.run(jax.random.key(seed), runs)
+            draws = jax.device_get(sampler.get_samples(group_by_chain=True))
+        return {name: np.asarray(values) for name, values in draws.items() if np.ndim(values) == 2}
+
+    return sample
 
 
 def measure(model: "Model", runs: "Runs", chains: int = 4) -> dict[str, Any]:
     """Both, cold and warm."""
     row: dict[str, Any] = {"runs": len(runs), "chains": chains}
     rates = {}
-    samplers: dict[str, Callable] = {"bayescale": ours, "numpyro": textbook}
-    for name, sample in samplers.items():
+    for name, contender in {"bayescale": ours, "numpyro": textbook}.items():
+        sample = contender(model, runs, chains)
         for state, seed in (("cold", 0), ("warm", 1)):
             began = time.perf_counter()
-            draws = sample(seed, model, runs, chains)
+            draws = sample(seed)
             row[f"{name} {state}, s"] = round(time.perf_counter() - began, 2)
         shared = {p: draws[p] for p in (*model.law.parameters, *model.noise.parameters)}
         rates[name] = contenders.least_ess(shared)[0] / row[f"{name} warm, s"]

@@ -442,6 +442,25 @@ def test_intervals_hold_as_often_as_they_say_in_the_mean_of_all_studies():
     assert np.mean(outside) < 0.07
 
 
+def test_decisions_and_a_prediction_are_held_too():
+    """Of 1,024 sound 90% intervals 884 to 959 hold, but once in 10,000 times."""
+    one = written("calibration")["studies"]["chinchilla"]
+    held = {row["quantity"]: row["cover90"] for row in one["quantities"]}
+    for name in ("N at 1e23 FLOP", "D/N at 1e23 FLOP", "loss at 1e23 FLOP", "C for the target"):
+        assert held[name] == pytest.approx(0.9, abs=0.037)
+
+
+def test_growth_has_all_its_tables_and_devices_the_same_numbers(benchmark):
+    module, found = benchmark("growth"), written("growth")
+    assert [row["law"] for row in found["parameters"]] == list(module.LAWS)
+    assert [row["groups"] for row in found["groups"]] == list(module.GROUPS)
+    assert [row["chains"] for row in found["chains"]] == list(module.CHAINS)
+    assert [row["devices"] for row in found["devices"]] == list(module.DEVICES)
+    assert len({row["digest"] for row in found["devices"]}) == 1
+    for row in (*found["parameters"], *found["groups"], *found["chains"]):
+        assert row["times"] > 5
+
+
 def test_tables_of_the_misfit_matrix_are_of_losses_and_of_nothing_else(benchmark):
     """Truths lie close to the first of them, and there is nothing to say of their tables before a law is fitted."""
     module = benchmark("misfit")
