@@ -2,7 +2,7 @@
 
 Each job runs once in peace; then it is begun again and again and killed at a random moment of its time. Of what is
 written once, a fit or a report, that would nearly always be before there is a file; so every second time it is killed
-within some milliseconds of its first file. What is there under its name after a kill has to be whole, with the very
+within a tenth of a second of its first file. What is there under its name after a kill has to be whole, with the very
 draws or the very page, or nothing. A study is then resumed, as often as it takes, and has to end with the very numbers
 of the one that was left in peace.
 
@@ -24,7 +24,7 @@ import numpy as np
 import record
 
 DATA, LAW = "gadre2024_overtrain", ("--law", "power_floor", "--along", "C")
-WRITING = 0.03  # seconds from the first file on, in which what is written once is killed
+WRITING = 0.1  # seconds from the first file on, in which what is written once is killed
 
 
 class Job(NamedTuple):
