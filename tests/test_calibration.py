@@ -224,6 +224,8 @@ def test_tables_without_a_fit_are_counted_and_left_out(design):
         "CALIBRATION",
         "LOST_FITS",
     ]  # ranks that are all 50 are not even
+    rough = Calibration(POWER, design, ("alpha",), (True,), records, "laplace", own=True)
+    assert rough.findings[-1].action == "Sample the posteriors, by the method nuts"
     few = Calibration(POWER, design, ("alpha",), (True,), records[10:20].copy(), "nuts", own=True)
     few.records["rank"][:, 0] = np.arange(0, 100, 10)
     assert few.verdict.startswith("too few tables to tell, though no ranks are uneven")

@@ -18,6 +18,11 @@ BAND = 0.99  # of the studies of a sound model, the share in which no quantity l
 SIMULATED = 20_000  # sets of even ranks, by which a band is found
 FEW = 100  # tables, with fewer of which ranks can be far from even without anybody's noticing
 LOST = 0.02  # the share of fits that may fail before that is a finding
+# What may help where fits by some method are lost; of the others, to draw longer.
+OTHERWISE = {
+    "bootstrap": "Fit with priors: such tables do not tell every parameter",
+    "laplace": "Sample the posteriors, by the method nuts",
+}
 LIKELIHOOD = "log likelihood"  # a quantity of each table that is no parameter of any
 
 
@@ -186,9 +191,9 @@ class Calibration:
                     f"{counts['not converged']} of {len(self)} fits did not converge, and {counts['refused']} tables "
                     f"had none{self._where_lost()}: what is said is of the others",
                     lost,
-                    "Fit with priors: such tables do not tell every parameter"
-                    if self.method == "bootstrap"
-                    else "Draw longer, or take priors under which such tables do not come about",
+                    OTHERWISE.get(
+                        self.method, "Draw longer, or take priors under which such tables do not come about"
+                    ),
                 )
             )
         return tuple(found)
