@@ -204,6 +204,18 @@ def point_of(text: str, option: str = "--at") -> dict[str, float]:
     return found
 
 
+def truth_of(text: str, law) -> dict[str, float]:
+    """The parameters of a law, of a text such as "E=1.82,A=482" or the name of a published fit."""
+    from bayescale import data
+
+    if "=" in text:
+        return point_of(text, "--truth")
+    try:
+        return data.constants(text, law)
+    except ValueError as error:
+        raise ValueError(f"--truth: {error}; or write its parameters, as E=1.82,A=482") from None
+
+
 def count_of(text: str, option: str) -> int:
     """A count such as "1000000", "1e6" or "1M"."""
     from bayescale.columns import number

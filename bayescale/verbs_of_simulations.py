@@ -60,6 +60,7 @@ def _planned(function):
     "runs",
     epilog=examples(
         "bayescale simulate runs --law chinchilla --truth E=1.82,A=482,B=2085,alpha=.348,beta=.366 -o runs.csv",
+        "bayescale simulate runs --law chinchilla --truth besiroglu2024 --design overtrained -o runs.csv",
         "bayescale simulate runs --law chinchilla --design checkpoints --shock 0.01 -o runs.csv",
         "bayescale simulate runs --law power_floor --along C --break-at 3e21 --ahead 5 -o runs.csv",
     ),
@@ -67,7 +68,9 @@ def _planned(function):
 @click.option("--law", required=True, help="Name of a law, or a file; of a loss, in N, D, C, U and experts.")
 @click.option("--along", help="Column of a law in one axis: N, D or C.")
 @click.option(
-    "--truth", help="Parameters in natural units, as E=1.82,A=482,...; from the priors if not given."
+    "--truth",
+    help="Parameters in natural units, as E=1.82,A=482,..., or a published fit, as besiroglu2024; from the priors if "
+    "not given.",
 )
 @_planned
 @click.option(
@@ -107,7 +110,7 @@ def simulate_runs(
     from bayescale.check.simulate import simulate as made_of
 
     form = arguments.placed(law, along)
-    given = None if truth is None else arguments.point_of(truth, "--truth")
+    given = None if truth is None else arguments.truth_of(truth, form)
     bent = options.pop("break_at")
     made = made_of(
         seed,
@@ -193,12 +196,20 @@ def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json:
     epilog=examples(
         "bayescale calibrate --law chinchilla --replicates 1000 --budget 1e23 --out study/ --workers 8",
         "bayescale calibrate runs.csv --law chinchilla --effect size --figure ranks.png",
+        "bayescale calibrate --law logistic --along C --trials 50",
         "bayescale calibrate --law chinchilla --noise huber --method bootstrap --interval bca",
     )
 )
 @click.argument("runs", required=False)
 @modelling("Student-t or beta-binomial where nothing is said.")
 @_planned
+@click.option(
+    "--trials",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Tries in each run of a design, of a law of success.",
+)
 @click.option("--replicates", type=click.IntRange(1), default=200, show_default=True, help="How many tables.")
 @click.option(
     "--method",
@@ -250,10 +261,11 @@ def calibrate(
     import jax
 
     from bayescale import workers
+    from bayescale.check.calibrated import FALSE_ALARMS
     from bayescale.check.calibration import calibrate as run
     from bayescale.verbs_of_studies import watched
 
-    plan = {name: options.pop(name) for name in ("design", "size", "compute")}
+    plan = {name: options.pop(name) for name in ("design", "size", "compute", "trials")}
     own = {name: options.pop(name) for name in ("budget", "target", "at", "out", "resume", "workers", "dask")}
     if own["resume"] and not own["out"]:
         raise ValueError("--resume goes on with the study in a folder; say which, as --out study/")
@@ -266,7 +278,7 @@ def calibrate(
     for name in unused:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             said = "is for designs, and RUNS has its own" if runs else "is for a table, and there is none"
-            raise ValueError(f"--{name.rstrip('s').replace('_', '-')} {said}")
+            raise ValueError(f"--{name if name in plan else name.rstrip('s').replace('_', '-')} {said}")
     table = arguments.table_of(runs, **options) if runs else _design(chosen, plan, seed)
     model = arguments.model_of(table.kind, **chosen)
     named = arguments.quantities_of(model.law, own["budget"], own["at"], own["target"], "--budget")
@@ -308,6 +320,7 @@ def calibrate(
                 "law": model.law.name,
                 "noise": model.noise.name,
                 "counts": found.counts,
+                "false_alarms": FALSE_ALARMS,
                 "quantities": rows,
                 "findings": words.of_findings(found.findings),
                 "verdict": found.verdict,
@@ -323,6 +336,7 @@ def calibrate(
     )
     for finding in found.findings:
         click.echo(str(finding))
+    click.echo(f"false alarms: of sound models {FALSE_ALARMS:.0%} are called uneven")
     click.secho(found.verdict, bold=True, fg="red" if found.uneven else None)
 
 
@@ -334,10 +348,6 @@ def _design(chosen: dict[str, Any], plan: dict[str, Any], seed: int):
     from bayescale.runs import Runs
 
     form = arguments.placed(chosen["law"], chosen["along"])
-    if form.response != "loss":
-        raise ValueError(
-            f"law {form.name} is of success, of which there is no design; give a table, as `simulate suite` makes one"
-        )
     columns = columns_of(
         plan["design"],
         np.random.default_rng(seed),
@@ -345,7 +355,11 @@ def _design(chosen: dict[str, Any], plan: dict[str, Any], seed: int):
         runs=plan["size"],
         decades=_decades(plan["compute"]),
     )
-    return Runs.make({**columns, "loss": np.full(len(columns["N"]), 2.0)}, source=f"design {plan['design']}")
+    source, runs = f"design {plan['design']}", len(columns["N"])
+    if form.response == "loss":
+        return Runs.make({**columns, "loss": np.full(runs, 2.0)}, source=source)
+    counts = {"successes": np.zeros(runs, int), "trials": np.full(runs, plan["trials"])}
+    return Runs.make({**columns, **counts}, response="successes", source=source, duplicates="keep")
 
 
 def _decades(text: str) -> tuple[float, float]:

@@ -1,10 +1,11 @@
 """Bad input of every kind: each is to be refused with a sentence that says where, and nothing taken silently.
 
-- Tables: a good table with one fault planted in it, of some twenty kinds, in a random place and format. It has to be
-  refused by an error that names the file, and the row or the column of the fault, or to get a severe finding.
-- Bytes: files of every format read (csv, tsv, jsonl, their .gz, parquet, stored fits, studies), cut short, with bytes
-  flipped, swapped, doubled or made up. Each is read, or refused by a `ValueError`, `TypeError` or `OSError` with a
-  sentence; anything else is a traceback that a user would see.
+- Tables: a good table of losses or of successes with one fault planted in it, of some twenty-five kinds, in a random
+  place and format. It has to be refused by an error that names the file, and the row or the column of the fault, or to
+  get a severe finding.
+- Bytes: files of every format read (csv, tsv, jsonl, their .gz, parquet, stored fits, back-tests, and what a study
+  consists of), cut short, with bytes flipped, swapped, doubled or made up. Each is read, or refused by a `ValueError`,
+  `TypeError` or `OSError` with a sentence; anything else is a traceback that a user would see.
 
     python benchmarks/bad_input.py --tables 10000 --seconds 3600
 """
@@ -25,22 +26,34 @@ import numpy as np
 import record
 
 Rows = list[list[Any]]
-HEADER = ["N", "D", "loss", "corpus", "experts"]
 ROWS = 12
 EXPECTED = (ValueError, TypeError, OSError)
 
 
-def good(rng: np.random.Generator) -> Rows:
+def losses(rng: np.random.Generator) -> Rows:
     """A table that can be read: header and rows of text."""
     N = 10 ** rng.uniform(7, 10, ROWS)
     D = N * 10 ** rng.uniform(0.7, 2.7, ROWS)
     loss = 1.8 + 480 * N**-0.35 + 2000 * D**-0.37
     corpus = rng.choice(["web", "code", "books"], ROWS)
     return [
-        HEADER,
+        ["N", "D", "loss", "corpus", "experts"],
         *(
             [f"{n:.6g}", f"{d:.6g}", f"{value:.5f}", str(c), "8"]
             for n, d, value, c in zip(N, D, loss, corpus, strict=True)
+        ),
+    ]
+
+
+def successes(rng: np.random.Generator) -> Rows:
+    """A table of successes that can be read."""
+    C, trials = 10 ** rng.uniform(19, 23, ROWS), rng.integers(1, 100, ROWS)
+    solved = rng.binomial(trials, 1 / (1 + (1e21 / C)))
+    return [
+        ["C", "task", "successes", "trials"],
+        *(
+            [f"{c:.6g}", f"task {k % 3 + 1}", str(s), str(t)]
+            for k, (c, s, t) in enumerate(zip(C, solved, trials, strict=True))
         ),
     ]
 
@@ -56,7 +69,7 @@ def _cell(column: str, values: list[str]) -> Callable:
 
 def _short(rng, rows):
     row = int(rng.integers(1, len(rows)))
-    rows[row] = rows[row][: int(rng.integers(1, len(HEADER)))]
+    rows[row] = rows[row][: int(rng.integers(1, len(rows[0])))]
     return None, row + 1
 
 
@@ -103,7 +116,7 @@ def _whole(column: str, value: str) -> Callable:
 
 
 # What is planted -> where it is. Words are no numbers, losses are positive and below the logarithm of a vocabulary.
-FAULTS: dict[str, Callable] = {
+OF_LOSSES: dict[str, Callable] = {
     "a word for N": _cell("N", ["large", "7 B illion", "--", "1e", "0x1F", "12..5"]),
     "N that is not positive": _cell("N", ["0", "-1e9", "-0.0"]),
     "N that is no number": _cell("N", ["nan", "inf", "-inf", ""]),
@@ -123,6 +136,17 @@ FAULTS: dict[str, Callable] = {
     "one run": _one,
     "a loss in percent of nothing": _whole("loss", "1e400"),
     "a column without numbers": _whole("N", "big"),
+}
+OF_SUCCESSES: dict[str, Callable] = {
+    "more successes than trials": _cell("successes", ["101", "1e3"]),
+    "successes that are no count": _cell("successes", ["0.5", "-1", "nan", "inf", "", "50%?", "most"]),
+    "trials that are no count": _cell("trials", ["2.5", "0", "-4", "nan", "inf", "", "many"]),
+    "C that is not positive": _cell("C", ["0", "-1e20", "nan", "large"]),
+    "a row of successes that is there twice": _twice,
+    "a row of successes that is too short": _short,
+}
+FAULTS = {name: (losses, fault) for name, fault in OF_LOSSES.items()} | {
+    name: (successes, fault) for name, fault in OF_SUCCESSES.items()
 }
 
 
@@ -155,8 +179,9 @@ def tables(count: int, seed: int = 0) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for k in range(count):
             name = list(FAULTS)[k % len(FAULTS)]
-            rows = [list(row) for row in good(rng)]
-            column, row = FAULTS[name](rng, rows)
+            good, plant = FAULTS[name]
+            rows = good(rng)
+            column, row = plant(rng, rows)
             kind = str(
                 rng.choice(kinds[:3] if "too" in name or "twice" in name or "no runs" in name else kinds)
             )
@@ -190,7 +215,13 @@ def tables(count: int, seed: int = 0) -> dict[str, Any]:
 
 
 def mutated(rng: np.random.Generator, data: bytes) -> bytes:
-    """The bytes of a file after a few accidents."""
+    """The bytes of a file after a few accidents, which left it another one."""
+    while (found := _after_accidents(rng, data)) == data:
+        pass
+    return found
+
+
+def _after_accidents(rng: np.random.Generator, data: bytes) -> bytes:
     found = bytearray(data)
     for _ in range(int(rng.integers(1, 4))):
         if not found:
@@ -215,46 +246,54 @@ def mutated(rng: np.random.Generator, data: bytes) -> bytes:
 
 
 def corpus(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], Any]]]:
-    """Ending -> the bytes of a good file, and what reads it."""
+    """Name -> the bytes of a good file, and what reads it."""
     import jax
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from bayescale import models, noise
-    from bayescale.infer.bootstrap import load_study
+    from bayescale.check.as_data import load_check, save_check
+    from bayescale.check.backtest import backtest
+    from bayescale.infer.bootstrap import bootstrap
     from bayescale.infer.optimize import laplace
     from bayescale.model import Model
     from bayescale.runs import Runs
     from bayescale.storage import load, save
 
-    rows = good(np.random.default_rng(0))
+    rows = losses(np.random.default_rng(0))
     found: dict[str, tuple[bytes, Callable]] = {}
     for kind in ("csv", "tsv", "csv.gz", "jsonl", "jsonl.gz"):
         found[kind] = (written(rows, kind, folder).read_bytes(), Runs.read)
+    columns = {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])}
+    pq.write_table(pa.table(columns), folder / "runs.parquet")
+    found["parquet"] = ((folder / "runs.parquet").read_bytes(), Runs.read)
     runs = Runs.read(written(rows, "csv", folder))
-    fit = laplace(
-        jax.random.key(0),
-        Model(models.load("power").along("N"), noise.log_normal, effects=()),
-        runs,
-        draws=50,
-    )
-    save(fit, folder / "fit.nc")
+    key, model = jax.random.key(0), Model(models.load("power").along("N"), noise.log_normal, effects=())
+    save(laplace(key, model, runs, draws=50), folder / "fit.nc")
     found["nc"] = ((folder / "fit.nc").read_bytes(), load)
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        columns = {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])}
-        pq.write_table(pa.table(columns), folder / "runs.parquet")
-        found["parquet"] = ((folder / "runs.parquet").read_bytes(), Runs.read)
-    except ImportError:
-        pass
-    settings = json.dumps({"format": 1, "sha256": "0", "settings": {}}).encode()
-
-    def study(path: Path):
-        (path.parent / "study.json").write_bytes(path.read_bytes())
-        return load_study(path.parent)
-
-    found["json"] = (settings, study)
+    save_check(backtest(key, model, runs, by="N", cutoffs=2, draws=100), folder / "backtest.json")
+    found["backtest.json"] = ((folder / "backtest.json").read_bytes(), load_check)
+    study = folder / "study"
+    bootstrap(key, model, runs, replicates=1, folder=study)
+    for part in sorted(file for file in study.rglob("*") if file.is_file() and file.suffix):
+        found[f"study, {part.suffix[1:]}"] = (
+            part.read_bytes(),
+            lambda file, part=part: _in_study(part, file),
+        )
     return found
+
+
+def _in_study(part: Path, file: Path) -> Any:
+    """The numbers of a study of which a file is another one."""
+    from bayescale.infer.bootstrap import load_study
+
+    good = part.read_bytes()
+    folder = next(above for above in part.parents if above.name == "study")
+    part.write_bytes(file.read_bytes())
+    try:
+        return load_study(folder).values("alpha")
+    finally:
+        part.write_bytes(good)
 
 
 def fuzz(seconds: float, seed: int = 0) -> dict[str, Any]:
@@ -266,7 +305,7 @@ def fuzz(seconds: float, seed: int = 0) -> dict[str, Any]:
         while time.monotonic() - began < seconds:
             kind = str(rng.choice(list(files)))
             data, reader = files[kind]
-            path = Path(held) / f"file.{kind}"
+            path = Path(held) / f"file.{kind.rpartition(' ')[2]}"
             path.write_bytes(mutated(rng, data))
             try:
                 reader(path)

@@ -303,10 +303,18 @@ def test_from_the_command_line(tmp_path):
     assert "too few tables to tell, though no ranks are uneven; 30 of 30 fits converged" in again.output
 
 
+def test_a_law_of_success_has_a_design_from_the_command_line():
+    asked = ["calibrate", "--law", "logistic", "--along", "C", "--noise", "binomial", "--method", "laplace"]
+    done = CliRunner().invoke(main, [*asked, "--trials", "500", "--replicates", "8"])
+    assert done.exit_code == 0, done.output
+    assert "8 tables of 42 runs" in done.output
+    assert "false alarms: of sound models 1% are called uneven" in done.output
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (["--law", "logistic", "--along", "C"], "law logistic is of success, of which there is no design"),
+        (["--law", "logistic", "--along", "size"], "no design has a column size; give a table of your own"),
         (
             ["--law", "chinchilla", "--compute", "1e20"],
             "--compute is '1e20'; write the least and the greatest",

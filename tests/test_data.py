@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bayescale import data
+from bayescale import data, models
 from bayescale.data.convert import CONVERSIONS, besiroglu2024, bnsl2022, llama3
 
 EMBEDDED = [name for name in data.names() if data.describe(name)["embedded"]]
@@ -89,6 +89,38 @@ def test_options_replace_what_is_suggested():
 def test_a_table_of_numbers_is_not_loaded_as_runs():
     with pytest.raises(ValueError, match=r"published_fits is no table of runs.*published_fits\.csv"):
         data.load("published_fits")
+
+
+def test_constants_of_papers_give_the_losses_that_papers_give():
+    # Besiroglu et al. 2024 of 1e9 parameters and 2e10 tokens, written out; Kaplan et al. 2020, equation 1.5.
+    chinchilla, kaplan = models.load("chinchilla"), models.load("kaplan")
+    said = data.constants("besiroglu2024", chinchilla)
+    by_hand = 1.81686 + 482.00572 * 1e9**-0.34781 + 2085.4342 * 2e10**-0.36585
+    assert float(chinchilla({"N": 1e9, "D": 2e10}, said)) == pytest.approx(by_hand, rel=1e-5)
+    said = data.constants("kaplan2020_LND", kaplan)
+    by_hand = ((6.4e13 / 1e9) ** (0.076 / 0.103) + 1.8e13 / 2e10) ** 0.103
+    assert float(kaplan({"N": 1e9, "D": 2e10}, said)) == pytest.approx(by_hand, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "law", "message"),
+    [
+        (
+            "besiroglu",
+            "chinchilla",
+            "no published fit 'besiroglu' of law chinchilla; there are hoffmann2022, ",
+        ),
+        (
+            "kaplan2020_LN",
+            "kaplan",
+            "no published fit 'kaplan2020_LN' of law kaplan; there are kaplan2020_LND",
+        ),
+        ("besiroglu2024", "coupled", "of law coupled; of that law none is known"),
+    ],
+)
+def test_constants_that_are_not_known_are_refused(name, law, message):
+    with pytest.raises(ValueError, match=message):
+        data.constants(name, models.load(law))
 
 
 def test_an_unknown_name_lists_the_known_ones():

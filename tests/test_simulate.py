@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bayescale import models
+from bayescale import data, models
 from bayescale.check.designs import DESIGNS, columns_of, suite
 from bayescale.check.simulate import simulate
 from bayescale.cli import main
+from bayescale.law import AXIS
 from bayescale.runs import Runs
 
 CHINCHILLA = models.load("chinchilla")
@@ -40,6 +41,16 @@ def test_each_design_is_what_it_is_called():
     assert np.ptp(np.log10(made["random"]["D"] / made["random"]["N"])) > 1.5
     assert (made["overtrained"]["D"] / made["overtrained"]["N"]).max() == pytest.approx(640)
     assert len(set(made["checkpoints"]["run"])) == 8
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_law_has_the_columns_that_it_needs(name):
+    law = models.load(name)
+    law = law.along("C") if AXIS in law.covariates else law
+    found = columns_of("random", np.random.default_rng(0), law.covariates, runs=30)
+    assert set(law.covariates) <= set(found)
+    for c, (low, high) in law.absolute.items():
+        assert ((found[c] >= low) & (found[c] <= high)).all(), c
 
 
 def test_losses_are_those_of_the_law_with_the_noise_that_was_said():
@@ -161,6 +172,10 @@ def test_from_the_command_line(tmp_path):
     truth = json.loads((tmp_path / "runs.truth.json").read_text())
     assert truth["parameters"] == TRUTH
     assert truth["bent_beyond"] == 1e21
+    named = [*asked[:4], "--truth", "besiroglu2024", "-o", str(file)]
+    assert CliRunner().invoke(main, named).exit_code == 0
+    truth = json.loads((tmp_path / "runs.truth.json").read_text())
+    assert truth["parameters"] == data.constants("besiroglu2024", CHINCHILLA)
     suite_file = tmp_path / "evals.csv"
     done = CliRunner().invoke(main, ["simulate", "suite", "--tasks", "10", "-o", str(suite_file), "--json"])
     assert done.exit_code == 0, done.output
@@ -177,7 +192,11 @@ def test_from_the_command_line(tmp_path):
         (["runs", "--law", "chinchilla", "-o", "x.txt"], "a table is written as .csv"),
         (["runs", "--law", "chinchilla", "--undertuned", "nan", "-o", "x.csv"], "are finite numbers"),
         (["runs", "--law", "chinchilla", "--break-at", "far", "-o", "x.csv"], "--break-at is 'far'"),
-        (["runs", "--law", "chinchilla", "--truth", "E", "-o", "x.csv"], "--truth is 'E'; write it as"),
+        (
+            ["runs", "--law", "chinchilla", "--truth", "E", "-o", "x.csv"],
+            "no published fit 'E' of law chinchilla",
+        ),
+        (["runs", "--law", "chinchilla", "--truth", "E=", "-o", "x.csv"], "--truth is 'E='; write it as"),
     ],
 )
 def test_what_makes_no_sense_on_the_command_line_is_refused(asked, message, tmp_path, monkeypatch):

@@ -14,7 +14,8 @@ from bayescale.runs import Runs
 FINE, UNFINISHED, REFUSED = 0, 1, 2  # how the fit of a replicate ended
 RANKS = 100  # draws that a truth is ranked among, of a thousand and more: nearly independent
 LEVELS = (0.5, 0.8, 0.9, 0.95)
-BAND = 0.99  # of the studies of a sound model, the share in which no quantity leaves its band
+FALSE_ALARMS = 0.01  # of the studies of sound models, the share in which a quantity leaves its band by chance
+BAND = 1 - FALSE_ALARMS
 SIMULATED = 20_000  # sets of even ranks, by which a band is found
 FEW = 100  # tables, with fewer of which ranks can be far from even without anybody's noticing
 LOST = 0.02  # the share of fits that may fail before that is a finding
@@ -134,7 +135,7 @@ class Calibration:
     @property
     def band_level(self) -> float:
         """Of the band of each quantity, so that all of them together stay inside theirs in `BAND` of studies."""
-        return 1 - (1 - BAND) / len(self.quantities)
+        return 1 - FALSE_ALARMS / len(self.quantities)
 
     def lost_by(self, quantity: str) -> np.ndarray:
         """The share of fits that did not converge by fifths of the truth, the lowest first, (5,).
@@ -161,7 +162,7 @@ class Calibration:
         tests: dict[str, Any] = {name: chi2_contingency(n) for name, n in counted.items()}
         chances = {name: float(test.pvalue) for name, test in tests.items()}
         name = min(chances, key=lambda name: chances[name])
-        if chances[name] > (1 - BAND) / len(chances):
+        if chances[name] > FALSE_ALARMS / len(chances):
             return ""
         shares = ", ".join(f"{share:.0%}" for share in self.lost_by(name))
         return f"; by fifths of the true {name}, from the lowest, {shares} did not"

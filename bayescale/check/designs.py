@@ -14,6 +14,15 @@ STEPS = 5  # numbers of tokens of each size in it, and checkpoints of each train
 FIRST = 0.2  # of the tokens of a training run, at its first checkpoint
 EPOCHS = (1.0, 1.0, 4.0, 16.0)  # that unique tokens are seen, where a law has them
 EXPERTS = 2.0 ** np.arange(7)
+# What other laws need, whatever the compute of a run. Tasks are of 2 minutes to 9 hours.
+DRAWN: Mapping[str, Callable[[np.random.Generator, int], np.ndarray]] = {
+    "experts": lambda rng, runs: rng.choice(EXPERTS, runs),
+    "loss": lambda rng, runs: np.exp(rng.uniform(np.log(2.0), np.log(4.5), runs)),
+    "chance": lambda rng, runs: rng.uniform(0.0, 0.5, runs),
+    "minutes": lambda rng, runs: np.exp(rng.uniform(np.log(2.0), np.log(540.0), runs)),
+    "date": lambda rng, runs: rng.uniform(2022.0, 2026.0, runs),
+    "k": lambda rng, runs: np.rint(10 ** rng.uniform(0.0, 3.0, runs)),
+}
 JITTER = 0.02  # e-folds: nobody's sizes are exact
 DECADES = (18.0, 21.0)  # of compute
 
@@ -92,7 +101,7 @@ def columns_of(
     Args:
         name: isoflop, ladder, ray, random, overtrained or checkpoints.
         rng: where sizes and numbers of tokens are drawn from.
-        covariates: of the law: N, D, C, U, experts.
+        covariates: of the law: N, D, C, U, experts; of one of success loss, chance, minutes, date, k as well.
         runs: about how many; 15 or more of overtrained and checkpoints, 9 of isoflop, 6 of a ladder.
         decades: the least and the greatest compute, log10 of FLOP.
 
@@ -112,8 +121,7 @@ def columns_of(
     count = len(found["N"])
     if "U" in covariates:
         found["U"] = found["D"] / rng.choice(EPOCHS, count)
-    if "experts" in covariates:
-        found["experts"] = rng.choice(EXPERTS, count)
+    found |= {name: drawn(rng, count) for name, drawn in DRAWN.items() if name in covariates}
     if missing := [c for c in covariates if c not in found]:
         raise ValueError(
             f"no design has a column {missing[0]}; give a table of your own, whose responses do not matter"

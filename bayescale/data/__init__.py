@@ -12,12 +12,13 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayescale.data.constants import constants
 from bayescale.data.fetching import fetch
 
 if TYPE_CHECKING:
     from bayescale.runs import Runs
 
-__all__ = ["describe", "fetch", "folder", "load", "names", "path"]
+__all__ = ["constants", "describe", "fetch", "folder", "load", "names", "path"]
 
 _HERE = Path(__file__).parent
 
