@@ -1,15 +1,15 @@
-"""Devices, precision and compiled code: the only file that knows of them."""
+"""Devices and precision: the only file that knows of them."""
 
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import AxisType, PartitionSpec
+
+from bayescale import compiled
 
 ON_ACCELERATOR = 16  # blocks at once on each accelerator, which takes hardly longer for them than for one
 
@@ -33,7 +33,7 @@ def bench() -> Iterator[None]:
     settings are left as they were.
     """
     random_bits = jax.threefry_partitionable(True)  # the same whatever the user's environment says
-    with jax.enable_x64(True), random_bits, _compilations_kept(), np.errstate(all="ignore"):
+    with jax.enable_x64(True), random_bits, compiled.kept(), np.errstate(all="ignore"):
         yield
 
 
@@ -88,31 +88,3 @@ def spread(function: Callable[..., Any]) -> Callable[..., Any]:
         return mapped(numbers, *shared)
 
     return jax.jit(of_all)
-
-
-def cache_folder() -> Path:
-    """Where compiled code is kept: under `BAYESCALE_CACHE`, or else the user's cache folder."""
-    import pooch
-
-    return Path(os.environ.get("BAYESCALE_CACHE") or pooch.os_cache("bayescale")) / "jax"
-
-
-@contextlib.contextmanager
-def _compilations_kept() -> Iterator[None]:
-    if jax.config.jax_compilation_cache_dir is not None:  # the user's own choice stands
-        yield
-        return
-    settings = {
-        "jax_compilation_cache_dir": str(cache_folder()),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": 0,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    try:
-        for name, value in settings.items():
-            jax.config.update(name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()  # or what the user compiles next would be kept in our folder

@@ -10,7 +10,17 @@ ROOT = Path(__file__).resolve().parents[1]
 ENGINE = ROOT / "bayescale"
 # A module may import those of the rows above its own; of its own row only those named before it.
 LAYERS = (
-    ("columns", "table", "priors", "parallel", "diagnostics", "provenance", "quantiles", "intervals"),
+    (
+        "columns",
+        "table",
+        "priors",
+        "compiled",
+        "parallel",
+        "diagnostics",
+        "provenance",
+        "quantiles",
+        "intervals",
+    ),
     ("blocks", "settings", "ledger"),
     ("readers", "factors"),
     ("checked", "intake"),

@@ -1,12 +1,10 @@
 """parallel: the workbench leaves no trace in the user's settings."""
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import pytest
 
-from bayescale import parallel
+from bayescale import compiled, parallel
 
 SETTINGS = (
     "jax_enable_x64",
@@ -29,10 +27,10 @@ def test_the_workbench_is_double_precision_and_its_traces_are_gone_after():
     before = settings()
     with parallel.workbench():
         assert jnp.ones(1).dtype == jnp.float64
-        assert jax.config.jax_compilation_cache_dir == str(parallel.cache_folder())
+        assert jax.config.jax_compilation_cache_dir == str(compiled.folder())
         with parallel.workbench():
             assert jnp.ones(1).dtype == jnp.float64
-        assert jax.config.jax_compilation_cache_dir == str(parallel.cache_folder())
+        assert jax.config.jax_compilation_cache_dir == str(compiled.folder())
     assert settings() == before
     assert jnp.ones(1).dtype == jnp.float32
 
@@ -54,14 +52,6 @@ def test_the_users_own_cache_stands(tmp_path):
     finally:
         jax.config.update("jax_compilation_cache_dir", before["jax_compilation_cache_dir"])
     assert settings() == before
-
-
-def test_the_cache_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("BAYESCALE_CACHE", str(tmp_path))
-    assert parallel.cache_folder() == tmp_path / "jax"
-    monkeypatch.delenv("BAYESCALE_CACHE")
-    assert parallel.cache_folder().is_relative_to(Path.home())
-    assert parallel.cache_folder().parts[-2:] == ("bayescale", "jax")
 
 
 def test_what_is_compiled_after_the_workbench_is_not_kept(monkeypatch, tmp_path):
