@@ -472,6 +472,38 @@ def test_tables_of_the_misfit_matrix_are_of_losses_and_of_nothing_else(benchmark
         assert findings_of_runs(runs) == ()
 
 
+def test_what_evidence_and_a_back_test_choose(benchmark):
+    """As the README says: the true law, or one of three that are near each other."""
+    module = benchmark("misfit")
+    near = ("chinchilla", "chinchilla_tied", "coupled")
+    shares = []
+    for noise in module.NOISES:
+        rows = {(row["truth"], row["fitted"]): row for row in written("misfit")[noise]}
+        for truth in module.TRUTHS:
+            chosen = [rows[truth, fitted] for fitted in module.FITTED]
+            assert sum(row["most_evidence"] for row in chosen) == 40
+            assert sum(row["least_crps"] for row in chosen) == 40
+            assert all(row["least_crps"] <= row["scored"] <= 40 for row in chosen)
+            family = near if truth in near else (truth,)
+            if truth in module.FITTED:
+                assert sum(rows[truth, fitted]["most_evidence"] for fitted in family) == 40
+        own = [rows[truth, truth] for truth in (*near, "power_floor")]
+        shares += [sum(row[how] for row in own) / 160 for how in ("most_evidence", "least_crps")]
+    assert shares == pytest.approx([0.744, 0.606, 0.5625, 0.419], abs=1e-3)
+
+
+def test_a_fit_that_does_not_converge_is_not_chosen_by_a_back_test(benchmark):
+    cell = benchmark("misfit").cell
+    one = {"converged": True, "held": [True, True], "bias": [0.0, 0.0], "findings": [], "evidence": 1.0}
+    tables = [
+        {name: one | {"crps": score} for name, score in zip(benchmark("misfit").FITTED, scores, strict=True)}
+        for scores in ([None, 0.3, 0.2, 0.4, 0.5, 0.6], [None] * 6)
+    ]
+    said = {name: cell("chinchilla", name, tables) for name in tables[0]}
+    assert [said[name]["least_crps"] for name in said] == [0, 0, 1, 0, 0, 0]
+    assert [said[name]["scored"] for name in said] == [0, 1, 1, 1, 1, 1]
+
+
 @pytest.mark.parametrize("noise", ["log_normal", "student_t"])
 def test_the_misfit_matrix_is_whole_and_the_right_law_holds_what_it_says(benchmark, noise):
     """Of 40 tables 90% intervals hold 28 or fewer once in 2,600, by five truths and two decades once in 260."""

@@ -81,3 +81,6 @@ def test_what_was_killed_lost_nothing():
     for job in found["jobs"].values():
         assert job["half-written"] == job["other numbers"] == 0
         assert job["nothing there yet"] + job["whole"] == job["kills"]
+    for name in ("fit", "report"):  # of what is written once, half of the kills came with its first file
+        assert found["jobs"][name]["while writing"] == 25
+    assert found["jobs"]["report"]["whole"] >= 10
