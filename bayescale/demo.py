@@ -12,6 +12,7 @@ from bayescale import data, models, noise, plot, words
 from bayescale.check.findings import findings
 from bayescale.columns import label
 from bayescale.decide.allocate import WIDE, compute_optimal
+from bayescale.files import put_figure
 from bayescale.fit import Fit
 from bayescale.infer.nuts import nuts
 from bayescale.infer.optimize import optimize
@@ -49,7 +50,7 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
     naive = optimize(key_point, Model(law, noise.log_normal, effects=()), runs, priors=False)
     folder.mkdir(parents=True, exist_ok=True)
     save(fit, folder / "fit.nc")
-    plot.figure(fit).savefig(folder / "fit.png", dpi=150)
+    put_figure(plot.figure(fit), folder / "fit.png", dpi=150)
     page = folder / "report.html"
     typed = command("demo", [], {"o": folder, "seed": seed})
     title = "Published models trained on the Pile"

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from scipy.special import expit
 
+from bayescale.files import put_figure
 from bayescale.plot_of_tasks import side_by_side
 from bayescale.printed import print_json, print_table
 from bayescale.tasks.overlap import Overlap, overlap, overlap_budget
@@ -54,9 +55,8 @@ def run(folder: Path, seed: int, *, as_json: bool) -> None:
         found[name] = (made, told, shared(rng, *of))
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "tasks.png"
-    side_by_side({n: (m.x, m.wins, str(t), o.verdict) for n, (m, t, o) in found.items()}).savefig(
-        file, dpi=150
-    )
+    drawn = side_by_side({n: (m.x, m.wins, str(t), o.verdict) for n, (m, t, o) in found.items()})
+    put_figure(drawn, file, dpi=150)
     needed = overlap_budget(0.5, WANTED)
     if as_json:
         said: dict[str, Any] = {

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import secrets
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bayescale import files
 from bayescale.blocks import BLOCK, natural, plain
 from bayescale.settings import FORMAT, as_json, check_same, digest_of, read_study
 
@@ -23,7 +23,6 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-_DRAFT = re.compile(r"\.[0-9a-f]{16}\.tmp")
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # some file systems of clusters have none
 _LINE = re.compile(rb'\{"block":(0|[1-9][0-9]{0,17}),"sha256":"([0-9a-f]{64})"\}')
 
@@ -129,9 +128,9 @@ class Ledger:
         try:
             if not path.parent.exists():
                 path.parent.mkdir()
-                _flush(path.parent.parent)
+                files.flush(path.parent.parent)
             _no_link(path.parent)
-            _put(path, data)
+            files.replace(path, data)
             self._end = _append(self.folder / "manifest.jsonl", self._end, number, digest)
         except OSError as error:
             safe = sum(self._intact(other) for other in self._hashes)
@@ -194,7 +193,7 @@ class Ledger:
 
 def _lock_file(folder: Path) -> io.BufferedWriter:
     names = sorted(os.listdir(folder))
-    others = [name for name in names if name != "lock" and not _DRAFT.fullmatch(name)]
+    others = [name for name in names if name != "lock" and not files.DRAFT.fullmatch(name)]
     if others and "study.json" not in names:  # the first file of a study
         raise FileExistsError(
             f"{folder} holds other files ({others[0]!a}) and no study.json; choose a new or empty folder"
@@ -230,8 +229,8 @@ def _settle(folder: Path, settings: dict[str, Any], resume: bool) -> None:
         check_same(folder, read_study(study), settings)
     else:
         held = {"format": FORMAT, "sha256": digest_of(settings), "settings": settings}
-        _put(study, (json.dumps(held, allow_nan=False, indent=1) + "\n").encode())
-        _flush(folder.parent)
+        files.replace(study, (json.dumps(held, allow_nan=False, indent=1) + "\n").encode())
+        files.flush(folder.parent)
     blocks.mkdir(exist_ok=True)
     manifest.touch()
     _, end = _manifest(manifest)
@@ -239,9 +238,9 @@ def _settle(folder: Path, settings: dict[str, Any], resume: bool) -> None:
         os.truncate(manifest, end)
     for place in (folder, *(p for p in blocks.iterdir() if p.is_dir() and not p.is_symlink())):
         for draft in place.iterdir():
-            if _DRAFT.fullmatch(draft.name):
+            if files.DRAFT.fullmatch(draft.name):
                 draft.unlink()
-    _flush(folder)
+    files.flush(folder)
 
 
 def _manifest(path: Path) -> tuple[dict[int, str], int]:
@@ -265,29 +264,6 @@ def _append(path: Path, end: int, number: int, digest: str) -> int:
         file.flush()
         os.fsync(file.fileno())
     return end + len(line)
-
-
-def _put(path: Path, data: bytes) -> None:
-    """Write a file, all of it or nothing, and have it reach the disk."""
-    draft = path.parent / f".{secrets.token_hex(8)}.tmp"
-    try:
-        with draft.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    _flush(path.parent)
-
-
-def _flush(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # not every system can flush a folder
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _no_link(path: Path) -> None:

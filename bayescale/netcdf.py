@@ -1,9 +1,9 @@
 """NetCDF: named arrays and one text in a file, checked before they are believed."""
 
 import hashlib
+import io
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,16 @@ class RefusedError(ValueError):
     """A file that is not to be read, with the reason."""
 
 
-def write(path: Path, groups: dict[str, dict], text: str) -> None:
-    """Write group -> variable -> (array, dimensions), and a text, to a new file."""
+def packed(groups: dict[str, dict], text: str) -> bytes:
+    """Group -> variable -> (array, dimensions), and a text, as the bytes of a file.
+
+    HDF5 gets no disk to write to: where that is full it does not come back.
+    """
     import h5netcdf
     import h5py
 
-    with h5netcdf.File(path, "x") as file:
+    held = io.BytesIO()
+    with h5netcdf.File(held, "w") as file:
         for name, variables in groups.items():
             group = file.create_group(name)
             for size, dim in {
@@ -47,31 +51,19 @@ def write(path: Path, groups: dict[str, dict], text: str) -> None:
                 if values.dtype == bool:
                     made.attrs["dtype"] = "bool"  # xarray's way
         file.attrs["bayescale"] = text
-    seal(path)
+    return sealed(held.getvalue())
 
 
-def flush(path: Path) -> None:
-    """Have what was written of a file or folder reach the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def seal(path: Path) -> None:
-    """Append the hash of a file, behind what HDF5 reads of it.
+def sealed(data: bytes) -> bytes:
+    """Bytes with their hash, behind what HDF5 reads of them.
 
     On a file that has rotted the HDF5 library may never come to an end, so that it is asked only for what is whole.
     """
-    with path.open("ab+") as file:
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").digest()
-        file.write(SEAL + digest)
+    return data + SEAL + hashlib.sha256(data).digest()
 
 
 def _sealed(path: Path) -> None:
-    """Refuse a file that is not as `seal` left it."""
+    """Refuse a file that is not as `sealed` made it."""
     length = path.stat().st_size - len(SEAL) - hashlib.sha256().digest_size
     with path.open("rb") as file:
         if file.read(len(SIGNATURE)) != SIGNATURE:

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from bayescale import files
+
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run; text that begins so gets a quote
 
 
@@ -39,19 +41,16 @@ def write_csv(file: str | Path, headings: Sequence[str], rows: Iterable[Sequence
     """Write a table as comma-separated values, numbers in full; infinite ones as inf, what is not known as nothing.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        OSError: it cannot be written.
     """
-    path = Path(file)
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{path}: there is no folder {path.absolute().parent}")
-    path.write_text(_separated(headings, rows), encoding="utf-8", newline="\n")
+    files.put(file, _separated(headings, rows))
 
 
 def write_rows(file: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as they are in JSON: {"low": {"value": 1}} is 1 in the column low.value, and a list is one cell.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        OSError: it cannot be written.
     """
     write_csv(file, *_columns(rows))
 

@@ -1,15 +1,12 @@
 """Storage: a fit as a NetCDF file that ArviZ and xarray open, checked before it is believed."""
 
-import contextlib
-import os
 import re
-import secrets
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bayescale import netcdf, recipe
+from bayescale import files, netcdf, recipe
 from bayescale.fit import Fit
 from bayescale.law import Law
 from bayescale.runs import Runs
@@ -36,27 +33,9 @@ def save(fit: Fit, path: str | Path) -> None:
         ValueError: the model has a prior or a noise that a file cannot name.
         OSError: the file cannot be written.
     """
-    path = Path(path)
     groups, attributes = _arrays(fit)
     _plain(attributes)  # what could not be read again is not written
-    text = netcdf.as_text(attributes)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file, such as fit.nc")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} was not written: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"{path} was not written: the folder {path.parent} is not writable")
-    draft = path.parent / f".{secrets.token_hex(8)}.tmp"
-    try:
-        netcdf.write(draft, groups, text)
-        netcdf.flush(draft)
-        os.replace(draft, path)
-    except (OSError, RuntimeError) as error:
-        raise OSError(f"{path} was not written: {error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # not every system can flush a folder
-        netcdf.flush(path.parent)
+    files.put(path, netcdf.packed(groups, netcdf.as_text(attributes)))
 
 
 def load(path: str | Path, *, law: Law | None = None) -> Fit:

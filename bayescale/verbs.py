@@ -94,12 +94,13 @@ def fit(
     found = _infer(arguments.model_of(table.kind, **model), table, seed, quiet=as_json, **own)
     said = {"shocks": not model["effect"], "steps": not (model["noise_steps"] or model["noise_scale"])}
     found, findings = _checked(found, seed, quick=quick, **said)
+    if not as_json:  # first of all: what was found is not lost where there is no room for a file
+        show(found, findings)
     save(found, output)
     if csv:
         write_rows(csv, found.summary().to_dict()["rows"])
     if as_json:
         return print_json({**words.of_fit(found), "findings": words.of_findings(findings), "file": output})
-    show(found, findings)
     click.echo(f"the fit is in {output}" + (f", and the table in {csv}" if csv else ""))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bayescale import arguments
+from bayescale.files import put_figure
 from bayescale.options import as_csv, as_json, comparing, csv_of, examples, figure, reading, seed, writable
 from bayescale.printed import print_json, print_table, write_rows
 
@@ -272,7 +273,7 @@ def _keep(
         from bayescale import plot_of_checks
 
         draw = plot_of_checks.comparison if told["of"] == "comparison" else plot_of_checks.backtest
-        draw(told).savefig(figure)
+        put_figure(draw(told), figure)
 
 
 def _said_where(output: str | None, csv: str | None, figure: str | None = None) -> None:

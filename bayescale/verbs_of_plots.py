@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bayescale import arguments
+from bayescale.files import put_figure
 from bayescale.options import FORMATS, as_json, examples, hold, law_file, level
 from bayescale.printed import print_json
 
@@ -130,10 +131,10 @@ def plot(
                     continue
                 Path(output).mkdir(exist_ok=True)
                 files.append(str(Path(output) / f"{name}.png"))
-                drawn.savefig(files[-1], dpi=dpi)
+                put_figure(drawn, files[-1], dpi=dpi)
         else:
             files.append(output)
-            _draw(fit, kind, given).savefig(output, dpi=dpi)
+            put_figure(_draw(fit, kind, given), output, dpi=dpi)
     if as_json:
         return print_json({"verdict": fit.verdict, "files": files, "left_out": skipped})
     for name, why in skipped.items():
@@ -166,7 +167,7 @@ def _draw_check(
             raise ValueError(
                 f"{path} is not what `bayescale {found['of']}` wrote ({error!r} in it)"
             ) from None
-        drawn.savefig(output, dpi=dpi)
+        put_figure(drawn, output, dpi=dpi)
     if as_json:
         return print_json({"verdict": found["verdict"], "files": [output], "left_out": {}})
     click.echo(f"the figure is in {output}")

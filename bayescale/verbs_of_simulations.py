@@ -7,6 +7,7 @@ import click
 from click.core import ParameterSource
 
 from bayescale import arguments
+from bayescale.files import put, put_figure
 from bayescale.options import MODEL, as_csv, as_json, examples, figure, modelling, reading, seed, shared
 from bayescale.printed import print_json, print_table, write_csv
 
@@ -168,7 +169,7 @@ def simulate_suite(output: str, compute: str, seed: int, as_json: bool, **option
 
 
 def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json: bool) -> None:
-    """The tables, whole or not at all, and the truth."""
+    """The tables and the truth, each whole or not at all."""
     import json
 
     path = Path(output)
@@ -181,10 +182,8 @@ def _write(output: str, columns: dict, ahead: dict | None, truth: dict, as_json:
     if ahead is not None:
         files[path.with_suffix(".ahead.csv")] = ahead
     for file, table in files.items():
-        draft = file.with_name(f".{file.name}.tmp")
-        write_csv(draft, list(table), zip(*(values.tolist() for values in table.values()), strict=True))
-        draft.replace(file)
-    path.with_suffix(".truth.json").write_text(told, encoding="utf-8")
+        write_csv(file, list(table), zip(*(values.tolist() for values in table.values()), strict=True))
+    put(path.with_suffix(".truth.json"), told)
     files = [*files, path.with_suffix(".truth.json")]
     if as_json:
         return print_json({"files": [str(file) for file in files], "truth": truth})
@@ -311,7 +310,7 @@ def calibrate(
     if figure:
         from bayescale.plot_of_calibration import calibration
 
-        calibration(found).savefig(figure)
+        put_figure(calibration(found), figure)
     if as_json:
         from bayescale import words
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bayescale import arguments
+from bayescale.files import put_figure
 from bayescale.options import as_json, csv_of, examples, reading, seed, writable
 from bayescale.printed import print_json, print_table, write_csv
 
@@ -224,5 +225,5 @@ def drawn(found: "Assessment", runs: "Runs", folder: Path, *, task: str, model: 
     files = []
     for name, draw in made.items():
         files.append(str(folder / f"{name}.png"))
-        draw().figure.savefig(files[-1], dpi=150)
+        put_figure(draw().figure, files[-1], dpi=150)
     return files

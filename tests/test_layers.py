@@ -11,6 +11,7 @@ ENGINE = ROOT / "bayescale"
 # A module may import those of the rows above its own; of its own row only those named before it.
 LAYERS = (
     (
+        "files",
         "columns",
         "table",
         "priors",

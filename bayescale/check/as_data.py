@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayescale import files
 from bayescale.check.forecasts import Row
 from bayescale.check.loo import said_of
 from bayescale.check.scores import read_off
@@ -53,11 +54,7 @@ def save_check(found: "Comparison | Backtest", file: str | Path) -> None:
     Raises:
         FileNotFoundError: there is no such folder.
     """
-    path = Path(file)
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{path} was not written: there is no folder {path.absolute().parent}")
-    text = json.dumps(plain(found.to_dict()), indent=2, allow_nan=False)
-    path.write_text(f"{text}\n", encoding="utf-8")
+    files.put(file, json.dumps(plain(found.to_dict()), indent=2, allow_nan=False) + "\n")
 
 
 def load_check(file: str | Path, of: str | None = None) -> dict[str, Any]:

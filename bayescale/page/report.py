@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from bayescale import files
 from bayescale.check.backtested import Backtest
 from bayescale.check.compared import Comparison
 from bayescale.check.findings import Finding
@@ -116,7 +117,7 @@ def write(
             text = _rendered(page)
     if (size := len(text.encode())) > LARGEST:
         raise ValueError(f"the page would take {size / 1e6:.1f} MB; take fewer fits into one report")
-    Path(file).write_text(text, encoding="utf-8", newline="\n")
+    files.put(file, text)
     return {name: page[name] for name in FIRST}
 
 
