@@ -5,6 +5,7 @@ import functools
 import importlib
 import os
 import time
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,11 +28,10 @@ def folder() -> Path:
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
     """Code that is compiled is kept, in the folder of this package or where the user wants it."""
-    if jax.config.jax_compilation_cache_dir is not None:  # the user's own choice stands
+    place = str(folder())
+    if jax.config.jax_compilation_cache_dir is not None or not swept(place):  # the user's own choice stands
         yield
         return
-    place = str(folder())
-    sweep(place)
     settings = {
         "jax_compilation_cache_dir": place,
         "jax_persistent_cache_min_compile_time_secs": 0.0,
@@ -49,24 +49,30 @@ def kept() -> Iterator[None]:
 
 
 @functools.cache  # once in a process
-def sweep(place: str) -> None:
-    """Remove code of which only a part is there, from a process that was killed or had no room on the disk.
+def swept(place: str) -> bool:
+    """Whether the folder can be written; code of which only a part is there is removed from it.
 
-    JAX writes an entry without a draft and replaces none: it would compile anew in every process, with a warning each
-    time. What came since the last look is looked at.
+    It is of a process that was killed or had no room on the disk. JAX writes an entry without a draft and replaces
+    none: it would compile anew in every process, with a warning each time. What came since the last look is looked at.
     """
-    with contextlib.suppress(
-        OSError
-    ):  # no folder yet, or one that cannot be written: then nothing is kept either
-        stamp, now = Path(place) / LOOKED, time.time_ns()
+    stamp, now = Path(place) / LOOKED, time.time_ns()
+    try:
+        stamp.parent.mkdir(parents=True, exist_ok=True)
         since = stamp.stat().st_mtime_ns if stamp.exists() else 0
-        for entry in os.scandir(place):
-            if entry.name.endswith("-cache") and entry.stat().st_mtime_ns >= since:
-                file = Path(entry.path)
-                if not _whole(file.read_bytes()):
-                    file.unlink(missing_ok=True)
+        for file in Path(place).glob("*-cache"):
+            with contextlib.suppress(FileNotFoundError):  # another process has removed it
+                if file.stat().st_mtime_ns >= since and not _whole(file.read_bytes()):
+                    file.unlink()
         stamp.touch()
         os.utime(stamp, ns=(now - EARLIER, now - EARLIER))
+    except OSError as error:
+        warnings.warn(
+            f"compiled code is not kept, so that every start takes longer: {place} cannot be written "
+            f"({error.strerror}); set BAYESCALE_CACHE to a folder that can",
+            stacklevel=2,
+        )
+        return False
+    return True
 
 
 def _whole(entry: bytes) -> bool:

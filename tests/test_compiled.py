@@ -7,6 +7,7 @@ import time
 import zlib
 from pathlib import Path
 
+import jax
 import pytest
 
 from bayescale import compiled
@@ -42,7 +43,7 @@ def test_what_is_half_written_is_removed(tmp_path):
     empty = entry(tmp_path, "jit_empty", b"")
     other = entry(tmp_path, "jit_other", packed[:-1] + b"?")
     (tmp_path / "notes.txt").write_text("not ours")
-    compiled.sweep(str(tmp_path))
+    compiled.swept(str(tmp_path))
     assert whole.read_bytes() == packed
     assert not any(file.exists() for file in (half, empty, other))
     assert (tmp_path / "notes.txt").exists()
@@ -52,17 +53,27 @@ def test_only_what_is_new_is_looked_at(tmp_path):
     (tmp_path / compiled.LOOKED).touch()
     old, new = (entry(tmp_path, name, b"half of it") for name in ("jit_old", "jit_new"))
     os.utime(old, (time.time() - 100, time.time() - 100))
-    compiled.sweep.__wrapped__(str(tmp_path))
+    compiled.swept.__wrapped__(str(tmp_path))
     assert old.exists()
     assert not new.exists()
     later = entry(tmp_path, "jit_later", b"half of it")
-    compiled.sweep.__wrapped__(str(tmp_path))
+    compiled.swept.__wrapped__(str(tmp_path))
     assert not later.exists()
 
 
-def test_no_folder_is_no_fault(tmp_path):
-    compiled.sweep(str(tmp_path / "none"))
-    assert not (tmp_path / "none").exists()
+def test_a_folder_that_cannot_be_written_is_told_of_once(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BAYESCALE_CACHE", str(tmp_path / "file"))
+    with (
+        pytest.warns(UserWarning, match=r"not kept.* cannot be written .*set BAYESCALE_CACHE"),
+        compiled.kept(),
+    ):
+        assert jax.config.jax_compilation_cache_dir is None
+    with compiled.kept():
+        assert jax.config.jax_compilation_cache_dir is None
+    monkeypatch.setenv("BAYESCALE_CACHE", str(tmp_path / "made"))
+    with compiled.kept():
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "made" / "jax")
 
 
 @pytest.mark.parametrize("kept", [0, 100])
