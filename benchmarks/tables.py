@@ -72,7 +72,7 @@ def _flat(row: Mapping[str, Any], within: str = "") -> dict[str, Any]:
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return False
+        return not value
     if isinstance(value, list):
         return all(not isinstance(one, Mapping | list) for one in value) or not value
     return True
@@ -97,6 +97,8 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, list | Mapping) and not value:
+        return "none"
     if isinstance(value, list):
         return ", ".join(map(_cell, value))
     return str(value).replace("|", "\\|").replace("\n", " ")
