@@ -15,6 +15,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 LOOKED = "looked"  # its time is that of the last look at what is kept
 EARLIER = 10**9  # ns that clocks of files and of processes may be apart
+NEVER = 1e9  # seconds of compilation, from which on its code is kept
 ZSTD = b"\x28\xb5\x2f\xfd"  # what begins so is packed by it, where JAX finds it; all else by zlib
 
 
@@ -29,12 +30,16 @@ def folder() -> Path:
 def kept() -> Iterator[None]:
     """Code that is compiled is kept, in the folder of this package or where the user wants it."""
     place = str(folder())
-    if jax.config.jax_compilation_cache_dir is not None or not swept(place):  # the user's own choice stands
+    if jax.config.jax_compilation_cache_dir is not None:  # the user's own choice stands
+        yield
+        return
+    writable = swept(place)
+    if not os.path.isdir(place):
         yield
         return
     settings = {
         "jax_compilation_cache_dir": place,
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_compile_time_secs": 0.0 if writable else NEVER,
         "jax_persistent_cache_min_entry_size_bytes": 0,
     }
     before = {name: getattr(jax.config, name) for name in settings}
@@ -55,23 +60,27 @@ def swept(place: str) -> bool:
     It is of a process that was killed or had no room on the disk. JAX writes an entry without a draft and replaces
     none: it would compile anew in every process, with a warning each time. What came since the last look is looked at.
     """
-    stamp, now = Path(place) / LOOKED, time.time_ns()
-    try:
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        since = stamp.stat().st_mtime_ns if stamp.exists() else 0
-        for file in Path(place).glob("*-cache"):
-            with contextlib.suppress(FileNotFoundError):  # another process has removed it
-                if file.stat().st_mtime_ns >= since and not _whole(file.read_bytes()):
-                    file.unlink()
-        stamp.touch()
-        os.utime(stamp, ns=(now - EARLIER, now - EARLIER))
-    except OSError as error:
+    with contextlib.suppress(OSError):
+        Path(place).mkdir(parents=True, exist_ok=True)
+    if not (os.path.isdir(place) and os.access(place, os.W_OK)):
         warnings.warn(
-            f"compiled code is not kept, so that every start takes longer: {place} cannot be written "
-            f"({error.strerror}); set BAYESCALE_CACHE to a folder that can",
+            f"compiled code is not kept, so that every start takes longer: {place} is no folder that can be "
+            "written; set BAYESCALE_CACHE to one",
             stacklevel=2,
         )
         return False
+    stamp, now = Path(place) / LOOKED, time.time_ns()
+    since = 0
+    with contextlib.suppress(OSError):  # never looked
+        since = stamp.stat().st_mtime_ns
+    for file in Path(place).glob("*-cache"):
+        with contextlib.suppress(OSError):  # removed by another process, or another user's
+            if file.stat().st_mtime_ns >= since and not _whole(file.read_bytes()):
+                file.unlink()
+    with contextlib.suppress(OSError):
+        stamp.unlink(missing_ok=True)  # another user's can be removed, but not be given a time
+        stamp.touch()
+        os.utime(stamp, ns=(now - EARLIER, now - EARLIER))
     return True
 
 

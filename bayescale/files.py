@@ -1,11 +1,13 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import errno
 import io
 import os
 import re
 import secrets
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,29 +17,65 @@ if TYPE_CHECKING:
 DRAFT = re.compile(r"\.[0-9a-f]{16}\.tmp")  # the name of a file that is not whole yet
 
 
+def check(path: str | Path) -> None:
+    """Refuse a file that could not be written.
+
+    Raises:
+        OSError: it is a folder or write-protected, or its folder is not there or cannot be written.
+    """
+    path = Path(path)
+    target = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.absolute().parent}")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(f"{path}: it is write-protected")
+    if not target.exists() and not os.access(target.parent, os.W_OK):
+        raise PermissionError(f"{path}: the folder {target.parent} is not writable")
+
+
 def put(path: str | Path, data: bytes | str) -> None:
     """Write a file, all of it or nothing, and have it reach the disk; one of that name is replaced.
 
-    A link is followed, and what is no file, such as /dev/stdout, is written to as it is.
+    A link is followed. What cannot be replaced is written in place: a terminal or a pipe, what this process prints to,
+    and a file whose folder cannot be written.
 
     Raises:
-        OSError: it cannot be written, and what was there before is as it was.
+        OSError: it cannot be written; a file that can be replaced is as it was before.
     """
-    path, data = Path(path), data.encode() if isinstance(data, str) else data
-    folder = path.absolute().parent
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{path} was not written: there is no folder {folder}")
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
-        return
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"{path} was not written: the folder {folder} is not writable")
+    check(path)
+    target, data = Path(os.path.realpath(path)), data.encode() if isinstance(data, str) else data
     try:
-        replace(Path(os.path.realpath(path)), data)
+        if (stream := _stream(target)) is not None:
+            sys.stdout.flush()
+            with open(stream, "wb", closefd=False) as file:
+                file.write(data)
+        elif target.exists() and not target.is_file():
+            target.write_bytes(data)
+        else:
+            _replaced_or_changed(target, data)
     except OSError as error:
         raise OSError(f"{path} was not written: {error.strerror or error}") from error
+
+
+def _stream(target: Path) -> int | None:
+    """The number under which this process prints to the file already, and with it knows where the next byte goes."""
+    for number in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(target.stat(), os.fstat(number)):
+                return number
+    return None
+
+
+def _replaced_or_changed(target: Path, data: bytes) -> None:
+    try:
+        replace(target, data)
+    except OSError as error:
+        # The folder may not be ours, or the file be mounted alone.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EBUSY) or not target.exists():
+            raise
+        target.write_bytes(data)
 
 
 def put_figure(figure: "Figure", path: str | Path, **given: Any) -> None:
@@ -55,8 +93,9 @@ def replace(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if path.is_file():
-            shutil.copymode(path, draft)
+        if path.is_file() and not path.is_symlink():
+            with contextlib.suppress(OSError):  # not every file system has modes
+                shutil.copymode(path, draft)
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)

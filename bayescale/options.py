@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from bayescale import files
+
 NOISES = "log_normal, student_t, huber, lad or gaussian; of success binomial, beta_binomial, logit_normal or average"
 MODEL = ("law", "along", "irrelevant", "noise", "delta", "noise_scale", "noise_steps", "vary", "by", "effect")
 
@@ -20,11 +22,12 @@ def examples(*lines: str) -> str:
 
 
 def writable(ctx: click.Context, option: click.Parameter, file: str | None) -> str | None:
-    """Refuse, before anything is worked out, a file in no folder."""
-    if file is not None and not Path(file).absolute().parent.is_dir():
-        raise FileNotFoundError(
-            f"{option.opts[-1]} {file}: there is no folder {Path(file).absolute().parent}"
-        )
+    """Refuse, before anything is worked out, a file that could not be written."""
+    if file is not None:
+        try:
+            files.check(file)
+        except OSError as error:
+            raise OSError(f"{option.opts[-1]} {error}") from None
     return file
 
 

@@ -5,7 +5,8 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ import click
 from bayescale import files
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run; text that begins so gets a quote
+
+
+def afterwards(write: Callable[..., None], *given: Any, **named: Any) -> None:
+    """Write files once the verb has printed what it found, which is not lost then where there is no room for files."""
+    click.get_current_context().call_on_close(partial(write, *given, **named))
 
 
 def print_json(value: dict) -> None:

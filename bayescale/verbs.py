@@ -20,7 +20,7 @@ from bayescale.options import (
     seed,
     writable,
 )
-from bayescale.printed import print_json, print_table, show, write_rows
+from bayescale.printed import afterwards, print_json, print_table, show, write_rows
 
 METHODS = ("nuts", "map", "maximum_likelihood", "laplace")
 
@@ -94,14 +94,18 @@ def fit(
     found = _infer(arguments.model_of(table.kind, **model), table, seed, quiet=as_json, **own)
     said = {"shocks": not model["effect"], "steps": not (model["noise_steps"] or model["noise_scale"])}
     found, findings = _checked(found, seed, quick=quick, **said)
-    if not as_json:  # first of all: what was found is not lost where there is no room for a file
-        show(found, findings)
-    save(found, output)
-    if csv:
-        write_rows(csv, found.summary().to_dict()["rows"])
+
+    def keep() -> None:
+        save(found, output)
+        if csv:
+            write_rows(csv, found.summary().to_dict()["rows"])
+        if not as_json:
+            click.echo(f"the fit is in {output}" + (f", and the table in {csv}" if csv else ""))
+
+    afterwards(keep)
     if as_json:
         return print_json({**words.of_fit(found), "findings": words.of_findings(findings), "file": output})
-    click.echo(f"the fit is in {output}" + (f", and the table in {csv}" if csv else ""))
+    show(found, findings)
 
 
 def _checked(found, seed: int, *, quick: bool, shocks: bool, steps: bool):

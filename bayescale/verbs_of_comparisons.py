@@ -10,7 +10,7 @@ import click
 from bayescale import arguments
 from bayescale.files import put_figure
 from bayescale.options import as_csv, as_json, comparing, csv_of, examples, figure, reading, seed, writable
-from bayescale.printed import print_json, print_table, write_rows
+from bayescale.printed import afterwards, print_json, print_table, write_rows
 
 draws = click.option(
     "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Draws of each chain."
@@ -92,7 +92,7 @@ def compare(
             **own,
         )
     told = found.to_dict()
-    _keep(found, told, output, csv, figure)
+    afterwards(_keep, found, told, output, csv, figure, quiet=as_json)
     if as_json:
         return print_json(told)
     title = f"{len(table)} runs, log marginal likelihood in nats, all models as likely before"
@@ -110,7 +110,6 @@ def compare(
     for finding in found.findings:
         click.echo(str(finding))
     click.secho(found.verdict, bold=True, fg="red" if found.trouble else None)
-    _said_where(output, csv, figure)
 
 
 @click.command(
@@ -167,7 +166,7 @@ def backtest(
     with _said(as_json) as report:
         found = run(jax.random.key(seed), tried, table, by=hold_out, report=report, **own)
     told = found.to_dict()
-    _keep(found, told, output, csv, figure)
+    afterwards(_keep, found, told, output, csv, figure, quiet=as_json)
     if as_json:
         return print_json(told)
     unit = "the loss" if table.kind == "loss" else "the share of successes"
@@ -190,7 +189,6 @@ def backtest(
     for finding in found.findings:
         click.echo(str(finding))
     click.secho(found.verdict, bold=True)
-    _said_where(output, csv, figure)
 
 
 @click.command(
@@ -241,13 +239,12 @@ def relevance(
         )
     found = run(jax.random.key(seed), tried[0], table, covariate, prior=dist.Normal(0.0, scale), draws=draws)
     told = found.to_dict()
-    _keep(found, told, None, csv)
+    afterwards(_keep, found, told, None, csv, quiet=as_json)
     if as_json:
         return print_json(told)
     for finding in found.findings:
         click.echo(str(finding))
     click.secho(found.verdict, bold=True, fg="red" if found.findings else None)
-    _said_where(None, csv)
 
 
 def _given(runs: str, quiet: bool, options: dict[str, Any], factor: str | None = None):
@@ -259,9 +256,15 @@ def _given(runs: str, quiet: bool, options: dict[str, Any], factor: str | None =
 
 
 def _keep(
-    found, told: dict[str, Any], output: str | None, csv: str | None, figure: str | None = None
+    found,
+    told: dict[str, Any],
+    output: str | None,
+    csv: str | None,
+    figure: str | None = None,
+    *,
+    quiet: bool,
 ) -> None:
-    """Write what was found to the files that were asked for."""
+    """Write what was found to the files that were asked for, and say where it is."""
     from bayescale.check.as_data import save_check
     from bayescale.words_of_comparisons import rows_of
 
@@ -274,11 +277,8 @@ def _keep(
 
         draw = plot_of_checks.comparison if told["of"] == "comparison" else plot_of_checks.backtest
         put_figure(draw(told), figure)
-
-
-def _said_where(output: str | None, csv: str | None, figure: str | None = None) -> None:
     for what, file in (("what was found", output), ("the table", csv), ("the figure", figure)):
-        if file:
+        if file and not quiet:
             click.echo(f"{what} is in {file}")
 
 

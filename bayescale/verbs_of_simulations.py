@@ -9,7 +9,7 @@ from click.core import ParameterSource
 from bayescale import arguments
 from bayescale.files import put, put_figure
 from bayescale.options import MODEL, as_csv, as_json, examples, figure, modelling, reading, seed, shared
-from bayescale.printed import print_json, print_table, write_csv
+from bayescale.printed import afterwards, print_json, print_table, write_csv
 
 NAMES = ("isoflop", "ladder", "ray", "random", "overtrained", "checkpoints")
 
@@ -305,12 +305,16 @@ def calibrate(
             report=report,
         )
     rows = found.rows()
-    if csv:
-        write_csv(csv, list(rows[0]), [tuple(row.values()) for row in rows])
-    if figure:
-        from bayescale.plot_of_calibration import calibration
 
-        put_figure(calibration(found), figure)
+    def keep() -> None:
+        if csv:
+            write_csv(csv, list(rows[0]), [tuple(row.values()) for row in rows])
+        if figure:
+            from bayescale.plot_of_calibration import calibration
+
+            put_figure(calibration(found), figure)
+
+    afterwards(keep)
     if as_json:
         from bayescale import words
 
@@ -347,6 +351,9 @@ def _design(chosen: dict[str, Any], plan: dict[str, Any], seed: int):
     from bayescale.runs import Runs
 
     form = arguments.placed(chosen["law"], chosen["along"])
+    given = click.get_current_context().get_parameter_source("trials") is ParameterSource.COMMANDLINE
+    if given and form.response == "loss":
+        raise ValueError(f"--trials is for laws of success, and {form.name} is of a loss")
     columns = columns_of(
         plan["design"],
         np.random.default_rng(seed),

@@ -308,6 +308,10 @@ def test_a_law_of_success_has_a_design_from_the_command_line():
     done = CliRunner().invoke(main, [*asked, "--trials", "500", "--replicates", "8"])
     assert done.exit_code == 0, done.output
     assert "8 tables of 42 runs" in done.output
+    few = CliRunner().invoke(main, [*asked, "--trials", "1", "--replicates", "8", "--json"])
+    many = CliRunner().invoke(main, [*asked, "--trials", "500", "--replicates", "8", "--json"])
+    told = [json.loads(one.output)["quantities"][0]["contraction"] for one in (few, many)]
+    assert told[0] < told[1]  # of the threshold, of which tries tell
     assert "false alarms: of sound models 1% are called uneven" in done.output
 
 
@@ -320,6 +324,10 @@ def test_a_law_of_success_has_a_design_from_the_command_line():
             "--compute is '1e20'; write the least and the greatest",
         ),
         (["--law", "chinchilla", "--compute", "1e20,1e19"], "the first is less than the second"),
+        (
+            ["--law", "chinchilla", "--trials", "9"],
+            "--trials is for laws of success, and chinchilla is of a loss",
+        ),
         (["--law", "chinchilla", "--resume"], "--resume goes on with the study in a folder"),
         (["--law", "chinchilla", "--budget", "abc"], "--budget is 'abc'; it is a number of FLOP"),
         (["--law", "chinchilla", "--target", "-2"], "--target is '-2'; it is a loss, such as 2.1"),

@@ -65,7 +65,7 @@ def test_a_folder_that_cannot_be_written_is_told_of_once(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("BAYESCALE_CACHE", str(tmp_path / "file"))
     with (
-        pytest.warns(UserWarning, match=r"not kept.* cannot be written .*set BAYESCALE_CACHE"),
+        pytest.warns(UserWarning, match="not kept.*no folder that can be written; set BAYESCALE_CACHE"),
         compiled.kept(),
     ):
         assert jax.config.jax_compilation_cache_dir is None
@@ -76,8 +76,20 @@ def test_a_folder_that_cannot_be_written_is_told_of_once(tmp_path, monkeypatch):
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / "made" / "jax")
 
 
-@pytest.mark.parametrize("kept", [0, 100])
-def test_code_that_is_damaged_is_compiled_anew(kept, tmp_path):
+def test_a_folder_that_can_be_read_alone_is_read(tmp_path, monkeypatch):
+    (tmp_path / "jax").mkdir()
+    monkeypatch.setenv("BAYESCALE_CACHE", str(tmp_path))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda *_: False)
+        with pytest.warns(UserWarning, match="compiled code is not kept"):
+            assert not compiled.swept(str(tmp_path / "jax"))
+        with compiled.kept():
+            assert jax.config.jax_compilation_cache_dir == str(tmp_path / "jax")
+            assert jax.config.jax_persistent_cache_min_compile_time_secs == compiled.NEVER
+    assert list((tmp_path / "jax").iterdir()) == []
+
+
+def test_code_that_is_damaged_is_compiled_anew(tmp_path):
     """Without a word, and whole again afterwards."""
 
     def run():
@@ -95,7 +107,7 @@ def test_code_that_is_damaged_is_compiled_anew(kept, tmp_path):
     first = run()
     assert first
     for file, data in first.items():
-        file.write_bytes(data[:kept])
+        file.write_bytes(data[:100])
     again = run()
     assert again.keys() == first.keys()
     assert run() == again

@@ -5,6 +5,8 @@ import gzip
 import hashlib
 import http.server
 import io
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -89,6 +91,11 @@ def test_options_replace_what_is_suggested():
 def test_a_table_of_numbers_is_not_loaded_as_runs():
     with pytest.raises(ValueError, match=r"published_fits is no table of runs.*published_fits\.csv"):
         data.load("published_fits")
+
+
+def test_what_there_is_can_be_listed_without_jax():
+    script = "import sys; from bayescale import data; data.names(); assert 'jax' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_constants_of_papers_give_the_losses_that_papers_give():

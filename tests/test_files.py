@@ -1,6 +1,10 @@
 """Files that are written whole or not at all, on a disk that has no room left as well."""
 
+import errno
 import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -54,8 +58,41 @@ def test_a_link_is_followed_and_a_pipe_stays_one(tmp_path):
     files.put(tmp_path / "link", "text")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "folder" / "file").read_text() == "text"
-    files.put("/dev/null", "text")
-    assert not Path("/dev/null").is_file()
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit((tmp_path / "pipe").read_text)
+        files.put(tmp_path / "pipe", "text")
+        assert read.result() == "text"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_what_a_process_prints_to_goes_on_where_it_was(tmp_path):
+    script = "from bayescale import files; print('one'); files.put('/dev/stdout', 'two\\n'); print('three')"
+    with (tmp_path / "log").open("w") as log:
+        subprocess.run([sys.executable, "-c", script], stdout=log, check=True)
+    assert (tmp_path / "log").read_text() == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EBUSY])
+def test_a_file_that_cannot_be_replaced_is_written_in_place(tmp_path, monkeypatch, number):
+    def refused(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files, "replace", refused)
+    (tmp_path / "there").write_text("before")
+    files.put(tmp_path / "there", "after")
+    assert (tmp_path / "there").read_text() == "after"
+    with pytest.raises(OSError, match="new was not written"):
+        files.put(tmp_path / "new", "after")
+
+
+def test_a_file_that_is_write_protected_stays(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+    monkeypatch.setattr(os, "access", lambda place, _: Path(place) != path)
+    with pytest.raises(PermissionError, match=r"a\.txt: it is write-protected"):
+        files.put(path, "after")
+    assert path.read_text() == "before"
 
 
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
@@ -82,6 +119,18 @@ def no_room(monkeypatch):
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     monkeypatch.setattr(files, "replace", limited)
+
+
+@pytest.mark.usefixtures("no_room")
+def test_what_was_found_is_printed_where_it_cannot_be_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = "calibrate --law power --along C --method laplace --replicates 2 --csv table.csv"
+    monkeypatch.setitem(globals(), "LIMIT", 10)
+    done = CliRunner().invoke(main, asked.split())
+    assert done.exit_code == 2
+    assert "2 of 2 fits converged" in done.output
+    assert done.output.splitlines()[-1] == "bayescale: table.csv was not written: File too large"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("no_room")

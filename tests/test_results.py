@@ -84,3 +84,14 @@ def test_what_was_killed_lost_nothing():
     for name in ("fit", "report"):  # of what is written once, half of the kills came with its first file
         assert found["jobs"][name]["while writing"] == 25
     assert found["jobs"]["report"]["whole"] >= 10
+
+
+def test_no_bad_input_was_taken_silently_or_ended_in_a_traceback():
+    found = json.loads((FOLDER / "results" / "bad_input.json").read_text(encoding="utf-8"))
+    tables, files = found["tables"], found["bytes"]
+    assert tables["tables"] == sum(tables["refused"].values()) + sum(tables["with a severe finding"].values())
+    assert tables["tables"] == 10_000
+    assert tables["taken silently"] == tables["with a traceback"] == tables["without saying where"] == 0
+    assert (files["seconds"], files["tracebacks"]) == (3600, 0)
+    assert sum(files["read"].values()) + sum(files["refused"].values()) > 550_000  # as the README says
+    assert not {"nc", "study, nc", "study, npy"} & set(files["read"])

@@ -3,8 +3,10 @@
 import csv
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bayescale.law import Law
+if TYPE_CHECKING:
+    from bayescale.law import Law
 
 TABLE = Path(__file__).parent / "published_fits.csv"
 
@@ -27,7 +29,7 @@ def _printed() -> dict[str, tuple[str, dict[str, float]]]:
     return found
 
 
-def constants(name: str, law: Law) -> dict[str, float]:
+def constants(name: str, law: "Law") -> dict[str, float]:
     """The parameters of a published fit, in natural units: N in parameters, D and U in tokens, losses in nats.
 
     Args:
