@@ -24,15 +24,17 @@ def check(path: str | Path) -> None:
         OSError: it is a folder or write-protected, or its folder is not there or cannot be written.
     """
     path = Path(path)
-    target = Path(os.path.realpath(path))
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{path}: there is no folder {path.absolute().parent}")
-    if target.exists() and not os.access(target, os.W_OK):
-        raise PermissionError(f"{path}: it is write-protected")
-    if not target.exists() and not os.access(target.parent, os.W_OK):
-        raise PermissionError(f"{path}: the folder {target.parent} is not writable")
+    if path.exists():
+        if not os.access(path, os.W_OK):
+            raise PermissionError(f"{path}: it is write-protected")
+        return
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{path}: the folder {folder} is not writable")
 
 
 def put(path: str | Path, data: bytes | str) -> None:
@@ -45,25 +47,25 @@ def put(path: str | Path, data: bytes | str) -> None:
         OSError: it cannot be written; a file that can be replaced is as it was before.
     """
     check(path)
-    target, data = Path(os.path.realpath(path)), data.encode() if isinstance(data, str) else data
+    path, data = Path(path), data.encode() if isinstance(data, str) else data
     try:
-        if (stream := _stream(target)) is not None:
+        if (stream := _stream(path)) is not None:
             sys.stdout.flush()
             with open(stream, "wb", closefd=False) as file:
                 file.write(data)
-        elif target.exists() and not target.is_file():
-            target.write_bytes(data)
+        elif path.exists() and not path.is_file():
+            path.write_bytes(data)
         else:
-            _replaced_or_changed(target, data)
+            _replaced_or_changed(Path(os.path.realpath(path)), data)
     except OSError as error:
         raise OSError(f"{path} was not written: {error.strerror or error}") from error
 
 
-def _stream(target: Path) -> int | None:
+def _stream(path: Path) -> int | None:
     """The number under which this process prints to the file already, and with it knows where the next byte goes."""
     for number in (1, 2):
         with contextlib.suppress(OSError):
-            if os.path.samestat(target.stat(), os.fstat(number)):
+            if os.path.samestat(path.stat(), os.fstat(number)):
                 return number
     return None
 

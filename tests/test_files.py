@@ -71,6 +71,8 @@ def test_what_a_process_prints_to_goes_on_where_it_was(tmp_path):
     with (tmp_path / "log").open("w") as log:
         subprocess.run([sys.executable, "-c", script], stdout=log, check=True)
     assert (tmp_path / "log").read_text() == "one\ntwo\nthree\n"
+    piped = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
+    assert piped.stdout == "one\ntwo\nthree\n"
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EBUSY])
