@@ -13,6 +13,8 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from numpyro.distributions import Distribution
 
+from bayescale.coordinates import Coordinates
+
 Values = Mapping[str, ArrayLike]
 AXIS = "x"  # the covariate of a law in one axis, until `along` says which column it is
 
@@ -49,6 +51,7 @@ class Law:
             unconstrained space; 0.5 where nothing is said.
         floor: the parameter that is added to the terms, of a law that is a sum of power terms.
         terms: the power terms, of such a law; the sampler and the refits make use of it.
+        coordinates: what the sampler moves in, of a law that is no such sum; the parameters themselves if None.
         absolute: the covariates that are taken as they are and not measured against the reference run, such as a
             chance level, a number of attempts or a date, each with the least and the most that it can be.
         columns: the columns that covariates are read from, where they bear another name; see `along`.
@@ -67,6 +70,7 @@ class Law:
     spread: Mapping[str, float] = field(default_factory=dict)
     floor: str | None = None
     terms: tuple[Term, ...] = ()
+    coordinates: Coordinates | None = None
     absolute: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     irrelevant: tuple[str, ...] = ()
@@ -118,9 +122,18 @@ class Law:
         return self._names(inspect.Parameter.KEYWORD_ONLY) + tuple(f"gamma_{c}" for c in self.irrelevant)
 
     def replace(self, **changes) -> "Law":
-        """The law with some of its fields changed; new `priors` are laid over those there are."""
+        """The law with some of its fields changed; new `priors` are laid over those there are.
+
+        Its coordinates go with its mean and with where its priors end, and are lost where those change.
+        """
         if "priors" in changes:
             changes["priors"] = {**self.priors, **changes["priors"]}
+            # Bounds that are arrays are equal to themselves alone, so they are compared as they are written.
+            ends = [[str(prior.support) for prior in of.values()] for of in (self.priors, changes["priors"])]
+            if ends[0] != ends[1]:
+                changes.setdefault("coordinates", None)
+        if "mean" in changes:
+            changes.setdefault("coordinates", None)
         return replace(self, **changes)
 
     def along(self, column: str) -> "Law":
@@ -209,6 +222,7 @@ def _irrelevant(law: Law, covariate: str) -> Law:
         irrelevant=(*law.irrelevant, covariate),
         floor=None,
         terms=(),
+        coordinates=None,
         priors={**law.priors, f"gamma_{covariate}": dist.Normal(0.0, 0.05)},
     )
 

@@ -9,6 +9,7 @@ is. Only runs with a surplus of parameters or of tokens tell k, and it makes up 
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from bayescale.coordinates import coupled
 from bayescale.law import Law, logaddexp
 from bayescale.priors import LogitNormal
 
@@ -49,5 +50,6 @@ law = Law(
         "k": dist.LogNormal(0.0, 0.7),  # 90% between 0.32 and 3.2
     },
     spread={"E": 0.1, "alpha": 0.2, "beta": 0.2, "k": 0.2},
+    coordinates=coupled,
     source="Videau et al. 2026, as given by simple-scaling-laws 0.2.0; it nests Kaplan and Hoffmann",
 )

@@ -13,6 +13,7 @@ import numpyro.distributions as dist
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import AffineTransform
 
+from bayescale.coordinates import Coordinates
 from bayescale.law import Law
 from bayescale.priors import LogitNormal
 
@@ -70,6 +71,38 @@ def natural(x, loss, *, E, L0, A, alpha, a):
     return {"E": loss * E, "L0": loss * L0, "A": A * loss ** (1 - a) * x**alpha, "alpha": alpha, "a": a}
 
 
+def to_parameters(x, *, E, L0, A, alpha, a):
+    """Place the loss in place of A and its slope in place of alpha, which runs tell; E and L0 lie about that loss.
+
+    The loss is L = exp(A) at x, and its slope d log L / d log x = -exp(alpha). E is under L, and L0 above it; at 1 the
+    priors of both end. Runs far from chance say of L0 and a hardly more than how they go with A and alpha.
+    """
+    loss = jnp.exp(A)
+    lowest, highest = jnp.minimum(loss, 1.0), jnp.maximum(loss, 1.0)
+    share, excess = jax.nn.sigmoid(E), highest * jnp.exp(L0)
+    above = loss - lowest + lowest * jax.nn.sigmoid(-E)  # L - E
+    below = highest - loss + excess  # L0 - L
+    power = jnp.exp(a)
+    bent = loss / above + power * loss / below  # d log A / d log L
+    exponent = bent * jnp.exp(alpha)
+    log = jnp.log(above) - power * jnp.log(below) + exponent * jnp.log(x)
+    found = {"E": lowest * share, "L0": highest + excess, "A": jnp.exp(log), "alpha": exponent, "a": power}
+    volume = jnp.log(lowest * share * jax.nn.sigmoid(-E) * excess * bent**2) + log + alpha + a
+    return found, volume
+
+
+def to_coordinates(x, *, E, L0, A, alpha, a):
+    loss = mean(x, E=E, L0=L0, A=A, alpha=alpha, a=a)
+    bent = loss / (loss - E) + a * loss / (L0 - loss)
+    return {
+        "E": jax.scipy.special.logit(E / jnp.minimum(loss, 1.0)),
+        "L0": jnp.log(L0 / jnp.maximum(loss, 1.0) - 1),
+        "A": jnp.log(loss),
+        "alpha": jnp.log(alpha / bent),
+        "a": jnp.log(a),
+    }
+
+
 # Relative to the reference run: x = 1 there, and the least loss measured is 1.
 law = Law(
     name="m4",
@@ -87,5 +120,6 @@ law = Law(
         "a": dist.LogNormal(0.0, 0.5),  # 90% between 0.44 and 2.28
     },
     spread={"E": 0.1, "alpha": 0.2, "a": 0.2},
+    coordinates=Coordinates(to_parameters, to_coordinates),
     source="Alabdulmohsin et al. 2022, arXiv:2209.06640, estimator M4",
 )

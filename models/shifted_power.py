@@ -5,8 +5,10 @@
 x = 1/gamma is where it bends, and A gamma^alpha is the floor. gamma counts in units of 1/x.
 """
 
+import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from bayescale.coordinates import Coordinates
 from bayescale.law import Law
 
 
@@ -23,6 +25,24 @@ def natural(x, loss, *, A, gamma, alpha):
     return {"A": loss * A * x**alpha, "gamma": gamma / x, "alpha": alpha}
 
 
+def to_parameters(x, *, A, gamma, alpha):
+    """Place the logarithm of the loss in place of A, and that of its slope -d log L / d log x in place of alpha."""
+    bend = jnp.log1p(x * jnp.exp(gamma))
+    log_alpha = alpha + bend
+    log_a = A - jnp.exp(log_alpha) * (bend - jnp.log(x))
+    found = {"A": jnp.exp(log_a), "gamma": jnp.exp(gamma), "alpha": jnp.exp(log_alpha)}
+    return found, log_a + gamma + log_alpha
+
+
+def to_coordinates(x, *, A, gamma, alpha):
+    slope = alpha / (1 + x * gamma)
+    return {
+        "A": jnp.log(mean(x, A=A, gamma=gamma, alpha=alpha)),
+        "gamma": jnp.log(gamma),
+        "alpha": jnp.log(slope),
+    }
+
+
 # Relative to the reference run: x = 1 there, and the least loss measured is 1.
 law = Law(
     name="shifted_power",
@@ -35,5 +55,6 @@ law = Law(
         "alpha": dist.LogNormal(-1.2, 0.5),  # 90% between 0.13 and 0.69
     },
     spread={"alpha": 0.2},
+    coordinates=Coordinates(to_parameters, to_coordinates),
     source="Alabdulmohsin et al. 2022, arXiv:2209.06640, estimator M3",
 )

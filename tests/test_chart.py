@@ -17,7 +17,14 @@ from bayescale.runs import Runs
 pytestmark = pytest.mark.usefixtures("workbench")
 
 LAWS = ("power", "power_floor", "chinchilla", "chinchilla_tied", "kaplan_additive")
-RUNS = Runs.make({"N": [1e8, 1e9, 1e9, 1e10], "D": [1e10, 1e10, 1e11, 1e12], "loss": [3.0, 2.6, 2.5, 2.2]})
+RUNS = Runs.make(
+    {
+        "N": [1e8, 1e9, 1e9, 1e10],
+        "D": [1e10, 1e10, 1e11, 1e12],
+        "experts": [1, 8, 8, 64],
+        "loss": [3.0, 2.6, 2.5, 2.2],
+    }
+)
 
 
 def load(name):
@@ -59,6 +66,27 @@ def test_coordinates_and_parameters_are_inverse_and_the_volume_is_the_jacobian(n
     assert float(volume) == pytest.approx(float(np.linalg.slogdet(np.asarray(jacobian))[1]), abs=1e-8)
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", [name for name in models.names() if models.load(name).coordinates])
+def test_coordinates_of_laws_of_their_own_are_inverse_and_their_volume_is_the_jacobian(name, seed):
+    law = load(name)
+    parameters = drawn(law, seed)
+    chart = chart_of(model(law), loss=0.0)
+    coordinates = to_coordinates(law, chart, None, parameters)
+    assert set(coordinates) == set(law.parameters)
+    found, volume = to_parameters(law, chart, None, coordinates)
+    assert {p: float(v) for p, v in found.items()} == pytest.approx(
+        {p: float(v) for p, v in parameters.items()}, rel=1e-9
+    )
+    flat, unflatten = ravel_pytree(coordinates)
+    jacobian = jax.jacfwd(lambda v: ravel_pytree(to_parameters(law, chart, None, unflatten(v))[0])[0])(flat)
+    assert float(volume) == pytest.approx(float(np.linalg.slogdet(np.asarray(jacobian))[1]), abs=1e-8)
+    # Wherever the sampler goes, floor and ceiling are where their priors are.
+    for key in jax.random.split(jax.random.key(seed), 50):
+        anywhere, _ = to_parameters(law, chart, None, unflatten(flat + jax.random.normal(key, flat.shape)))
+        assert all(law.priors[p].support(anywhere[p]) for p in {"E", "L0"} & set(anywhere))
+
+
 @pytest.mark.parametrize("name", ["power_floor", "chinchilla", "chinchilla_tied"])
 def test_no_coordinates_are_beyond_the_end_of_the_prior_of_the_floor(name):
     """The density would break off there: of runs near their floor every fourth draw diverged."""
@@ -90,6 +118,35 @@ def test_the_coordinates_are_the_loss_and_its_slopes_at_the_medians(name):
         assert -float(slopes[term.covariate]) == pytest.approx(float(jnp.exp(coordinates[term.amplitude])))
 
 
+@pytest.mark.parametrize(
+    ("name", "loss", "slopes"),
+    [
+        ("m4", "A", {"N": "alpha"}),
+        ("shifted_power", "A", {"N": "alpha"}),
+        ("coupled", "alpha", {"N": "A", "D": "B"}),
+        ("kaplan", "alpha", {"N": "A", "D": "B"}),
+        ("kaplan_floor", "alpha", {"N": "A", "D": "B"}),
+        ("routed", "d", {"N": "a", "experts": "b"}),
+    ],
+)
+def test_coordinates_of_laws_of_their_own_are_the_loss_and_its_slopes_at_the_medians(name, loss, slopes):
+    law = load(name)
+    chart = chart_of(model(law), loss=0.0)
+    parameters = drawn(law, 0)
+    coordinates = to_coordinates(law, chart, None, parameters)
+
+    def log_loss(logs):
+        return jnp.log(law({c: jnp.exp(v) for c, v in logs.items()}, parameters))
+
+    found = {c: float(v) for c, v in jax.grad(log_loss)(chart.anchor).items()}
+    if name == "routed":  # which has the logarithm to the base of ten, and slopes as they are
+        assert float(coordinates[loss]) == pytest.approx(float(log_loss(chart.anchor) / jnp.log(10)))
+        assert {c: float(coordinates[p]) for c, p in slopes.items()} == pytest.approx(found)
+    else:
+        assert float(coordinates[loss]) == pytest.approx(float(log_loss(chart.anchor)))
+        assert {c: float(-jnp.exp(coordinates[p])) for c, p in slopes.items()} == pytest.approx(found)
+
+
 @pytest.mark.parametrize("name", LAWS)
 def test_levels_hold_the_loss_with_an_amplitude_that_moves_along(name):
     law = load(name)
@@ -110,12 +167,17 @@ def test_what_has_no_chart():
         model(law.replace(priors={"beta": dist.Uniform(0.0, 1.0)})),
         model(law.replace(priors={"E": dist.Normal(0.5, 0.1)})),
         model(irrelevant(law, "C")),
-        model(models.load("coupled")),
+        model(models.load("broken_power").along("N")),
         model(law, "E"),
         model(law, "alpha"),
         model(law, "A", "B"),
+        model(irrelevant(load("m4"), "D")),
+        model(load("m4"), "A"),
+        model(load("m4").replace(priors={"L0": dist.LogNormal(1.1, 0.7)})),
+        model(load("m4").replace(mean=lambda x, *, E, L0, A, alpha, a: E + x)),
     ):
         assert anchor(unusable, RUNS) == {}
+    assert set(anchor(model(load("m4").replace(priors={"alpha": dist.LogNormal(-1.0, 0.2)})), RUNS)) == {"N"}
 
 
 @pytest.mark.parametrize("term", [Term("a", "alpha", "N"), Term("A", "alpha", "C")])

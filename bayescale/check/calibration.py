@@ -21,7 +21,7 @@ from bayescale.model import Model
 from bayescale.provenance import provenance
 from bayescale.runs import Runs
 
-ALGORITHM = 6  # of what a replicate is: a study that was begun with another is refused
+ALGORITHM = 7  # of what a replicate is: a study that was begun with another is refused
 SAMPLER = {"chains": 4, "draws": 250, "warmup": 300, "target": 0.9}
 
 

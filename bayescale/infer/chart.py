@@ -6,12 +6,14 @@ covariates: the logarithms of the loss and of the slope of each term in its cova
 most that it can be, and the ratios of the exponents. On 30 runs of the Chinchilla law NUTS needs a third of the
 steps in them, and finds ten times the effective sample size for each.
 
+A law that is no such sum may bring coordinates of its own, in its file; they serve where no levels deviate.
+
 Where the levels of a factor each have an amplitude of their own, the data tell the loss with the amplitudes of the
 levels, and what these are drawn about only to within their spread. There the loss is held where it is at the mode,
 and in its place stands how far the centre is from the amplitude that gives that loss.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -54,20 +56,27 @@ def anchor(model: Model, runs: Runs) -> dict[str, Array]:
 
     It has one if its law is a sum of power terms, with priors of the usual supports, and at most one
     parameter differs between levels: an amplitude. With more of them the data tell the parameters of each level, and
-    hardly the loss at the centre.
+    hardly the loss at the centre. And it has one if its law brings coordinates, and nothing differs between levels.
     """
     law = model.law
+    if law.coordinates is not None:
+        return {} if model.varying else medians(law.covariates, runs)
     positive = [p for term in law.terms for p in (term.amplitude, term.exponent)]
     usable = all(model.priors[p].support is constraints.positive for p in positive)
     if law.floor is not None:
         usable &= model.priors[law.floor].support in (constraints.positive, constraints.unit_interval)
     if not usable or (model.varying and own_amplitude(model) is None):
         return {}
-    columns = {term.covariate for term in law.terms}
-    there = (
-        np.asarray(runs.weight) > 0
-    )  # far from the runs that count the coordinates would be no better than others
-    logs = {c: np.log(np.asarray(runs.columns[c])[there] / runs.reference[c]) for c in sorted(columns)}
+    return medians({term.covariate for term in law.terms}, runs)
+
+
+def medians(columns: Iterable[str], runs: Runs) -> dict[str, Array]:
+    """The logarithms of the medians of covariates, relative to the reference run, over the runs that count.
+
+    Far from those the coordinates would be no better than others.
+    """
+    counts = np.asarray(runs.weight) > 0
+    logs = {c: np.log(np.asarray(runs.columns[c])[counts] / runs.reference[c]) for c in sorted(columns)}
     return {c: jnp.asarray(np.median(values)) for c, values in logs.items()}
 
 
@@ -95,7 +104,7 @@ def to_parameters(
     """The parameters at coordinates, and the logarithm of the volume that a unit of coordinates takes up.
 
     Args:
-        law: a floor and power terms.
+        law: a floor and power terms, or one with coordinates of its own.
         chart: a chart with an anchor.
         own: the amplitude that levels have each their own of, if any.
         coordinates: parameter -> the coordinate in its place: the floor as a share of the most that it can be,
@@ -103,6 +112,10 @@ def to_parameters(
             log ratio of the centre of `own` to what gives the loss of the mode, for each other exponent the log of
             its ratio to the first.
     """
+    if law.coordinates is not None:
+        return law.coordinates.to_parameters(
+            *there(law, chart), **{p: coordinates[p] for p in law.parameters}
+        )
     first, *others = exponents(law)
     loss = coordinates[first] if own is None else chart.loss
     share, within = 0.0, 0.0
@@ -142,6 +155,10 @@ def to_coordinates(
     law: Law, chart: Chart, own: str | None, parameters: Mapping[str, Array]
 ) -> dict[str, Array]:
     """The coordinates of parameters: the inverse of `to_parameters`."""
+    if law.coordinates is not None:
+        return law.coordinates.to_coordinates(
+            *there(law, chart), **{p: parameters[p] for p in law.parameters}
+        )
     first, *others = exponents(law)
     terms = at_anchor(law, chart.anchor, parameters)
     floor = parameters[law.floor] if law.floor is not None else jnp.zeros(())
@@ -157,6 +174,11 @@ def to_coordinates(
     if law.floor is not None:
         found[law.floor] = logit(floor * jnp.exp(-highest_floor(law, loss)))
     return found
+
+
+def there(law: Law, chart: Chart) -> list[Array]:
+    """The covariates of a law at the anchor, in the order of its mean."""
+    return [jnp.exp(chart.anchor[c]) for c in law.covariates]
 
 
 def highest_floor(law: Law, loss: Array) -> Array:

@@ -292,7 +292,7 @@ def _at_mode(density: Density, position: Array, anchor: dict[str, Array]) -> tup
         for by in density.model.factors
     }
     loss = jnp.zeros(())
-    if anchor:
+    if anchor and law.terms:
         terms = at_anchor(law, anchor, values).values()
         loss = jnp.log(sum(terms, start=values[law.floor] if law.floor else jnp.zeros(())))
     return factors, loss, values.get("sigma")
