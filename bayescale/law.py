@@ -13,8 +13,6 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from numpyro.distributions import Distribution
 
-from bayescale.coordinates import Coordinates
-
 Values = Mapping[str, ArrayLike]
 AXIS = "x"  # the covariate of a law in one axis, until `along` says which column it is
 
@@ -29,6 +27,21 @@ class Term(NamedTuple):
     exponent: str
     covariate: str
     inside: bool = False
+
+
+class Coordinates(NamedTuple):
+    """What the sampler moves in, of a law that is no sum of power terms: there its posterior is nearly normal.
+
+    Both functions take, as `mean` does, first the covariates, at the medians of the runs, and then one number for each
+    parameter by its name: the coordinate that stands in its place, any real number, or the parameter itself.
+
+    Attributes:
+        to_parameters: gives the parameters as a dictionary, and the logarithm of the volume of a unit of coordinates.
+        to_coordinates: the inverse.
+    """
+
+    to_parameters: Callable[..., tuple[dict[str, Array], Array]]
+    to_coordinates: Callable[..., dict[str, Array]]
 
 
 @dataclass(frozen=True, eq=False)

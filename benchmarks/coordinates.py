@@ -4,7 +4,7 @@ The tables are those of calibration.py, from the priors of each law; each is fit
 posterior. Converged is what a user is told: no divergence, R-hat to 1.01, 400 effective draws. Gradients are those of
 all tries, seconds the median of a table once all is compiled.
 
-    python benchmarks/coordinates.py --tables 24
+    python benchmarks/coordinates.py --tables 16
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tables", type=int, default=24)
+    parser.add_argument("--tables", type=int, default=16)
     tables = parser.parse_args().tables
     results = record.header(f"python benchmarks/coordinates.py --tables {tables}")
     results |= {"tables": tables, "measured": []}

@@ -28,7 +28,7 @@ STUDIES = {
     "nuts": "--rounds 3",
     "growth": "",
     "pooling": "--seeds 3",
-    "coordinates": "--tables 24",
+    "coordinates": "--tables 16",
     "evidence": "--rounds 1 --processes 1",
     "laws": "",
     "bayes_factors": "--tables 200",

@@ -8,9 +8,10 @@ is. Only runs with a surplus of parameters or of tokens tell k, and it makes up 
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
+from jax.nn import sigmoid
+from jax.scipy.special import logit
 
-from bayescale.coordinates import coupled
-from bayescale.law import Law, logaddexp
+from bayescale.law import Coordinates, Law, logaddexp
 from bayescale.priors import LogitNormal
 
 
@@ -36,6 +37,45 @@ def natural(N, D, loss, *, E, A, B, alpha, beta, k):
     }
 
 
+def to_parameters(N, D, *, E, A, B, alpha, beta, k):
+    """Place the log loss in place of alpha, its log slopes in place of A and B, and log beta / alpha in place of beta.
+
+    They are those at N and D, -d log L / d log N and -d log L / d log D, and whatever k is leaves them as they are. In
+    place of E is its share of the least of the loss and 1, where its prior ends.
+    """
+    lowest, share = jnp.minimum(alpha, 0.0), sigmoid(E)
+    left = jnp.log(-jnp.expm1(lowest - alpha) + jnp.exp(lowest - alpha) * sigmoid(-E))  # log (L - E) / L
+    # What each of the two is of their sum.
+    both = jnp.logaddexp(A, B - beta)
+    of_n, of_d = A - both, B - beta - both
+    log_alpha = both - left
+    log_beta = log_alpha + beta
+    logs = {
+        "A": alpha + left + jnp.exp(k) * of_n + jnp.exp(log_alpha) * jnp.log(N),
+        "B": alpha + left + jnp.exp(k) * of_d + jnp.exp(log_beta) * jnp.log(D),
+        "alpha": log_alpha,
+        "beta": log_beta,
+        "k": k,
+    }
+    found = {"E": jnp.exp(lowest) * share, **{name: jnp.exp(log) for name, log in logs.items()}}
+    return found, lowest + jnp.log(share * sigmoid(-E)) - left + sum(logs.values()) + k
+
+
+def to_coordinates(N, D, *, E, A, B, alpha, beta, k):
+    of_n, of_d = (jnp.log(A) - alpha * jnp.log(N)) / k, (jnp.log(B) - beta * jnp.log(D)) / k
+    both = jnp.logaddexp(of_n, of_d)
+    loss = E + jnp.exp(k * both)
+    left = k * both - jnp.log(loss)
+    return {
+        "E": logit(E / jnp.minimum(loss, 1.0)),
+        "A": jnp.log(alpha) + of_n - both + left,
+        "B": jnp.log(beta) + of_d - both + left,
+        "alpha": jnp.log(loss),
+        "beta": jnp.log(beta / alpha),
+        "k": jnp.log(k),
+    }
+
+
 # Relative to the reference run: N = D = 1 there, and the least loss measured is 1.
 law = Law(
     name="coupled",
@@ -50,6 +90,6 @@ law = Law(
         "k": dist.LogNormal(0.0, 0.7),  # 90% between 0.32 and 3.2
     },
     spread={"E": 0.1, "alpha": 0.2, "beta": 0.2, "k": 0.2},
-    coordinates=coupled,
+    coordinates=Coordinates(to_parameters, to_coordinates),
     source="Videau et al. 2026, as given by simple-scaling-laws 0.2.0; it nests Kaplan and Hoffmann",
 )

@@ -11,7 +11,6 @@ Kaplan's N are non-embedding parameters, and runs stop early, so D may count rep
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayescale.coordinates import coupled
 from bayescale.law import Law, logaddexp
 
 
@@ -43,6 +42,5 @@ law = Law(
         "beta": dist.LogNormal(-2.5, 0.5),
     },
     spread={"alpha": 0.2, "beta": 0.2},
-    coordinates=coupled,
     source="Kaplan et al. 2020, arXiv:2001.08361, equation 1.5",
 )

@@ -9,7 +9,6 @@ terms at the reference run, A and B, for the scales N_c and D_c are known to ord
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayescale.coordinates import coupled
 from bayescale.law import Law, logaddexp
 from bayescale.priors import LogitNormal
 
@@ -42,6 +41,5 @@ law = Law(
         "beta": dist.LogNormal(-1.2, 0.5),
     },
     spread={"E": 0.1, "alpha": 0.2, "beta": 0.2},
-    coordinates=coupled,
     source="Kaplan et al. 2020, arXiv:2001.08361, equation 1.5, and a floor",
 )

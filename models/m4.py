@@ -13,8 +13,7 @@ import numpyro.distributions as dist
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import AffineTransform
 
-from bayescale.coordinates import Coordinates
-from bayescale.law import Law
+from bayescale.law import Coordinates, Law
 from bayescale.priors import LogitNormal
 
 STEPS = 3  # to the last bit for a from 0.01 to 100, and 0.002 from the root at 10,000

@@ -12,8 +12,7 @@ N = 10^(-b/c) they do harm; -b/c is poorly known, so no such N should be quoted 
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayescale.coordinates import Coordinates
-from bayescale.law import Law
+from bayescale.law import Coordinates, Law
 
 
 def mean(N, experts, *, a, b, c, d, shift, E_max):
@@ -40,31 +39,24 @@ def natural(N, experts, loss, *, a, b, c, d, shift, E_max):
     }
 
 
-def _effect(experts, shift, E_max):
-    """log10 e, and the logarithm of its slope in the logarithm of the number of experts."""
-    log_e = -jnp.log10(1 / (experts + shift) + 1 / E_max)
-    return log_e, jnp.log(experts) + log_e / jnp.log10(jnp.e) - 2 * jnp.log(experts + shift)
-
-
 def to_parameters(N, experts, *, a, b, c, d, shift, E_max):
-    """Place the log loss in place of d, and its slopes in place of a and b: what e is leaves them as they are."""
-    log_n = jnp.log10(N)
-    log_e, log_slope = _effect(experts, jnp.exp(shift), jnp.exp(E_max))
-    c = c / jnp.exp(log_slope)
-    b = b / jnp.exp(log_slope) - c * log_n
+    """Place the log loss in place of d, and its slope in N in place of a, so that what e is leaves them as they are.
+
+    The slope in experts is not in place of b: where e has saturated it says nothing of b, whose prior would then pinch
+    the posterior.
+    """
+    log_n, log_e = jnp.log10(N), -jnp.log10(1 / (experts + jnp.exp(shift)) + jnp.exp(-E_max))
     a = a - c * log_e
     d = d - a * log_n - b * log_e - c * log_n * log_e
-    found = {"a": a, "b": b, "c": c, "d": d, "shift": jnp.exp(shift), "E_max": jnp.exp(E_max)}
-    return found, shift + E_max - 2 * log_slope
+    return {"a": a, "b": b, "c": c, "d": d, "shift": jnp.exp(shift), "E_max": jnp.exp(E_max)}, shift + E_max
 
 
 def to_coordinates(N, experts, *, a, b, c, d, shift, E_max):
-    log_n = jnp.log10(N)
-    log_e, log_slope = _effect(experts, shift, E_max)
+    log_n, log_e = jnp.log10(N), -jnp.log10(1 / (experts + shift) + 1 / E_max)
     return {
         "a": a + c * log_e,
-        "b": (b + c * log_n) * jnp.exp(log_slope),
-        "c": c * jnp.exp(log_slope),
+        "b": b,
+        "c": c,
         "d": d + a * log_n + b * log_e + c * log_n * log_e,
         "shift": jnp.log(shift),
         "E_max": jnp.log(E_max),

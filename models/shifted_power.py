@@ -8,8 +8,7 @@ x = 1/gamma is where it bends, and A gamma^alpha is the floor. gamma counts in u
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayescale.coordinates import Coordinates
-from bayescale.law import Law
+from bayescale.law import Coordinates, Law
 
 
 def mean(x, *, A, gamma, alpha):

@@ -26,7 +26,7 @@ LAYERS = (
     ("readers", "factors"),
     ("checked", "intake"),
     ("runs",),
-    ("coordinates", "law"),
+    ("law",),
     ("densities", "counts", "logit_normal", "scales", "noise"),
     ("pooling", "nesting"),
     ("data",),
@@ -259,7 +259,7 @@ def test_inside_tasks_nothing_goes_round(name):
 
 
 def test_a_law_knows_nothing_of_how_it_is_fitted():
-    allowed = {"bayescale.law", "bayescale.priors", "bayescale.coordinates"}
+    allowed = {"bayescale.law", "bayescale.priors"}
     laws = sorted((ROOT / "models").glob("*.py"))
     assert len(laws) > 10
     for path in laws:
