@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -33,7 +34,8 @@ class Coordinates(NamedTuple):
     """What the sampler moves in, of a law that is no sum of power terms: there its posterior is nearly normal.
 
     Both functions take, as `mean` does, first the covariates, at the medians of the runs, and then one number for each
-    parameter by its name: the coordinate that stands in its place, any real number, or the parameter itself.
+    parameter by its name: the coordinate that stands in its place, any real number, or the parameter itself. They hold
+    for priors that end where those of the law do.
 
     Attributes:
         to_parameters: gives the parameters as a dictionary, and the logarithm of the volume of a unit of coordinates.
@@ -71,7 +73,7 @@ class Law:
         irrelevant: the covariates multiplied onto the law by `irrelevant`.
 
     Raises:
-        ValueError: a prior without a parameter, or a parameter without a prior.
+        ValueError: a prior without a parameter, a parameter without a prior, or parts that do not go together.
     """
 
     name: str
@@ -100,6 +102,11 @@ class Law:
                     [f"parameter {p} has no prior" for p in missing]
                     + [f"the prior of {p} has no parameter in mean()" for p in unknown]
                 )
+            )
+        if self.coordinates is not None and (self.terms or self.absolute):
+            raise ValueError(
+                f"law {self.name} has coordinates and "
+                + ("terms; leave one of them out" if self.terms else "absolute covariates, which have none")
             )
         for term in self.terms:
             if (
@@ -141,9 +148,7 @@ class Law:
         """
         if "priors" in changes:
             changes["priors"] = {**self.priors, **changes["priors"]}
-            # Bounds that are arrays are equal to themselves alone, so they are compared as they are written.
-            ends = [[str(prior.support) for prior in of.values()] for of in (self.priors, changes["priors"])]
-            if ends[0] != ends[1]:
+            if any(_ends(changes["priors"][name]) != _ends(prior) for name, prior in self.priors.items()):
                 changes.setdefault("coordinates", None)
         if "mean" in changes:
             changes.setdefault("coordinates", None)
@@ -202,6 +207,12 @@ class Law:
         """Parameters in natural units, relative to the reference run: the inverse of `to_natural`."""
         measured = [c for c in self.covariates if c not in self.absolute]
         return self.to_natural(parameters, {c: 1 / reference[c] for c in measured}, 1 / unit)
+
+
+def _ends(prior: Distribution) -> tuple[float, float]:
+    """Where a prior of one number ends."""
+    lower, upper = (getattr(prior.support, f"{end}_bound", np.nan) for end in ("lower", "upper"))
+    return float(np.nan_to_num(lower, nan=-np.inf)), float(np.nan_to_num(upper, nan=np.inf))
 
 
 @lru_cache

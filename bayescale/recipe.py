@@ -113,8 +113,8 @@ def source_of(law: Law) -> str | None:
         ValueError: it is in no file, or it is not what its file makes of it.
     """
     if law.name in models.names() and models.load(law.name).mean is law.mean:
-        own = _placed(models.load(law.name), law.columns, law.irrelevant)
-        for part in ("response", "natural", "floor", "terms", "absolute"):
+        own = _placed(models.load(law.name), law.columns, law.irrelevant).replace(priors=law.priors)
+        for part in ("response", "natural", "floor", "terms", "coordinates", "absolute"):
             if getattr(law, part) != getattr(own, part):
                 raise ValueError(
                     f"law {law.name} has other {part} than bayescale.models gives it, which a study that is kept, or "

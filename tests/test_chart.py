@@ -19,12 +19,18 @@ pytestmark = pytest.mark.usefixtures("workbench")
 LAWS = ("power", "power_floor", "chinchilla", "chinchilla_tied", "kaplan_additive")
 RUNS = Runs.make(
     {
-        "N": [1e8, 1e9, 1e9, 1e10],
+        "N": [1e8, 1e9, 3e9, 1e11],
         "D": [1e10, 1e10, 1e11, 1e12],
-        "experts": [1, 8, 8, 64],
+        "experts": [1, 4, 8, 512],
         "loss": [3.0, 2.6, 2.5, 2.2],
     }
 )
+
+
+def test_the_median_is_not_the_reference():
+    """Where it is, logarithms of covariates are zero, and what they are multiplied with would not be tested."""
+    medians = {c: np.median(np.log(values)) for c, values in RUNS.columns.items() if c in RUNS.reference}
+    assert all(abs(medians[c] - np.log(RUNS.reference[c])) > 0.1 for c in ("N", "D", "experts"))
 
 
 def load(name):
@@ -175,7 +181,20 @@ def test_what_has_no_chart():
         model(load("m4").replace(mean=lambda x, *, E, L0, A, alpha, a: E + x)),
     ):
         assert anchor(unusable, RUNS) == {}
-    assert set(anchor(model(load("m4").replace(priors={"alpha": dist.LogNormal(-1.0, 0.2)})), RUNS)) == {"N"}
+    for same in (
+        {"alpha": dist.LogNormal(-1.0, 0.2)},
+        {"E": dist.Beta(2.0, 2.0)},
+        {"E": dist.Uniform(0.0, 1.0)},
+    ):
+        assert set(anchor(model(load("m4").replace(priors=same)), RUNS)) == {"N"}
+
+
+def test_coordinates_go_with_no_terms_and_no_absolute_covariates():
+    coordinates = models.load("coupled").coordinates
+    with pytest.raises(ValueError, match="has coordinates and terms"):
+        models.load("chinchilla").replace(coordinates=coordinates)
+    with pytest.raises(ValueError, match="absolute covariates"):
+        models.load("coupled").replace(absolute={"N": (0.0, 1.0)})
 
 
 @pytest.mark.parametrize("term", [Term("a", "alpha", "N"), Term("A", "alpha", "C")])

@@ -415,6 +415,12 @@ def test_a_law_that_its_file_does_not_make_is_refused(tmp_path):
     assert recipe.source_of(law) is None
     with pytest.raises(ValueError, match=r"law power has other terms than bayescale\.models gives it"):
         recipe.source_of(law.replace(terms=()))
+    bent = models.load("shifted_power").along("N")
+    narrow = bent.replace(priors={"gamma": dist.Uniform(0.0, 2.0)})  # which the coordinates do not hold for
+    assert narrow.coordinates is None
+    assert recipe.source_of(bent) is recipe.source_of(narrow) is None
+    with pytest.raises(ValueError, match="law shifted_power has other coordinates"):
+        recipe.source_of(bent.replace(coordinates=None))
     with pytest.raises(ValueError, match="law mine borrows the formula of power"):
         recipe.source_of(law.replace(name="mine"))
 

@@ -36,7 +36,7 @@ class Chart(NamedTuple):
     Attributes:
         anchor: covariate -> the logarithm of its median, relative to the reference run; empty where there is
             none, and the parameters are coordinates themselves.
-        loss: the log loss at the anchor, at the mode.
+        loss: the log loss at the anchor, at the mode, of a sum of power terms.
         sigma: the scale of the noise at the mode, where the noise has one.
         centre: factor -> what its deviations are measured from at the mode, (parameters,).
         levels: factor -> what the data say of each level at the mode; see `deviations`.
@@ -114,7 +114,7 @@ def to_parameters(
     """
     if law.coordinates is not None:
         return law.coordinates.to_parameters(
-            *there(law, chart), **{p: coordinates[p] for p in law.parameters}
+            *medians_in(chart, law), **{p: coordinates[p] for p in law.parameters}
         )
     first, *others = exponents(law)
     loss = coordinates[first] if own is None else chart.loss
@@ -157,7 +157,7 @@ def to_coordinates(
     """The coordinates of parameters: the inverse of `to_parameters`."""
     if law.coordinates is not None:
         return law.coordinates.to_coordinates(
-            *there(law, chart), **{p: parameters[p] for p in law.parameters}
+            *medians_in(chart, law), **{p: parameters[p] for p in law.parameters}
         )
     first, *others = exponents(law)
     terms = at_anchor(law, chart.anchor, parameters)
@@ -176,7 +176,7 @@ def to_coordinates(
     return found
 
 
-def there(law: Law, chart: Chart) -> list[Array]:
+def medians_in(chart: Chart, law: Law) -> list[Array]:
     """The covariates of a law at the anchor, in the order of its mean."""
     return [jnp.exp(chart.anchor[c]) for c in law.covariates]
 
