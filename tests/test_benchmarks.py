@@ -414,7 +414,7 @@ LOST = {
 
 
 def test_laws_are_calibrated_over_a_thousand_tables(benchmark):
-    """Over 1,024 tables or more, also with other noise: a sound one is uneven once in a hundred times, and holds 90%."""
+    """Over 1,024 tables or more, also with other noise: a sound one is uneven once in 100 times, and holds 90%."""
     found = written("calibration")["studies"]
     assert list(found) == [name for name, _ in benchmark("calibration").studies()]
     assert set(models.names()) < set(found)
