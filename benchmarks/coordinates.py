@@ -3,7 +3,8 @@
 The tables are those of calibration.py, from the priors of each law; each is fitted by NUTS with both forms of the same
 posterior. Converged is what a user is told: no divergence, R-hat to 1.01, 400 effective draws. Gradients are those of
 all tries, seconds the median of a table once all is compiled. Apart is the share of the means of parameters, of tables
-where both forms converged, that are more than three standard errors from each other: by chance some 1 in 300.
+where both forms converged, that are more than three standard errors from each other: by chance some 1 in 300, in
+which parameters of one table hang together.
 
     python benchmarks/coordinates.py --tables 16
 """

@@ -449,6 +449,19 @@ def test_decisions_and_a_prediction_are_held_too():
         assert held[name] == pytest.approx(0.9, abs=0.037)
 
 
+def test_coordinates_make_posteriors_converge_and_leave_them_as_they_are():
+    found = written("coordinates")
+    laws = [name for name in models.names() if models.load(name).coordinates]
+    assert list(found["apart"]) == laws
+    rows = {(row["law"], row["form"]): row for row in found["measured"]}
+    for name in laws:
+        own, bare = rows[name, "coordinates"], rows[name, "parameters"]
+        assert own["converged"] >= max(bare["converged"], 0.8 * found["tables"])
+        assert own["gradients"] < bare["gradients"] / 1.2
+    # By chance 1 in 300, of parameters that hang together.
+    assert np.mean(list(found["apart"].values())) < 0.05
+
+
 def test_growth_has_all_its_tables_and_devices_the_same_numbers(benchmark):
     module, found = benchmark("growth"), written("growth")
     assert [row["law"] for row in found["parameters"]] == list(module.LAWS)
