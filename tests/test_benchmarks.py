@@ -404,7 +404,7 @@ def test_bootstraps_hold_what_the_readme_says():
 
 # Studies that lost many fits, and how many.
 LOST = {
-    "broken_power": 0.54,
+    "broken_power": 0.23,
     "staircase": 0.40,
     "step": 0.23,
     "broken_success": 0.035,
@@ -427,8 +427,7 @@ def test_laws_are_calibrated_over_a_thousand_tables(benchmark):
         assert min(held) > 0.86, name
         lost = 1 - one["counts"]["converged"] / one["replicates"]
         assert lost < LOST.get(name, 0.025), name
-        if one["method"] == "nuts":  # those of an accelerator are older than the table's findings
-            assert any("LOST_FITS" in finding for finding in one["findings"]) == (lost > 0.02), name
+        assert any("LOST_FITS" in finding for finding in one.get("findings", ())) == (lost > 0.02), name
 
 
 def test_intervals_hold_as_often_as_they_say_in_the_mean_of_all_studies():
