@@ -10,7 +10,7 @@ of sizes, and parameters that differ by corpus.
 With --method lanes all tables of a study are fitted in one program, on an accelerator if there is one; models with
 levels are fitted one after another. A study that was interrupted goes on with --folder; what is finished is written at
 once. With --only, those named are measured and the others stay as they are: each says by what it was measured, and the
-`seconds` of one that went on are those of its last process.
+`seconds` of one that went on are those of its last process. That of `routed` has 2,048 tables; docs/stress.md says why.
 """
 
 import argparse
