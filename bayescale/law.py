@@ -211,8 +211,8 @@ class Law:
 
 def _ends(prior: Distribution) -> tuple[float, float]:
     """Where a prior of one number ends."""
-    lower, upper = (getattr(prior.support, f"{end}_bound", np.nan) for end in ("lower", "upper"))
-    return float(np.nan_to_num(lower, nan=-np.inf)), float(np.nan_to_num(upper, nan=np.inf))
+    support = prior.support
+    return float(getattr(support, "lower_bound", -np.inf)), float(getattr(support, "upper_bound", np.inf))
 
 
 @lru_cache
