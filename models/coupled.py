@@ -37,6 +37,12 @@ def natural(N, D, loss, *, E, A, B, alpha, beta, k):
     }
 
 
+def log_excess(E, alpha):
+    """The logarithm of (L - E) / L, at coordinates."""
+    lowest = jnp.minimum(alpha, 0.0)
+    return jnp.log(-jnp.expm1(lowest - alpha) + jnp.exp(lowest - alpha) * sigmoid(-E))
+
+
 def to_parameters(N, D, *, E, A, B, alpha, beta, k):
     """Place the log loss in place of alpha, its log slopes in place of A and B, and log beta / alpha in place of beta.
 
@@ -44,7 +50,7 @@ def to_parameters(N, D, *, E, A, B, alpha, beta, k):
     place of E is its share of the least of the loss and 1, where its prior ends.
     """
     lowest, share = jnp.minimum(alpha, 0.0), sigmoid(E)
-    left = jnp.log(-jnp.expm1(lowest - alpha) + jnp.exp(lowest - alpha) * sigmoid(-E))  # log (L - E) / L
+    left = log_excess(E, alpha)
     # What each of the two is of their sum.
     both = jnp.logaddexp(A, B - beta)
     of_n, of_d = A - both, B - beta - both

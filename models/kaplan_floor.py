@@ -9,7 +9,8 @@ terms at the reference run, A and B, for the scales N_c and D_c are known to ord
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayescale.law import Law, logaddexp
+from bayescale.law import Coordinates, Law, logaddexp
+from bayescale.models import coupled
 from bayescale.priors import LogitNormal
 
 
@@ -28,6 +29,20 @@ def natural(N, D, loss, *, E, A, B, alpha, beta):
     return {"E": loss * E, "A": loss * A * N**alpha, "B": loss * B * D**beta, "alpha": alpha, "beta": beta}
 
 
+def to_parameters(N, D, *, E, A, B, alpha, beta):
+    """Give those of `coupled`, in the same coordinates, where k is beta."""
+    k = jnp.logaddexp(A, B - beta) - coupled.log_excess(E, alpha) + beta
+    found, volume = coupled.to_parameters(N, D, E=E, A=A, B=B, alpha=alpha, beta=beta, k=k)
+    del found["k"]
+    return found, volume - k
+
+
+def to_coordinates(N, D, *, E, A, B, alpha, beta):
+    found = coupled.to_coordinates(N, D, E=E, A=A, B=B, alpha=alpha, beta=beta, k=beta)
+    del found["k"]
+    return found
+
+
 # Relative to the reference run: N = D = 1 there, and the least loss measured is 1.
 law = Law(
     name="kaplan_floor",
@@ -41,5 +56,6 @@ law = Law(
         "beta": dist.LogNormal(-1.2, 0.5),
     },
     spread={"E": 0.1, "alpha": 0.2, "beta": 0.2},
+    coordinates=Coordinates(to_parameters, to_coordinates),
     source="Kaplan et al. 2020, arXiv:2001.08361, equation 1.5, and a floor",
 )

@@ -130,6 +130,7 @@ def test_the_coordinates_are_the_loss_and_its_slopes_at_the_medians(name):
         ("m4", "A", {"N": "alpha"}),
         ("shifted_power", "A", {"N": "alpha"}),
         ("coupled", "alpha", {"N": "A", "D": "B"}),
+        ("kaplan_floor", "alpha", {"N": "A", "D": "B"}),
         ("routed", "d", {"N": "a"}),
     ],
 )
