@@ -20,7 +20,7 @@ from bayescale.page.answers import BOUNDS
 from bayescale.runs import Runs
 from tests import chromium
 from tests.made import backtested, compared
-from tests.test_report import BUDGET, COLUMNS, HOSTILE, fit_of, hostile_page, repeated_fit
+from tests.reports import BUDGET, COLUMNS, HOSTILE, fit_of, hostile_page, repeated_fit
 
 # Both find a minimum by its slope, to the last digits of double precision; the slope of the page is its own.
 CLOSE = 1e-6
@@ -38,7 +38,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _undrawn(monkeypatch):
-    """Figures are images, which tests/test_report.py looks at."""
+    """Figures are images, which tests/test_report_is_safe.py looks at."""
     monkeypatch.setattr(figures, "figures", lambda *_: [])
     monkeypatch.setattr(of_findings, "all_findings", lambda key, fit: findings(fit))  # without refits
 
