@@ -10,9 +10,10 @@ import pytest
 from scipy import integrate, optimize, special, stats
 
 from bayescale import noise
-from bayescale.densities import ClippedNormal, HuberDistribution
+from bayescale.densities import ClippedNormal
 from bayescale.logit_normal import BinomialLogitNormal
 from bayescale.runs import Runs
+from tests.test_huber import huber_loss
 
 pytestmark = pytest.mark.usefixtures("workbench")
 
@@ -35,123 +36,7 @@ def tasks():
     return Runs.make({"N": N, "successes": WINS, "trials": TRIALS})
 
 
-def huber_loss(residual, delta):
-    """Huber's loss as Huber 1964 writes it."""
-    size = np.abs(residual)
-    return np.where(size <= delta, size**2 / 2, delta * (size - delta / 2))
-
-
-# Huber's density.
-
-
-@pytest.mark.parametrize("scale", [0.004, 1.0, 30.0])
-@pytest.mark.parametrize("ratio", [1e-3, 0.1, 1.0, 3.0, 50.0])
-def test_hubers_density_integrates_to_one(scale, ratio):
-    density = HuberDistribution(0.3, scale, ratio * scale)
-    width = scale * max(1.0, 1 / ratio)
-    pieces = [0.3 - 60 * width, 0.3 - ratio * scale, 0.3, 0.3 + ratio * scale, 0.3 + 60 * width]
-    points = np.concatenate([np.linspace(a, b, 8)[:-1] for a, b in itertools.pairwise(pieces)])
-    points = np.append(points, pieces[-1])
-
-    def total(low, high):
-        nodes, weights = np.polynomial.legendre.leggauss(40)
-        at = low + (high - low) * (nodes + 1) / 2
-        return (high - low) / 2 * (weights @ np.exp(np.asarray(density.log_prob(at))))
-
-    # Gauss-Legendre with 40 nodes on short smooth pieces is exact to rounding; e^-60 lies outside.
-    whole = sum(total(a, b) for a, b in itertools.pairwise(points))
-    assert whole == pytest.approx(1, rel=1e-9)
-
-
-def test_hubers_density_by_adaptive_quadrature():
-    density = HuberDistribution(0.0, 1.0, 0.7)
-    whole, error = integrate.quad(lambda x: float(jnp.exp(density.log_prob(x))), -60, 60, points=[-0.7, 0.7])
-    assert whole == pytest.approx(1, abs=1e-8 + error)
-
-
-def test_hubers_density_is_the_exponential_of_minus_the_loss():
-    x = np.linspace(-5, 5, 41)
-    ours = HuberDistribution(0.0, 2.0, 0.9).log_prob(x)
-    expected = -huber_loss(x, 0.9) / 2.0**2
-    np.testing.assert_allclose(np.diff(ours), np.diff(expected), atol=1e-13)
-
-
-def test_hubers_density_tends_to_a_normal():
-    x = np.linspace(-3, 4, 20)
-    np.testing.assert_allclose(
-        HuberDistribution(0.5, 0.8, 40.0).log_prob(x), stats.norm(0.5, 0.8).logpdf(x), rtol=1e-12
-    )
-
-
-def test_hubers_density_tends_to_a_laplace():
-    x = np.linspace(-3, 4, 20)
-    scale, delta = 0.8, 1e-5
-    laplace = stats.laplace(0.5, scale**2 / delta)
-    # They differ by the middle, of relative width delta^2 / scale^2.
-    np.testing.assert_allclose(HuberDistribution(0.5, scale, delta).log_prob(x), laplace.logpdf(x), rtol=1e-9)
-
-
-@pytest.mark.parametrize("ratio", [0.05, 0.5, 1.5, 8.0])
-def test_draws_follow_the_density(ratio):
-    """False-alarm rate: 1e-4 for each of four Kolmogorov-Smirnov tests, at a fixed seed."""
-    scale, delta = 2.0, 2.0 * ratio
-    draws = np.asarray(HuberDistribution(-1.0, scale, delta).sample(jax.random.key(0), (20_000,)))
-    # The distribution function from a fine grid of SciPy's cumulative sums of the unnormalised density.
-    width = scale * max(1.0, 1 / ratio)
-    grid = np.union1d(np.linspace(-40 * width, 40 * width, 400_001), [-delta, delta])
-    mass = integrate.cumulative_trapezoid(np.exp(-huber_loss(grid, delta) / scale**2), grid, initial=0)
-    assert stats.kstest(draws, lambda x: np.interp(x + 1.0, grid, mass / mass[-1])).pvalue > 1e-4
-    assert np.isfinite(draws).all()
-
-
-def test_draws_have_the_shape_of_samples_then_batch():
-    density = HuberDistribution(jnp.zeros(3), 1.0, jnp.ones((2, 1)))
-    assert density.sample(jax.random.key(0), (5,)).shape == (5, 2, 3)
-    assert density.log_prob(jnp.zeros((5, 2, 3))).shape == (5, 2, 3)
-
-
-def test_the_draw_nearest_zero_is_finite_in_single_precision(monkeypatch):
-    """Uniform draws include 0, of which the normal quantile is infinite where delta is many scales."""
-    with jax.enable_x64(False):
-        least = jax.random.uniform
-
-        def smallest(key, shape, **bounds):
-            return jnp.full_like(least(key, shape, **bounds), bounds.get("minval", 0.0))
-
-        monkeypatch.setattr(jax.random, "uniform", smallest)
-        draw = HuberDistribution(0.0, 1.0, 50.0).sample(jax.random.key(0))
-        assert draw.dtype == jnp.float32
-        assert -15 < draw < -10
-
-
-def test_the_mode_of_huber_noise_is_the_huber_estimate():
-    """Whatever sigma is: here of a constant, against SciPy's minimum of Huber's loss."""
-    rng = np.random.default_rng(0)
-    loss = 2.0 * np.exp(0.02 * rng.standard_t(2, 40))
-    runs = Runs.make({"N": np.arange(1.0, 41), "loss": loss})
-    expected = optimize.minimize_scalar(
-        lambda m: huber_loss(np.log(loss) - m, 0.01).sum(),
-        bounds=(0, 2),
-        method="bounded",
-        options={"xatol": 1e-10},
-    ).x
-
-    def slope(log_mean, sigma):
-        def total(log_mean):
-            return (
-                noise.huber(0.01)(jnp.full(40, jnp.exp(log_mean)), runs, {"sigma": sigma})
-                .log_prob(loss)
-                .sum()
-            )
-
-        return jax.grad(total)(log_mean)
-
-    for sigma in (0.003, 0.1):
-        # The slope changes sign within the tolerance of the minimum found, which is some 1e-8.
-        assert slope(expected - 1e-6, sigma) > 0 > slope(expected + 1e-6, sigma)
-
-
-# The others, against SciPy; a density of the loss is that of its logarithm over the loss.
+# Densities, against SciPy; a density of the loss is that of its logarithm over the loss.
 
 
 def test_log_normal(runs):
@@ -336,11 +221,6 @@ def test_a_slope_is_a_factor_of_three_for_each_decade():
     assert 10 ** float(prior.icdf(0.95)) == pytest.approx(3, rel=0.05)
 
 
-def test_a_step_is_a_factor_of_three():
-    prior = noise.log_normal.stepped("N").priors["step_N_1"]
-    assert np.exp(float(prior.icdf(0.95))) == pytest.approx(3, rel=0.06)
-
-
 def test_a_noise_without_a_scale_cannot_be_scaled():
     with pytest.raises(ValueError, match=r"^binomial noise has no scale that could depend on N$"):
         noise.binomial.scaled(by="N")
@@ -352,93 +232,6 @@ def test_a_scale_depends_on_a_covariate_once(by):
         ValueError, match=f"^the scale cannot depend on '{by}': give each covariate, or ratio such as"
     ):
         noise.log_normal.scaled(by="N").scaled(by=by)
-
-
-@pytest.fixture
-def many():
-    """Forty runs, of sizes and tokens that do not repeat."""
-    rng = np.random.default_rng(4)
-    N, D = 10 ** rng.uniform([[8.0], [9.0]], [[10.0], [12.0]], (2, 40))
-    return Runs.make({"N": N, "D": D, "loss": 2.0 + rng.uniform(size=40)})
-
-
-def test_a_scale_with_steps_at_the_fifths_of_a_table(many):
-    stepped = noise.log_normal.stepped("D/N").settled(many)
-    names = [f"step_D_per_N_{k}" for k in (1, 2, 4, 5)]
-    assert stepped.parameters == ("sigma", *names)
-    assert (stepped.depends_on, stepped.covariates) == (("D/N",), ("D", "N"))
-    steps, mean, loss = (
-        np.array([0.9, -0.2, 0.0, 0.3, -0.4]),
-        np.linspace(2, 3, 40),
-        np.asarray(many.response),
-    )
-    rank = stats.rankdata(np.asarray(many.columns["D"]) / np.asarray(many.columns["N"]))
-    sigma = 0.03 * np.exp(steps[np.ceil(5 * rank / len(rank)).astype(int) - 1])
-    values = {"sigma": 0.03, **dict(zip(names, steps[[0, 1, 3, 4]], strict=True))}
-    ours = stepped(mean, many, values).log_prob(loss)
-    np.testing.assert_allclose(ours, stats.lognorm(s=sigma, scale=mean).logpdf(loss), rtol=1e-10)
-
-
-def test_steps_stay_where_they_were_put_and_reach_beyond_the_runs(many):
-    stepped = noise.log_normal.stepped("D").settled(many)
-    later = many.replace(columns={**many.columns, "D": np.asarray(many.columns["D"]) * 1e6})
-    assert stepped.settled(later) is stepped
-    assert noise.log_normal.stepped("D").settled(many).stepped_by == stepped.stepped_by
-    last = {f"step_D_{k}": float(k == 5) for k in (1, 2, 4, 5)}
-    np.testing.assert_allclose(stepped.widening(later, last), np.e)
-
-
-def test_runs_that_do_not_count_have_no_say_in_the_steps(many):
-    some = many.replace(weight=np.where(np.arange(40) < 10, 0.0, 1.0))
-    left = Runs.make(
-        {
-            "N": np.asarray(many.columns["N"])[10:],
-            "D": np.asarray(many.columns["D"])[10:],
-            "loss": np.asarray(many.response)[10:],
-        }
-    )
-    edges = [noise.log_normal.stepped("D").settled(one).stepped_by["D"] for one in (some, left)]
-    np.testing.assert_allclose(*edges)
-
-
-def repeated(levels):
-    """Runs of some sizes, eight of each."""
-    losses = 3.0 + 1e-3 * np.arange(8 * levels)
-    return Runs.make({"N": np.repeat(np.geomspace(1.1e8, 7.3e9, levels), 8), "loss": losses})
-
-
-@pytest.mark.parametrize("precise", [True, False])
-@pytest.mark.parametrize("levels", [5, 6, 7, 10])
-def test_no_fifth_is_empty_where_values_repeat(levels, precise):
-    runs = repeated(levels)
-    with jax.enable_x64(precise):
-        settled = noise.log_normal.stepped("N").settled(runs)
-        names = {name: float(k + 1) for k, name in enumerate(settled.parameters[1:])}
-        wider = np.asarray(settled.widening(runs, names))
-    assert len(np.unique(wider.round(3))) == 5
-    assert all(
-        len(np.unique(wider[i : i + 8])) == 1 for i in range(0, 8 * levels, 8)
-    )  # a size is in one fifth
-
-
-@pytest.mark.parametrize("levels", [2, 3, 4])
-def test_values_that_have_no_fifths(levels):
-    with pytest.raises(
-        ValueError, match=f"^table: the {levels} values of N repeat so often that they have no"
-    ):
-        noise.log_normal.stepped("N").settled(repeated(levels))
-
-
-def test_steps_that_no_table_has_said():
-    with pytest.raises(
-        ValueError, match=r"^where the steps along D are is for a table to say: specialise the"
-    ):
-        noise.log_normal.stepped("D").widening(None, {})
-
-
-def test_steps_and_a_slope_along_the_same():
-    with pytest.raises(ValueError, match="give each covariate, or ratio such as"):
-        noise.log_normal.scaled("N").stepped("N")
 
 
 # Names.
