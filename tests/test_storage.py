@@ -1,4 +1,4 @@
-"""Storage: a fit comes back as it was, opens in ArviZ, and a bad file is refused."""
+"""Storage: a fit comes back as it was, opens in ArviZ, and is written whole or not at all."""
 
 import json
 import os
@@ -12,69 +12,16 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 
-from bayescale import models, netcdf, noise, recipe, storage
+from bayescale import models, noise, recipe, storage
 from bayescale.fit import Fit
-from bayescale.law import Law, irrelevant
+from bayescale.law import Law
 from bayescale.model import Model
-from bayescale.pooling import Effect, Pooling
-from bayescale.priors import LogitNormal
-from bayescale.runs import Runs
+from bayescale.pooling import Pooling
+from tests.stored import by_hand, table
+from tests.stored import fit as fit
+from tests.stored import path as path
 
 h5py: Any = pytest.importorskip("h5py")
-CHAINS, DRAWS = 2, 30
-
-
-def table():
-    rng = np.random.default_rng(1)
-    N, D = np.geomspace(1e7, 1e9, 9), np.geomspace(1e9, 1e12, 9)[rng.permutation(9)]
-    columns = {"N": N, "D": D, "loss": 2 + 40 / N**0.3 + rng.uniform(0, 0.1, 9)}
-    columns |= {
-        "gpus": [8.0, 16, 8, 64, 8, 16, 32, 64, 8],
-        "width/x": np.arange(9.0),
-        "weight": np.arange(1.0, 10),
-    }
-    columns |= {"corpus": list("aébaébaéb"), "run": list("uuvvwwxxy"), "chain": list("pqpqpqpqp")}
-    return Runs.make(columns, factors=["corpus", "run", "chain"], response="loss", source="runs.csv")
-
-
-def by_hand(model, runs, method="nuts", **more):
-    """A fit with invented draws."""
-    rng = np.random.default_rng(0)
-    shape = (CHAINS, DRAWS)
-    draws = {}
-    for name, prior in model.priors.items():
-        with jax.enable_x64(True):
-            draws[name] = np.array(prior.sample(jax.random.key(len(draws)), shape))
-    for by, names in model.factors.items():
-        for name in names:
-            draws[f"{name}_scale"] = rng.gamma(2.0, 0.1, shape)
-            draws[name] = rng.normal(0, 0.1, (*shape, len(runs.levels[by])))
-    stats = {
-        "diverging": rng.random(shape) < 0.05,
-        "num_steps": rng.integers(1, 63, shape, dtype=np.int32),
-        "accept_prob": rng.random(shape),
-        "energy": rng.normal(size=shape),
-        "gradients": 1234,
-        "rival": np.float64(np.inf),
-        "rotten": float("nan"),
-        "at_bound": [],
-        "key": [0, 7],
-        "versions": {"jax": "0"},
-        **more,
-    }
-    return Fit(model, runs, draws, method, stats)
-
-
-def rich():
-    law = irrelevant(models.load("chinchilla"), "gpus").replace(priors={"alpha": LogitNormal(0.1, 0.7)})
-    pooling = (Pooling(("E", "A"), "corpus"), Pooling(("B",), "chain", dist.HalfNormal(0.3)))
-    effects = (Effect("run"), Effect("corpus", dist.Gamma(2.0, 100.0)))
-    return by_hand(Model(law, noise.huber(2e-3).scaled("D/N"), pooling, effects), table())
-
-
-@pytest.fixture(scope="module")
-def fit():
-    return rich()
 
 
 def test_steps_of_the_noise_are_kept_where_they_were(tmp_path):
@@ -84,12 +31,6 @@ def test_steps_of_the_noise_are_kept_where_they_were(tmp_path):
     noise_read = storage.load(tmp_path / "steps.nc").model.noise
     assert noise_read.stepped_by == first.model.noise.stepped_by
     assert len(noise_read.stepped_by["N"]) == 4
-
-
-@pytest.fixture
-def path(fit, tmp_path):
-    storage.save(fit, tmp_path / "fit.nc")
-    return tmp_path / "fit.nc"
 
 
 def exactly(prior):
@@ -287,181 +228,6 @@ def test_nothing_half_written(fit, path, monkeypatch, step):
         storage.save(fit, path)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["fit.nc"]
-
-
-# ---- What is not read
-
-
-def test_not_a_fit(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"there is no file .*absent"):
-        storage.load(tmp_path / "absent.nc")
-    (tmp_path / "a.nc").write_text("N,D,loss\n")
-    with pytest.raises(ValueError, match=r"a\.nc: this is not a NetCDF-4 file"):
-        storage.load(tmp_path / "a.nc")
-    with h5py.File(tmp_path / "b.nc", "w") as file:
-        file["group/x"] = np.arange(3.0)
-    with pytest.raises(ValueError, match=r"b\.nc: this file is no fit"):
-        storage.load(tmp_path / "b.nc")
-
-
-def change(path, **changes):
-    """Change the attributes, and seal the file again."""
-    with h5py.File(path, "a") as file:
-        about = json.loads(file.attrs["bayescale"])
-        for where, value in changes.items():
-            *outer, last = where.split("__")
-            inner = about
-            for name in outer:
-                inner = inner[name]
-            inner[last] = value
-        file.attrs["bayescale"] = json.dumps(about)
-    path.write_bytes(netcdf.sealed(path.read_bytes()))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"format": 2}, "the format is 2, and this version of bayescale reads 1"),
-        ({"format": None}, "the format is None"),
-        ({"runs__hash": "0"}, "damaged .the hash of the runs"),
-        ({"runs__levels": {}}, "damaged"),
-        ({"model": []}, "cannot make its model"),
-        ({"model__law": "../os"}, "is none of bayescale.models"),
-        ({"model__law_priors": {"E": ["os.system", {}]}}, "cannot make its model"),
-        ({"model__law_priors": {"E": ["Normal", {"loc": "x"}]}}, "cannot make its model"),
-        ({"model__noise": "absent"}, "cannot make its model .*there is no noise"),
-    ],
-)
-def test_attributes_that_are_wrong(path, changes, message):
-    change(path, **changes)
-    with pytest.raises(ValueError, match=message):
-        storage.load(path)
-
-
-def test_changed_content(path):
-    with h5py.File(path, "a") as file:
-        file["posterior/E"][0, 0] += 1e-12
-    with pytest.raises(ValueError, match=r"no fit that bayescale wrote, or its end is missing"):
-        storage.load(path)  # HDF5 has cut the seal off
-    content = bytearray(path.read_bytes())
-    path.write_bytes(content + netcdf.SEAL + bytes(32))
-    with pytest.raises(ValueError, match=r"fit\.nc: the file is damaged \(its content is not"):
-        storage.load(path)
-
-
-def test_changed_level(path):
-    with h5py.File(path, "a") as file:
-        file["posterior/corpus"][0] = "z"
-    path.write_bytes(netcdf.sealed(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"damaged .the levels of posterior/corpus"):
-        storage.load(path)
-
-
-def test_names_that_a_terminal_would_obey(path):
-    change(path, method="nuts\x1b[31m")
-    with pytest.raises(ValueError, match=r"fit\.nc: a name in it has control characters"):
-        storage.load(path)
-
-
-def test_cut_short(path):
-    whole = path.read_bytes()
-    for size in (0, 7, 8, 100, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:size])
-        with pytest.raises(ValueError, match=r"damaged|not a NetCDF|no fit"):
-            storage.load(path)
-
-
-def test_flipped_bits(path, monkeypatch):
-    """The library of HDF5 is not even asked: on some rotten files it never comes to an end."""
-    monkeypatch.setattr(h5py, "File", None)
-    whole = path.read_bytes()
-    rng = np.random.default_rng(5)
-    for place in rng.integers(0, 8 * len(whole), 60).tolist():
-        flipped = bytearray(whole)
-        flipped[place // 8] ^= 1 << place % 8
-        path.write_bytes(flipped)
-        with pytest.raises(ValueError, match=r"damaged|not a NetCDF|no fit"):
-            storage.load(path)
-
-
-def secret(folder):
-    other = folder / "secret.bin"
-    other.write_bytes(np.arange(60.0).tobytes())
-    with h5py.File(folder / "other.h5", "w") as file:
-        file["x"] = np.arange(60.0).reshape(2, 30)
-    return other
-
-
-def external_link(file, folder):
-    file["posterior/E"] = h5py.ExternalLink(str(folder / "other.h5"), "/x")
-
-
-def external_group(file, folder):
-    file["more"] = h5py.ExternalLink(str(folder / "other.h5"), "/")
-
-
-def soft_link(file, folder):
-    file["posterior/E"] = h5py.SoftLink("/posterior/A")
-
-
-def external_storage(file, folder):
-    file["posterior"].create_dataset("E", (2, 30), "f8", external=[(str(folder / "secret.bin"), 0, 480)])
-
-
-def virtual(file, folder):
-    layout = h5py.VirtualLayout((2, 30), "f8")
-    layout[:] = h5py.VirtualSource(str(folder / "other.h5"), "x", (2, 30))
-    file["posterior"].create_virtual_dataset("E", layout)
-
-
-def huge(file, folder):
-    file["posterior"].create_dataset("E", (10**6, 10**6), "f8", chunks=(1000, 1000))
-
-
-def huge_chunk(file, folder):
-    file["posterior"].create_dataset("E", (2, 30), "f8", chunks=(20_000, 20_000), maxshape=(None, None))
-
-
-def swollen(file, folder):
-    file["posterior"].create_dataset("E", (20_000, 20_000), "f8", chunks=(1000, 1000))
-
-
-def strange_filter(file, folder):
-    file["posterior"].create_dataset("E", (2, 30), "f8", compression="lzf")
-
-
-def reference(file, folder):
-    file["posterior"].create_dataset("E", (2, 30), h5py.ref_dtype)
-
-
-def nested(file, folder):
-    file.create_group("posterior/E")
-
-
-@pytest.mark.parametrize(
-    ("attack", "message"),
-    [
-        (external_link, "posterior/E is a link to elsewhere"),
-        (external_group, "more is a link to elsewhere"),
-        (soft_link, "posterior/E is a link to elsewhere"),
-        (external_storage, "posterior/E has its values in another file"),
-        (virtual, "posterior/E is a virtual dataset"),
-        (huge, r"claim 8,000,0\d\d,\d\d\d,\d\d\d bytes"),
-        (huge_chunk, "its arrays claim 3,2"),
-        (swollen, "its arrays claim 3,2"),
-        (strange_filter, "posterior/E is packed as no fit is"),
-        (reference, "posterior/E is packed as no fit is, or holds object"),
-        (nested, "posterior/E has no place in a fit"),
-    ],
-)
-def test_malicious_files(path, attack, message):
-    secret(path.parent)
-    with h5py.File(path, "a") as file:
-        del file["posterior/E"]
-        attack(file, path.parent)
-    path.write_bytes(netcdf.sealed(path.read_bytes()))
-    with pytest.raises(ValueError, match=message):
-        storage.load(path)
 
 
 def test_importing_it_is_light():
