@@ -108,6 +108,35 @@ def studies() -> Iterator[tuple[str, Callable[[], tuple["Model", "Runs"]]]]:
     )
 
 
+def asked_of(model: "Model", design: "Runs") -> dict[str, Callable]:
+    """What is asked of each fit besides its parameters: predictions and decisions, where a law of loss has them."""
+    if model.law.response != "loss" or model.pooling:
+        return {}
+    if len(model.law.covariates) == 1:
+        (axis,) = model.law.covariates
+        beyond = {axis: 10 * design.columns[axis].max()}
+        return {"loss a decade out": lambda fit: fit.mean(fit.centre(), **beyond)}
+    if {"N", "D"} != set(model.law.covariates):
+        return {}
+    from bayescale.decide import allocate, budget
+    from bayescale.decide.surface import surface
+
+    def split(fit):
+        return allocate.split(fit, BUDGET, centre=True, strict=False, bounds=allocate.WIDE)
+
+    def least(fit):
+        # A loss that is in reach of nearly all tables, whatever their unit: that of none is.
+        return budget.needed(surface(fit, centre=True), CHEAPER * fit.runs.response.min())
+
+    N = np.sqrt(BUDGET / (6 * RATIO))
+    return {
+        "N at 1e23 FLOP": lambda fit: split(fit)[0],
+        "D/N at 1e23 FLOP": lambda fit: np.divide(*split(fit)[::-1]),
+        "loss at 1e23 FLOP": lambda fit: fit.mean(fit.centre(), N=N, D=RATIO * N),
+        "C for the target": least,
+    }
+
+
 def measure(name: str, make: Callable, replicates: int, folder: Path | None, method: str) -> dict[str, Any]:
     """One study, and what is kept of it; models with levels have no lanes."""
     import jax
@@ -117,25 +146,6 @@ def measure(name: str, make: Callable, replicates: int, folder: Path | None, met
     model, design = make()
     model = model.specialise(design)
     method = "nuts" if model.factors else method
-    asked = {}
-    if {"N", "D"} == set(model.law.covariates) and model.law.response == "loss" and not model.pooling:
-        from bayescale.decide import allocate, budget
-        from bayescale.decide.surface import surface
-
-        def split(fit):
-            return allocate.split(fit, BUDGET, centre=True, strict=False, bounds=allocate.WIDE)
-
-        def least(fit):
-            # A loss that is in reach of nearly all tables, whatever their unit: that of none is.
-            return budget.needed(surface(fit, centre=True), CHEAPER * fit.runs.response.min())
-
-        N = np.sqrt(BUDGET / (6 * RATIO))
-        asked = {
-            "N at 1e23 FLOP": lambda fit: split(fit)[0],
-            "D/N at 1e23 FLOP": lambda fit: np.divide(*split(fit)[::-1]),
-            "loss at 1e23 FLOP": lambda fit: fit.mean(fit.centre(), N=N, D=RATIO * N),
-            "C for the target": least,
-        }
     began = time.perf_counter()
     here = folder / name.replace("/", " per ") if folder else None
     found = calibrate(
@@ -143,7 +153,7 @@ def measure(name: str, make: Callable, replicates: int, folder: Path | None, met
         model,
         design,
         replicates=replicates,
-        quantities=asked,
+        quantities=asked_of(model, design),
         method=method,
         folder=here,
         resume=True,

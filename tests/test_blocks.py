@@ -10,19 +10,7 @@ import pytest
 
 from bayescale.blocks import Memory, compute
 from bayescale.ledger import Ledger
-
-
-def block(number):
-    fields = [("alpha", "<f8"), ("pair", "<f4", (2,)), ("ok", "?")]
-    made = np.zeros(1024, fields)
-    rng = np.random.default_rng(number)
-    made["alpha"], made["pair"], made["ok"] = rng.normal(size=1024), rng.random((1024, 2)), number % 2
-    made["alpha"][number % 1024] = np.nan
-    return made
-
-
-def work(numbers):
-    return [block(number) for number in numbers]
+from tests.studies import assert_complete, block, work
 
 
 def work_until_five(numbers):
@@ -35,12 +23,6 @@ def work_and_die(numbers):
     if 5 in numbers:
         os._exit(1)
     return work(numbers)
-
-
-def assert_complete(store, count):
-    assert store.missing(count) == []
-    for number in range(count):
-        assert store.read(number).tobytes() == block(number).tobytes()
 
 
 # ---- What is kept

@@ -259,7 +259,11 @@ def test_inside_tasks_nothing_goes_round(name):
 
 
 def test_a_law_knows_nothing_of_how_it_is_fitted():
-    allowed = {"bayescale.law", "bayescale.priors"}
+    allowed = {
+        "bayescale.law",
+        "bayescale.models",
+        "bayescale.priors",
+    }  # it may be a special case of another law
     laws = sorted((ROOT / "models").glob("*.py"))
     assert len(laws) > 10
     for path in laws:
