@@ -26,6 +26,7 @@ def test_the_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("BAYESCALE_CACHE", str(tmp_path))
     assert compiled.folder() == tmp_path / "jax"
     monkeypatch.delenv("BAYESCALE_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert compiled.folder().is_relative_to(Path.home())
     assert compiled.folder().parts[-2:] == ("bayescale", "jax")
 
