@@ -11,6 +11,7 @@ With --method lanes all tables of a study are fitted in one program, on an accel
 levels are fitted one after another. A study that was interrupted goes on with --folder; what is finished is written at
 once. With --only, those named are measured and the others stay as they are: each says by what it was measured, and the
 `seconds` of one that went on are those of its last process. That of `routed` has 2,048 tables; docs/stress.md says why.
+That of `broken_power` is from before the loss a decade out was asked for.
 """
 
 import argparse

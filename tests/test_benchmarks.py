@@ -440,12 +440,20 @@ def test_intervals_hold_as_often_as_they_say_in_the_mean_of_all_studies():
     assert np.mean(outside) < 0.07
 
 
-def test_decisions_and_a_prediction_are_held_too():
-    """Of 1,024 sound 90% intervals 884 to 959 hold, but once in 10,000 times."""
-    one = written("calibration")["studies"]["chinchilla"]
-    held = {row["quantity"]: row["cover90"] for row in one["quantities"]}
-    for name in ("N at 1e23 FLOP", "D/N at 1e23 FLOP", "loss at 1e23 FLOP", "C for the target"):
-        assert held[name] == pytest.approx(0.9, abs=0.037)
+def test_decisions_and_predictions_are_held_too(benchmark):
+    """Of 1,000 sound 90% intervals 863 to 937 hold, but once in 10,000 times; some 50 are looked at.
+
+    Where no budget buys the target, an interval that says so holds it whatever its level: so of those more may hold.
+    """
+    module, found = benchmark("calibration"), written("calibration")["studies"]
+    assert sum("C for the target" in module.asked_of(*make()) for _, make in module.studies()) == 11
+    for name, make in module.studies():
+        held = {row["quantity"]: row["cover90"] for row in found[name]["quantities"]}
+        for quantity in module.asked_of(*make()):
+            if name == "broken_power":  # an hour, from before it was asked
+                continue
+            most = 1.0 if quantity == "C for the target" else 0.937
+            assert 0.863 < held[quantity] < most, (name, quantity)
 
 
 def test_coordinates_make_posteriors_converge_and_leave_them_as_they_are():

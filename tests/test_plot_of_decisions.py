@@ -13,6 +13,7 @@ from bayescale.decide.parabola import parabola
 from bayescale.fit import Fit
 from bayescale.model import Model
 from bayescale.runs import Runs
+from tests.figures import band, names, xs, ys
 
 GOOD = {"at_bound": [], "mode_converged": True, "pareto_k": 0.1, "mode_agreed": 9, "mode_starts": 9}
 TRUTH = {"E": 1.69, "A": 406.4, "B": 1600.0, "alpha": 0.34, "beta": 0.30}
@@ -51,26 +52,6 @@ def decision(values, *, beyond=0.0, choice=None, unit="parameters", quantity="N"
 
 def lines(axes, label):
     return [line for line in axes.get_lines() if line.get_label() == label]
-
-
-def xs(line):
-    return np.asarray(line.get_xdata(), float)
-
-
-def ys(line):
-    return np.asarray(line.get_ydata(), float)
-
-
-def names(axes):
-    return axes.get_legend_handles_labels()[1]
-
-
-def band(axes, label):
-    (found,) = [c for c in axes.collections if c.get_label() == label]
-    path = found.get_paths()[0].vertices
-    x = np.unique(path[:, 0])
-    ends = np.array([[path[path[:, 0] == at, 1].min(), path[path[:, 0] == at, 1].max()] for at in x])
-    return x, ends[:, 0], ends[:, 1]
 
 
 # ---- One answer

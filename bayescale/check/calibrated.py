@@ -95,7 +95,10 @@ class Calibration:
         return float(np.mean(_nulls(int(counts.sum())) <= _departure(counts)[0])) if counts.sum() else np.nan
 
     def coverage(self, quantity: str, level: float) -> Share:
-        """How often the central interval of that level held the truth."""
+        """How often the central interval of that level held the truth.
+
+        It holds more often where the truth may be a number that draws repeat, such as a budget that is infinite.
+        """
         below = self._of("below", quantity)
         held, of = int(np.sum(np.abs(below - 0.5) <= level / 2)), len(below)
         if not of:
