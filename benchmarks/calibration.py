@@ -115,7 +115,7 @@ def asked_of(model: "Model", design: "Runs") -> dict[str, Callable]:
         return {}
     if len(model.law.covariates) == 1:
         (axis,) = model.law.covariates
-        beyond = {axis: 10 * design.columns[axis].max()}
+        beyond = {axis: 10 * np.max(design.columns[axis])}
         return {"loss a decade out": lambda fit: fit.mean(fit.centre(), **beyond)}
     if {"N", "D"} != set(model.law.covariates):
         return {}
