@@ -3,7 +3,8 @@
 Tables of 40 runs, with covariates over 2.5 decades (laws of success: 20 tries in each run), whose parameters are drawn
 from the priors, responses from the law and its default noise, Student-t or beta-binomial; each is fitted by NUTS. The
 ranks of the truth are even if all is well. Besides the laws: other kinds of noise, a scale that goes with D/N, shocks
-of sizes, and parameters that differ by corpus.
+of sizes, and parameters that differ by corpus. Laws of loss in N and D are asked for predictions and decisions too, and
+those in one covariate for the loss a decade beyond the runs.
 
     python benchmarks/calibration.py --replicates 1024
 

@@ -43,6 +43,12 @@ def log_excess(E, alpha):
     return jnp.log(-jnp.expm1(lowest - alpha) + jnp.exp(lowest - alpha) * sigmoid(-E))
 
 
+def log_exponents(E, A, B, alpha, beta):
+    """The logarithms of both exponents, at coordinates."""
+    log_alpha = jnp.logaddexp(A, B - beta) - log_excess(E, alpha)
+    return log_alpha, log_alpha + beta
+
+
 def to_parameters(N, D, *, E, A, B, alpha, beta, k):
     """Place the log loss in place of alpha, its log slopes in place of A and B, and log beta / alpha in place of beta.
 
@@ -54,8 +60,7 @@ def to_parameters(N, D, *, E, A, B, alpha, beta, k):
     # What each of the two is of their sum.
     both = jnp.logaddexp(A, B - beta)
     of_n, of_d = A - both, B - beta - both
-    log_alpha = both - left
-    log_beta = log_alpha + beta
+    log_alpha, log_beta = log_exponents(E, A, B, alpha, beta)
     logs = {
         "A": alpha + left + jnp.exp(k) * of_n + jnp.exp(log_alpha) * jnp.log(N),
         "B": alpha + left + jnp.exp(k) * of_d + jnp.exp(log_beta) * jnp.log(D),

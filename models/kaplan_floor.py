@@ -9,8 +9,8 @@ terms at the reference run, A and B, for the scales N_c and D_c are known to ord
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+import bayescale.models.coupled as coupled
 from bayescale.law import Coordinates, Law, logaddexp
-from bayescale.models import coupled
 from bayescale.priors import LogitNormal
 
 
@@ -30,11 +30,11 @@ def natural(N, D, loss, *, E, A, B, alpha, beta):
 
 
 def to_parameters(N, D, *, E, A, B, alpha, beta):
-    """Give those of `coupled`, in the same coordinates, where k is beta."""
-    k = jnp.logaddexp(A, B - beta) - coupled.log_excess(E, alpha) + beta
+    """As `coupled` does, in the same coordinates, where k is beta."""
+    _, k = coupled.log_exponents(E, A, B, alpha, beta)
     found, volume = coupled.to_parameters(N, D, E=E, A=A, B=B, alpha=alpha, beta=beta, k=k)
     del found["k"]
-    return found, volume - k
+    return found, volume - k  # k moves with beta on both sides, which is a shear: only its own unit drops out
 
 
 def to_coordinates(N, D, *, E, A, B, alpha, beta):

@@ -431,7 +431,7 @@ def test_laws_are_calibrated_over_a_thousand_tables(benchmark):
 
 
 def test_intervals_hold_as_often_as_they_say_in_the_mean_of_all_studies():
-    """Of some 1,100 coverages 5% are outside their own 95% interval; quantities of one study hang together."""
+    """Of some 1,250 coverages 5% are outside their own 95% interval; quantities of one study hang together."""
     rows = [row for one in written("calibration")["studies"].values() for row in one["quantities"]]
     outside = []
     for level in (50, 80, 90, 95):
@@ -441,19 +441,24 @@ def test_intervals_hold_as_often_as_they_say_in_the_mean_of_all_studies():
 
 
 def test_decisions_and_predictions_are_held_too(benchmark):
-    """Of 1,000 sound 90% intervals 863 to 937 hold, but once in 10,000 times; some 50 are looked at.
+    """Of 1,000 sound 90% intervals 864 to 936 hold, but once in 7,000 times; of the 50 here, once in 140 at most.
 
-    Where no budget buys the target, an interval that says so holds it whatever its level: so of those more may hold.
+    With Huber noise many targets are bought by no budget; where most draws say so, that is held whatever the level.
     """
     module, found = benchmark("calibration"), written("calibration")["studies"]
     assert sum("C for the target" in module.asked_of(*make()) for _, make in module.studies()) == 11
+    every: dict = {}
     for name, make in module.studies():
         held = {row["quantity"]: row["cover90"] for row in found[name]["quantities"]}
         for quantity in module.asked_of(*make()):
-            if name == "broken_power":  # an hour, from before it was asked
+            if name == "broken_power":  # measured before this was asked; it takes over an hour
                 continue
-            most = 1.0 if quantity == "C for the target" else 0.937
-            assert 0.863 < held[quantity] < most, (name, quantity)
+            unbought = (name, quantity) == ("chinchilla, huber", "C for the target")
+            assert 0.863 < held[quantity] < (1.0 if unbought else 0.937), (name, quantity)
+            every.setdefault(quantity, []).extend([] if unbought else [held[quantity]])
+    assert {name: np.mean(held) for name, held in every.items()} == pytest.approx(
+        dict.fromkeys(every, 0.9), abs=0.015
+    )
 
 
 def test_coordinates_make_posteriors_converge_and_leave_them_as_they_are():

@@ -97,7 +97,8 @@ class Calibration:
     def coverage(self, quantity: str, level: float) -> Share:
         """How often the central interval of that level held the truth.
 
-        It holds more often where the truth may be a number that draws repeat, such as a budget that is infinite.
+        More often than its level says where truth and draws may be the same number, such as an infinite budget: ties
+        count half.
         """
         below = self._of("below", quantity)
         held, of = int(np.sum(np.abs(below - 0.5) <= level / 2)), len(below)
